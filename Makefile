@@ -1,0 +1,34 @@
+# Everything works in .venv/ inside this folder; nothing of yours is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export OMP_WAIT_POLICY := passive
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help demo test lint slow schema clean
+
+help:  ## Show what can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## Set everything up and run the main job in a simulated world.
+	$(BIN)/riskadj demo
+
+test: $(READY)  ## Set everything up and pass the tests.
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style, types and the layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+slow: $(READY)  ## Pass the slow tests: scale and recovery.
+	$(BIN)/python -m pytest -m slow
+
+clean:  ## Remove what was set up.
+	rm -rf .venv

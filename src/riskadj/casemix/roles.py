@@ -1,0 +1,107 @@
+"""The guard: case mix holds what is known at baseline and belongs to the patient, nothing else."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import pandas as pd
+
+from riskadj.cohort import Cohort
+from riskadj.episodes import Column
+from riskadj.errors import CaseMixError, UnknownNameError, did_you_mean
+from riskadj.study import Study
+
+_REFUSED_ROLES = {
+    "identifier": "it says who was treated or by whom, so adjusting for it would adjust the "
+    "difference between providers away",
+    "reference": "it is another model's expectation, not a property of the patient",
+}
+_KNOWN_AT = {"during": "only during the episode", "after": "only after the episode"}
+
+
+@dataclass(frozen=True)
+class CaseMix:
+    """What the episodes of one outcome are adjusted for.
+
+    Attributes
+    ----------
+    cohort : Cohort
+    columns : tuple of Column
+        In the order of the episode table; all known at baseline.
+    """
+
+    cohort: Cohort
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [one.name for one in self.columns]
+
+    @property
+    def train(self) -> pd.DataFrame:
+        """Case mix of the episodes that teach, of shape (n_train, n_columns)."""
+        return self.cohort.train[self.names]
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """Case mix of the episodes compared, of shape (n_test, n_columns)."""
+        return self.cohort.test[self.names]
+
+
+def choose_casemix(cohort: Cohort, study: Study) -> CaseMix:
+    """Return the case mix that a study asks for, or say why it may not.
+
+    Raises
+    ------
+    UnknownNameError
+        When a name or pattern matches no column of the episodes.
+    CaseMixError
+        When a column is known too late, or is not the patient's.
+    """
+    wanted: set[str] = set()
+    for pattern in study.casemix.columns:
+        matched = {name for name in cohort.columns if fnmatchcase(name, pattern)}
+        if not matched:
+            raise UnknownNameError(
+                f"casemix.columns: wanted columns of the episodes; got {pattern!r}, which matches "
+                f"none.{did_you_mean(pattern, cohort.columns)}"
+            )
+        wanted |= matched
+    allowed = study.casemix.allow_provider_influenced
+    for name in wanted:
+        why = refusal(cohort.columns[name], allow_provider_influenced=allowed)
+        if why:
+            raise CaseMixError(
+                f"casemix.columns: wanted what is known at baseline and is the patient's; got "
+                f"{name!r}: {why}. Remove it."
+            )
+    recorded = [
+        one
+        for name, one in cohort.columns.items()
+        if name in wanted and cohort.train[name].notna().any()
+    ]
+    if not recorded:
+        raise CaseMixError("casemix.columns: wanted a column with values in train; got none.")
+    return CaseMix(cohort, tuple(recorded))
+
+
+def refusal(column: Column, *, allow_provider_influenced: bool = False) -> str:
+    """Return why a column may not be case mix, or nothing when it may.
+
+    Examples
+    --------
+    >>> from riskadj.episodes import COLUMNS
+    >>> refusal(COLUMNS["q1_score_ohs"])
+    ''
+    >>> refusal(COLUMNS["q2_score_ohs"])
+    'it is known only after the episode'
+    """
+    if column.known_at != "baseline":
+        return f"it is known {_KNOWN_AT[column.known_at]}"
+    if column.role == "provider_influenced" and not allow_provider_influenced:
+        return (
+            "the provider influences it (casemix.allow_provider_influenced: true would let it in)"
+        )
+    if column.kind == "date":
+        return "it is a date; declare the number that matters, such as a duration"
+    return _REFUSED_ROLES.get(column.role, "")

@@ -1,0 +1,36 @@
+"""The command line: one thin file per verb, and one place that turns errors into exit codes."""
+
+import os
+import sys
+
+DEBUG = "RISKADJ_DEBUG"
+UNEXPECTED = 70
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; every refusal is one line on stderr and an exit code of its own."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from riskadj.cli.app import app
+    from riskadj.errors import RiskadjError
+
+    try:
+        app()
+    except RiskadjError as error:
+        _leave(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _leave("interrupted; nothing was kept.", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        line = " ".join(str(error).split())[:300]
+        _leave(
+            f"unexpected {type(error).__name__}: {line} (set {DEBUG}=1 for where it happened)",
+            UNEXPECTED,
+        )
+
+
+def _leave(message: str, code: int) -> None:
+    one_line = " ".join(message.split())
+    print(f"riskadj: error: {one_line}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,42 @@
+"""The verbs and their help."""
+
+import typer
+
+from riskadj.cli.demo import demo
+from riskadj.cli.log import log
+from riskadj.cli.run import run
+from riskadj.cli.schema import schema
+from riskadj.cli.simulate import simulate
+from riskadj.cli.validate import validate
+
+EPILOG = "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-33 cohort, 40 output, 41 tracking."
+
+app = typer.Typer(
+    name="riskadj",
+    help="Compare providers on patient-reported outcomes, adjusted for case mix.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (run, demo, validate, simulate, schema, log):
+    app.command()(verb)
+
+
+@app.callback()
+def _version(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and leave.", is_eager=True,
+        callback=lambda wanted: _show_version() if wanted else None,
+    ),
+) -> None:  # fmt: skip
+    pass
+
+
+def _show_version() -> None:
+    from riskadj import __version__
+
+    typer.echo(f"riskadj {__version__}")
+    raise typer.Exit

@@ -1,0 +1,128 @@
+"""What people see while they wait, and when it is done."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from riskadj.errors import RiskadjError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from riskadj.demo import Demo
+    from riskadj.pipeline import Run
+
+STAGES = {
+    "simulate": "making the world",
+    "read": "reading episodes",
+    "select": "selecting the cohort",
+    "expect": "fitting and testing expectations",
+    "profile": "profiling providers",
+    "explain": "explaining expectations",
+    "report": "writing the report",
+    "track": "logging to MLflow",
+}
+_METRICS = (
+    ("n", "n", ",.0f"),
+    ("R2", "r2", ".4f"),
+    ("MAE", "mae", ".3g"),
+    ("slope", "calibration_slope", ".3f"),
+    ("drift", "drift", ".3g"),
+)
+
+
+@contextmanager
+def stage_progress(title: str) -> Iterator[Callable[[str, float | None], None]]:
+    """Show on stderr which stage is under way, and how long each took."""
+    console = Console(stderr=True)
+    console.print(f"[bold]{title}[/bold]", highlight=False)
+    with console.status("starting") as status:
+
+        def on_stage(name: str, seconds: float | None) -> None:
+            if seconds is None:
+                status.update(STAGES[name])
+            else:
+                console.print(f"  {STAGES[name]:<34} {seconds:7.1f} s", highlight=False)
+
+        yield on_stage
+
+
+def show_run(run: "Run") -> None:
+    """Show what a run found, how long it took, and where it is."""
+    console = Console()
+    console.print(_metrics_table(run))
+    console.print(_seconds_table(run.seconds))
+    console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
+    console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)
+    if run.tracking:
+        uri = run.findings.study.tracking.uri
+        console.print(f"MLflow    run {run.tracking} at {uri}", soft_wrap=True, highlight=False)
+
+
+def show_demo(demo: "Demo") -> None:
+    """Show how close the adjusted gains came to the truth that was planted."""
+    console = Console()
+    table = Table(title="Adjusted against true provider effects (known here, never in life)")
+    for name in ("outcome", "learner", "providers", "correlation", "raw gain instead"):
+        table.add_column(name, justify="left" if name in ("outcome", "learner") else "right")
+    for row in demo.truth.itertuples():
+        table.add_row(
+            row.outcome, row.learner, f"{row.providers}", f"{row.adjusted:.2f}", f"{row.raw:.2f}"
+        )
+    console.print(table)
+
+
+def show_faults(faults: Iterable[RiskadjError]) -> None:
+    """Show every fault, a line each."""
+    console = Console(stderr=True)
+    listed = list(faults)
+    for one in listed:
+        console.print(f"- {one}", soft_wrap=True, highlight=False, markup=False)
+    noun = "fault" if len(listed) == 1 else "faults"
+    console.print(f"{len(listed)} {noun}; nothing was written.", highlight=False)
+
+
+def show_flow(flow: "pd.DataFrame") -> None:
+    """Show who would be left at every station."""
+    console = Console()
+    table = Table(title="No faults. Episodes by outcome:")
+    for name in flow.columns:
+        table.add_column(name, justify="right" if name in ("left", "remaining") else "left")
+    for row in flow.itertuples(index=False):
+        table.add_row(row.outcome, row.station, row.reason, f"{row.left:,}", f"{row.remaining:,}")
+    console.print(table)
+
+
+def _metrics_table(run: "Run") -> Table:
+    table = Table(title="Held-out figures (score after), and providers outside the 95% limits")
+    for name in ("outcome", "learner"):
+        table.add_column(name)
+    for name, _, _ in _METRICS:
+        table.add_column(name, justify="right")
+    table.add_column("outside", justify="right")
+    flags = run.findings.providers
+    outside = flags[flags["flag"].str.contains("outlier (", regex=False)]
+    counts = outside.groupby(["outcome", "learner"]).size()
+    judged = flags[flags["z"].notna()].groupby(["outcome", "learner"]).size()
+    for outcome, learners in run.findings.metrics.items():
+        for learner, figures in learners.items():
+            cells = [format(figures[key], spec) for _, key, spec in _METRICS]
+            key = (outcome, learner)
+            table.add_row(
+                outcome, learner, *cells, f"{counts.get(key, 0)} of {judged.get(key, 0)}"
+            )
+    return table
+
+
+def _seconds_table(seconds: dict[str, float]) -> Table:
+    table = Table(title="Seconds per stage")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    for name, spent in seconds.items():
+        table.add_row(STAGES[name], f"{spent:.1f}")
+    table.add_section()
+    table.add_row("all", f"{sum(seconds.values()):.1f}")
+    return table

@@ -1,0 +1,30 @@
+"""riskadj run: a study from its file to its run folder and its log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Study = Annotated[Path, typer.Argument(help="The study, a YAML file.", metavar="STUDY.yaml")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key: --set 'split.test=[2018/19]'. Repeatable."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The run folder; an earlier run there is replaced.")
+]
+
+
+def run(study: Study, set: Set = None, out: Out = None) -> None:  # noqa: A002
+    """Run a study: expected values, provider profiles, explanations, card, log."""
+    from riskadj.cli.progress import show_run, stage_progress
+    from riskadj.study import load_study
+
+    loaded = load_study(study, set or [])
+    with stage_progress(loaded.title) as on_stage:
+        from riskadj.pipeline import run_study
+
+        finished = run_study(loaded, out, on_stage)
+    show_run(finished)

@@ -1,0 +1,231 @@
+"""The columns of the episode table, as data: what each holds, when it is known, whose it is.
+
+One row of the table is one eligible episode; a missing value is null. `known_at` and `role` are
+what keeps a comparison honest: case mix may only hold what is known at `baseline` and belongs to
+the patient (see `riskadj.casemix.roles`).
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from riskadj.instruments import INSTRUMENTS, Instrument
+
+Kind = Literal["text", "number", "whole", "flag", "date"]
+KnownAt = Literal["baseline", "during", "after"]
+Role = Literal["clinical", "social", "provider_influenced", "identifier", "reference"]
+
+
+class Column(BaseModel):
+    """What a column of the episode table holds.
+
+    `codes` maps what files hold to what the table holds; `missing_codes` are read as null.
+    A `flag` is 1 for yes and 0 for no.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Kind
+    known_at: KnownAt
+    role: Role
+    meaning: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    codes: dict[str, str | float] = {}
+    missing_codes: tuple[str, ...] = ()
+    required: bool = False
+    unique: bool = False
+
+
+_EMPTY = ("", "*", "-")
+_FLAG_CODES: dict[str, str | float] = {
+    "1": 1.0, "1.0": 1.0, "true": 1.0, "True": 1.0, "yes": 1.0,
+    "0": 0.0, "0.0": 0.0, "false": 0.0, "False": 0.0, "no": 0.0,
+}  # fmt: skip
+
+
+def _text(name: str, role: Role, meaning: str, **more: object) -> Column:
+    settings = {"known_at": "baseline", "missing_codes": _EMPTY} | more
+    return Column(name=name, kind="text", role=role, meaning=meaning, **settings)  # type: ignore[arg-type]
+
+
+def _number(name: str, meaning: str, unit: str, low: float, high: float, **more: object) -> Column:
+    settings = {"kind": "number", "known_at": "baseline", "role": "clinical"} | more
+    return Column(
+        name=name,
+        meaning=meaning,
+        unit=unit,
+        low=low,
+        high=high,
+        missing_codes=_EMPTY,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def _grade(name: str, meaning: str, high: int, **more: object) -> Column:
+    return _number(name, meaning, "grade", 1, high, kind="whole", **more)
+
+
+def _flag(name: str, meaning: str, **more: object) -> Column:
+    settings = {"known_at": "baseline", "role": "clinical"} | more
+    return Column(
+        name=name,
+        kind="flag",
+        meaning=meaning,
+        low=0,
+        high=1,
+        codes=_FLAG_CODES,
+        missing_codes=(*_EMPTY, "9"),
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def _date(name: str, meaning: str, known_at: KnownAt) -> Column:
+    return Column(
+        name=name,
+        kind="date",
+        known_at=known_at,
+        role="clinical",
+        meaning=meaning,
+        missing_codes=_EMPTY,
+    )
+
+
+COMORBIDITIES = (
+    "heart", "high_bp", "stroke", "circulation", "lung", "diabetes",
+    "kidney", "nervous", "liver", "cancer", "depression", "arthritis",
+)  # fmt: skip
+
+_FIXED: tuple[Column, ...] = (
+    _text("episode_id", "identifier", "the episode; a pseudonym", required=True, unique=True),
+    _text("patient_id", "identifier", "the patient; a pseudonym"),
+    _text("provider_id", "identifier", "who is compared: the operating provider", required=True),
+    _text("administering_provider_id", "identifier", "who gave out the first questionnaire"),
+    _text("surgeon_id", "identifier", "the surgeon; a pseudonym"),
+    _text("commissioner_id", "identifier", "who paid"),
+    _text("period", "identifier", "reporting period, such as 2016/17"),
+    _text("procedure_group", "clinical", "what was done: HIP_PRIM, HIP_REV, KNEE_PRIM, ..."),
+    _text("condition", "clinical", "why it was done"),
+    _date("index_date", "date of the operation", "baseline"),
+    _date("discharge_date", "date of discharge", "during"),
+    _text("laterality", "clinical", "side: L, R or B", codes={"L": "L", "R": "R", "B": "B"}),
+    _number("age_years", "age at the operation", "years", 0, 120),
+    _number("age_band_10y", "lower end of the ten-year age band", "years", 0, 120, kind="whole"),
+    _text(
+        "sex",
+        "clinical",
+        "sex",
+        codes={"1": "male", "2": "female", "male": "male", "female": "female"},
+        missing_codes=(*_EMPTY, "9", "0"),
+    ),
+    _text("ethnicity", "social", "ethnic group"),
+    _number(
+        "deprivation_decile", "area deprivation, 1 = most deprived", "decile", 1, 10,
+        kind="whole", role="social",
+    ),
+    _text("education", "social", "highest education"),
+    _text("insurance", "social", "insurance"),
+    _number("bmi", "body mass index", "kg/m2", 10, 80),
+    _flag("smoker", "smokes"),
+    _grade("asa", "ASA physical status, 1 = healthy", 5),
+    _text("diagnosis_code", "clinical", "main diagnosis"),
+    _text("diagnosis_system", "clinical", "coding system of the diagnosis"),
+    *(_flag(f"comorb_{one}", f"comorbidity: {one.replace('_', ' ')}") for one in COMORBIDITIES),
+    _flag("comorb_block_answered", "at least one comorbidity was ticked"),
+    _grade("symptom_period", "1 = under a year, 2 = 1-5, 3 = 6-10, 4 = over 10 years", 4),
+    _flag("previous_surgery", "earlier surgery on the same joint or level"),
+    _flag("disability", "considers themself disabled"),
+    _flag("assisted_q1", "had help with the first questionnaire"),
+    _text(
+        "living_arrangements",
+        "social",
+        "lives with family, alone, in a care home, or otherwise",
+        codes={
+            "1": "with_family", "2": "alone", "3": "care_home", "4": "other",
+            "with_family": "with_family", "alone": "alone", "care_home": "care_home",
+            "other": "other",
+        },
+        missing_codes=(*_EMPTY, "9"),
+    ),
+    _grade("general_health_q1", "general health before, 1 = excellent", 5),
+    _date("q1_date", "date of the questionnaire before", "baseline"),
+    _date("q2_date", "date of the questionnaire after", "after"),
+    _number("q2_days", "days from operation to the questionnaire after", "days", 0, 3650,
+            known_at="after"),
+    _grade("anchor_change", "compared with before, 1 = much better, 5 = much worse", 5,
+           known_at="after"),
+    _grade("satisfaction", "result of the operation, 1 = excellent", 5, known_at="after"),
+    _flag("q2_sent", "second questionnaire sent", known_at="after"),
+    _flag("q2_returned", "second questionnaire returned", known_at="after"),
+    _flag("deceased", "died before the second questionnaire", known_at="after"),
+    _flag("revised_before_q2", "operated on again before it", known_at="after"),
+    _flag("complication_allergy", "allergic reaction", known_at="after"),
+    _flag("complication_bleeding", "bleeding", known_at="after"),
+    _flag("complication_wound", "wound problem", known_at="after"),
+    _flag("complication_urine", "urinary problem", known_at="after"),
+    _flag("readmitted", "admitted again", known_at="after"),
+    _flag("further_surgery", "further surgery on the joint or level", known_at="after"),
+    *(
+        _number(f"cost_{part}", f"cost: {meaning}", "currency", 0, 1e8, known_at=known_at,
+                role="provider_influenced")
+        for part, meaning, known_at in (
+            ("index", "index stay", "during"),
+            ("readmit", "readmissions in the window", "after"),
+            ("postacute", "post-acute care in the window", "after"),
+            ("other", "anything else in the window", "after"),
+            ("total_90d", "everything to day 90", "after"),
+        )
+    ),
+)  # fmt: skip
+
+
+def _measure_columns(one: Instrument) -> list[Column]:
+    low, high = one.score_range
+    rounds: tuple[tuple[str, KnownAt, str], ...] = (
+        ("q1", "baseline", "before"),
+        ("q2", "after", "after"),
+    )
+    columns = [
+        _number(f"{q}_score_{one.measure}", f"{one.title}, {when}", one.unit, low, high,
+                known_at=known_at)
+        for q, known_at, when in rounds
+    ]  # fmt: skip
+    columns += [
+        _number(f"{q}_item_{one.measure}_{item:02d}", f"{one.id} item {item}, {when}", "code",
+                *one.item_range, kind="whole", known_at=known_at)
+        for q, known_at, when in rounds
+        for item in range(1, one.items + 1)
+    ]  # fmt: skip
+    reference = _number(
+        f"reference_predicted_{one.measure}",
+        f"{one.id} after, as another model expects it",
+        one.unit,
+        low - (high - low),
+        high + (high - low),
+        role="reference",
+    )
+    return [*columns, reference]
+
+
+COLUMNS: dict[str, Column] = {
+    one.name: one
+    for one in (
+        *_FIXED,
+        *(column for entry in INSTRUMENTS.values() for column in _measure_columns(entry)),
+    )
+}
+"""The canonical columns by name."""
+
+
+def declared_columns(extra: Iterable[Column] = ()) -> dict[str, Column]:
+    """Return the canonical columns and those that a study declares, by name.
+
+    Examples
+    --------
+    >>> declared_columns()["q2_score_ohs"].known_at
+    'after'
+    """
+    return COLUMNS | {one.name: one for one in extra}

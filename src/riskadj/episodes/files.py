@@ -1,0 +1,112 @@
+"""Files of rows: one table of text out of whatever holds it, or one line that says why not."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from riskadj.errors import FileFormatError, FileMissingError
+
+_MACOS_LITTER = ("__MACOSX/", "._")
+
+
+def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
+    """Read a CSV file, plain, `.gz` or a `.zip` with one CSV in it; every cell stays text.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+    """
+    _check_there(path)
+    readers: dict[str, Callable[[Path, str], pd.DataFrame]] = {
+        ".zip": _read_zip,
+        ".gz": _read_gzip,
+    }
+    read = readers.get(path.suffix.lower(), _read_plain)
+    try:
+        table = read(path, encoding)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise FileFormatError(
+            f"{path}: wanted a {path.suffix} file that opens; got one that does not ({error}). "
+            "Fetch or make it again."
+        ) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise FileFormatError(
+            f"{path}: wanted a CSV table in {encoding}; got something else "
+            f"({str(error).strip().splitlines()[0]})."
+        ) from None
+    if table.empty:
+        raise FileFormatError(f"{path}: wanted rows under the header; got none.")
+    return table
+
+
+def read_parquet_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _check_there(path)
+    try:
+        table = pq.read_table(path).to_pandas()
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        raise FileFormatError(
+            f"{path}: wanted a Parquet file that opens; got one that does not "
+            f"({str(error).strip().splitlines()[0].rstrip('.')}). Write it again."
+        ) from None
+    if table.empty:
+        raise FileFormatError(f"{path}: wanted rows; got none.")
+    return table
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise FileMissingError(
+            f"{path}: wanted a file with episodes; there is none. Check data.paths."
+        )
+    if not path.is_file():
+        raise FileFormatError(f"{path}: wanted a file with episodes; got a folder.")
+
+
+def _read_csv(stream: object, encoding: str) -> pd.DataFrame:
+    return pd.read_csv(
+        stream,  # type: ignore[call-overload]
+        encoding=encoding,
+        dtype=str,
+        keep_default_na=False,
+        engine="c",
+    )
+
+
+def _read_plain(path: Path, encoding: str) -> pd.DataFrame:
+    return _read_csv(path, encoding)
+
+
+def _read_gzip(path: Path, encoding: str) -> pd.DataFrame:
+    with gzip.open(path) as stream:
+        return _read_csv(stream, encoding)
+
+
+def _read_zip(path: Path, encoding: str) -> pd.DataFrame:
+    with zipfile.ZipFile(path) as archive:
+        names = [one for one in archive.namelist() if _is_csv(one)]
+        if len(names) != 1:
+            raise FileFormatError(
+                f"{path}: wanted a zip with one CSV file in it; got {len(names)}"
+                f"{': ' + ', '.join(names[:3]) if names else ''}."
+            )
+        with archive.open(names[0]) as stream:
+            return _read_csv(stream, encoding)
+
+
+def _is_csv(name: str) -> bool:
+    last = name.rsplit("/", 1)[-1]
+    litter = name.startswith(_MACOS_LITTER[0]) or last.startswith(_MACOS_LITTER[1])
+    return last.lower().endswith(".csv") and not litter

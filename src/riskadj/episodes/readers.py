@@ -1,0 +1,152 @@
+"""Reading episodes: from files in any accepted form to one checked, canonical table."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from riskadj.digest import digest_of_file, digest_of_json
+from riskadj.episodes.columns import Column, declared_columns
+from riskadj.episodes.files import read_parquet_table, read_text_table
+from riskadj.episodes.nhs import read_nhs_file
+from riskadj.episodes.scores import add_scores
+from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
+from riskadj.errors import ColumnError, did_you_mean
+
+@dataclass(frozen=True)
+class Source:
+    """A file that episodes came from: its name, the SHA-256 of its bytes, and its rows."""
+
+    name: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Episodes as read, one row each, in the order of their files.
+
+    Attributes
+    ----------
+    table : DataFrame of shape (n_episodes, n_columns)
+        Canonical columns, typed, within their declared ranges.
+    columns : dict of str to Column
+        Declarations of the table's columns.
+    sources : tuple of Source
+    digest : str
+        Of the sources.
+    """
+
+    table: pd.DataFrame
+    columns: dict[str, Column]
+    sources: tuple[Source, ...]
+    digest: str
+
+
+_FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "nhs_proms": read_nhs_file,
+    "csv": read_text_table,
+    "parquet": read_parquet_table,
+}
+ALWAYS_NEEDED = ("provider_id", "period", "procedure_group")
+
+
+def read_episodes(
+    paths: Iterable[str | Path],
+    format: str,
+    *,
+    columns: Iterable[Column] = (),
+    rename: dict[str, str] | None = None,
+    period_from: str = "period",
+) -> Episodes:
+    """Read files of episodes into one checked table.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+    format : {"nhs_proms", "csv", "parquet"}
+    columns : iterable of Column
+        Declarations of columns beyond the canonical ones; undeclared columns are not read.
+    rename : dict of str to str, optional
+        From the files' column names to ours.
+    period_from : {"period", "calendar_year", "financial_year_april"}
+        Where the reporting period comes from.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError, ColumnError
+    ValuesFault
+        With every rule that some rows break.
+    """
+    declared = declared_columns(columns)
+    parts, sources = [], []
+    for path in map(Path, paths):
+        digest = digest_of_file(path) if path.is_file() else ""
+        raw = _FORMATS[format](path).rename(columns=rename or {})
+        part = _check_part(raw, declared, path, digest, period_from)
+        parts.append(part)
+        sources.append(Source(path.name, digest, len(part)))
+    table = pd.concat(parts, ignore_index=True)
+    _check_unique(table, declared, sources)
+    present = {name: declared[name] for name in table.columns}
+    return Episodes(
+        table, present, tuple(sources), digest_of_json([one.digest for one in sources])
+    )
+
+
+def _check_part(
+    raw: pd.DataFrame,
+    declared: dict[str, Column],
+    path: Path,
+    digest: str,
+    period_from: str,
+) -> pd.DataFrame:
+    table, faults = to_declared(raw, declared)
+    if "episode_id" not in table.columns:
+        table["episode_id"] = [f"{digest[:8]}-{row:06d}" for row in range(1, len(table) + 1)]
+    table = _with_period(table, period_from, path)
+    _check_needed(table, raw, path)
+    table, score_faults = add_scores(table)
+    faults += find_faults(table, declared) + score_faults
+    if faults:
+        raise ValuesFault(str(path), _once_each(faults))
+    return table[[name for name in declared if name in table.columns]]
+
+
+def _with_period(table: pd.DataFrame, period_from: str, path: Path) -> pd.DataFrame:
+    if period_from == "period":
+        return table
+    if "index_date" not in table.columns:
+        raise ColumnError(
+            f"{path}: wanted the column 'index_date' to take the period from; there is none. "
+            "Add it, or set data.period_from to period."
+        )
+    dates = table["index_date"]
+    if period_from == "calendar_year":
+        return table.assign(period=dates.dt.year.map("{:.0f}".format, na_action="ignore"))
+    start = (dates - pd.DateOffset(months=3)).dt.year
+    return table.assign(
+        period=start.map(lambda year: f"{year:.0f}/{(year + 1) % 100:02.0f}", na_action="ignore")
+    )
+
+
+def _check_needed(table: pd.DataFrame, raw: pd.DataFrame, path: Path) -> None:
+    for name in ALWAYS_NEEDED:
+        if name not in table.columns:
+            raise ColumnError(
+                f"{path}: wanted the column {name!r}; there is none."
+                f"{did_you_mean(name, raw.columns)} Rename it with data.rename."
+            )
+
+
+def _check_unique(table: pd.DataFrame, declared: dict[str, Column], sources: list[Source]) -> None:
+    if len(sources) > 1:
+        unique = {name: one for name, one in declared.items() if one.unique}
+        faults: list[Fault] = find_faults(table[list(unique)], unique)
+        if faults:
+            raise ValuesFault(" and ".join(one.name for one in sources), faults)
+
+
+def _once_each(faults: list[Fault]) -> list[Fault]:
+    return list({(one.column, one.rule): one for one in faults}.values())

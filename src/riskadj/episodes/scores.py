@@ -1,0 +1,68 @@
+"""Scores out of items, for every instrument that the table has items of."""
+
+import numpy as np
+import pandas as pd
+
+from riskadj.episodes.validation import EXAMPLES, Fault
+from riskadj.instruments import INSTRUMENTS, Instrument, score
+
+ROUNDS = ("q1", "q2")
+TOLERANCE = 5e-4
+"""A supplied score may be rounded to three decimals and still be the same score."""
+
+
+def add_scores(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Fault]]:
+    """Score the items and hold the result against any score supplied.
+
+    Returns
+    -------
+    table : DataFrame
+        With `q1_score_<measure>` and `q2_score_<measure>` computed where all items are there;
+        a supplied score stands where an item is missing.
+    faults : list of Fault
+        Supplied scores that are not what their items give.
+    """
+    scored: dict[str, pd.Series] = {}
+    faults: list[Fault] = []
+    for one in INSTRUMENTS.values():
+        for q in ROUNDS:
+            items = item_columns(one, q)
+            if items and set(items) <= set(table.columns):
+                name = f"{q}_score_{one.measure}"
+                computed = _score(one, table[items])
+                supplied = table[name] if name in table.columns else computed
+                faults += _disagreement(name, computed, supplied)
+                scored[name] = supplied.fillna(computed)
+    return table.assign(**scored), faults
+
+
+def item_columns(one: Instrument, q: str) -> list[str]:
+    """Return the names of an instrument's item columns in one round of questions.
+
+    Examples
+    --------
+    >>> from riskadj.instruments import instrument
+    >>> item_columns(instrument("EQ5D3L_UK_TTO"), "q1")[0]
+    'q1_item_eq5d_01'
+    """
+    return [f"{q}_item_{one.measure}_{number:02d}" for number in range(1, one.items + 1)]
+
+
+def _score(one: Instrument, items: pd.DataFrame) -> pd.Series:
+    """Score the rows whose codes are codes; the others are faults already."""
+    codes = items.to_numpy(dtype=float)
+    low, high = one.item_range
+    known = np.isnan(codes) | ((codes >= low) & (codes <= high) & (codes == np.floor(codes)))
+    return pd.Series(score(one, np.where(known, codes, np.nan)), index=items.index)
+
+
+def _disagreement(name: str, computed: pd.Series, supplied: pd.Series) -> list[Fault]:
+    wrong = (computed - supplied).abs() > TOLERANCE
+    if not wrong.any():
+        return []
+    rows = np.flatnonzero(wrong.to_numpy())[:EXAMPLES]
+    examples = tuple(
+        (int(row) + 1, f"{supplied.iloc[row]:g}, its items give {computed.iloc[row]:g}")
+        for row in rows
+    )
+    return [Fault(name, "the score that its items give", int(wrong.sum()), examples)]

@@ -1,0 +1,204 @@
+"""Faults of an episode table: all of them at once, each with its count and a few rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from riskadj.episodes.columns import Column
+from riskadj.errors import ValuesError
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One rule that some rows break.
+
+    Attributes
+    ----------
+    column : str
+    rule : str
+        What was wanted.
+    count : int
+        How many rows break it.
+    examples : tuple of (int, str)
+        Up to five row numbers (1 = first row under the header) with what they hold; what an
+        identifier holds is not shown.
+    """
+
+    column: str
+    rule: str
+    count: int
+    examples: tuple[tuple[int, str], ...]
+
+    def __str__(self) -> str:
+        rows = "; ".join(f"row {row}: {value}" for row, value in self.examples)
+        plural = "row" if self.count == 1 else "rows"
+        return f"{self.column}: wanted {self.rule}; {self.count:,} {plural} differ ({rows})"
+
+
+class ValuesFault(ValuesError):
+    """Values outside their declaration; `faults` has every rule that is broken."""
+
+    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+        self.source = source
+        self.faults = tuple(faults)
+        more = len(self.faults) - 1
+        rest = f" {more} more faults: riskadj validate lists them all." if more else ""
+        super().__init__(f"{source}: {self.faults[0]}. Correct the data or its declaration.{rest}")
+
+
+def to_declared(
+    raw: pd.DataFrame, columns: Mapping[str, Column]
+) -> tuple[pd.DataFrame, list[Fault]]:
+    """Turn what a file holds into what the columns declare.
+
+    Returns
+    -------
+    table : DataFrame
+        Text as `str`, numbers and flags as float64, dates as datetime64; missing is null.
+    faults : list of Fault
+        What could not be turned; such cells are null in the table.
+    """
+    kept: dict[str, pd.Series] = {}
+    faults: list[Fault] = []
+    for name, column in columns.items():
+        if name not in raw.columns:
+            continue
+        kept[name], wrong = _convert(raw[name], column)
+        faults += _fault(column, f"{_wanted_kind(column)}", raw[name], wrong)
+    return pd.DataFrame(kept, index=raw.index), faults
+
+
+def find_faults(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Fault]:
+    """Return every rule of the declarations that the table breaks.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_episodes, n_columns)
+        Typed as `to_declared` returns it.
+    columns : mapping of str to Column
+        Declarations by name; those without a column in the table are passed over.
+    """
+    import pandera.pandas as pa
+    from pandera.errors import SchemaErrors
+
+    present = {name: one for name, one in columns.items() if name in table.columns}
+    schema = pa.DataFrameSchema({name: _schema(one) for name, one in present.items()})
+    try:
+        schema.validate(table, lazy=True)
+    except SchemaErrors as error:
+        return _summarise(error.failure_cases, table, present) + _date_faults(table)
+    return _date_faults(table)
+
+
+def _schema(column: Column) -> "object":
+    import pandera.pandas as pa
+
+    checks = []
+    if column.low is not None and column.high is not None:
+        checks.append(pa.Check.in_range(column.low, column.high, error=_wanted_range(column)))
+    if column.kind == "whole":
+        checks.append(
+            pa.Check(lambda values: values == np.floor(values), error="a whole number")
+        )
+    return pa.Column(
+        checks=checks, nullable=not column.required, unique=column.unique, required=False
+    )
+
+
+def _summarise(
+    cases: pd.DataFrame, table: pd.DataFrame, columns: Mapping[str, Column]
+) -> list[Fault]:
+    faults = []
+    for (name, check), rows in cases.groupby(["column", "check"], sort=False):
+        rule = {"not_nullable": "a value", "field_uniqueness": "each value once"}.get(check, check)
+        wrong = pd.Series(False, index=table.index)
+        wrong[rows["index"].dropna().unique()] = True
+        faults += _fault(columns[name], rule, table[name], wrong)
+    return faults
+
+
+def _date_faults(table: pd.DataFrame) -> list[Fault]:
+    """Return dates that are in the wrong order."""
+    ordered = (
+        ("q1_date", "index_date", "a date on or before the operation"),
+        ("discharge_date", "index_date", "a date on or after the operation"),
+        ("q2_date", "index_date", "a date on or after the operation"),
+    )
+    faults = []
+    for name, other, rule in ordered:
+        if name in table.columns and other in table.columns:
+            later = table[name] > table[other]
+            earlier = table[name] < table[other]
+            wrong = later if name == "q1_date" else earlier
+            declaration = Column(
+                name=name, kind="date", known_at="after", role="clinical", meaning=rule
+            )
+            faults += _fault(declaration, rule, table[name], wrong)
+    return faults
+
+
+def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    """Return the column as declared, and which of its cells could not be read as that."""
+    missing = raw.isna() | (raw.isin(column.missing_codes) if column.missing_codes else False)
+    kept = raw.mask(missing)
+    if column.codes:
+        kept, wrong = _decode(kept, column)
+    elif column.kind == "date":
+        dates = pd.to_datetime(kept, errors="coerce", format="ISO8601")
+        kept, wrong = dates, dates.isna()
+    elif column.kind == "text":
+        kept, wrong = kept.astype("str"), pd.Series(False, index=raw.index)
+    else:
+        numbers = pd.to_numeric(kept, errors="coerce").astype("float64")
+        wrong = ~np.isfinite(numbers)
+        kept = numbers
+    return kept, wrong & ~missing
+
+
+def _decode(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    """Map codes to values; numbers are looked up by the text of their value."""
+    key = raw
+    if pd.api.types.is_bool_dtype(raw) or pd.api.types.is_numeric_dtype(raw):
+        key = raw.astype("float64").map(lambda value: f"{value:g}", na_action="ignore")
+    values = key.map(column.codes)
+    kind = "str" if column.kind == "text" else "float64"
+    return values.astype(kind), values.isna()
+
+
+def _fault(column: Column, rule: str, raw: pd.Series, wrong: pd.Series) -> list[Fault]:
+    if not wrong.any():
+        return []
+    rows = np.flatnonzero(wrong.to_numpy())[:EXAMPLES]
+    hidden = column.role == "identifier"
+    examples = tuple(
+        (int(row) + 1, "(not shown)" if hidden else _shown(raw.iloc[row])) for row in rows
+    )
+    return [Fault(column.name, rule, int(wrong.sum()), examples)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "nothing" if np.isnan(value) else f"{value:g}"
+    return str(value)[:30]
+
+
+def _wanted_kind(column: Column) -> str:
+    if column.codes:
+        return f"one of {', '.join(sorted({str(one) for one in column.codes}))}"
+    return {"date": "a date such as 2019-03-31", "text": "text"}.get(column.kind, "a number")
+
+
+def _wanted_range(column: Column) -> str:
+    unit = f" {column.unit}" if column.unit else ""
+    return f"{column.low:g} to {column.high:g}{unit}"
+
+
+def raise_faults(source: str, faults: Iterable[Fault]) -> None:
+    """Raise a `ValuesFault` when there is any fault."""
+    found = list(faults)
+    if found:
+        raise ValuesFault(source, found)

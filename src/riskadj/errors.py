@@ -1,0 +1,123 @@
+"""What can go wrong, as one tree; each class carries the exit code of the command line.
+
+::
+
+    RiskadjError                 1   anything below
+    |-- StudyError              10   a study, scenario or setting that cannot be read as one
+    |-- CaseMixError            11   case mix that would make a comparison wrong
+    |-- UnknownNameError        12   an instrument, learner or column that does not exist
+    |-- FileMissingError        20   an input file that is not there
+    |-- FileFormatError         21   an input file that is not what it claims to be
+    |-- ColumnError             22   a table without a column that is needed
+    |-- ValuesError             23   values outside their declared range or codes
+    |-- EmptyCohortError        30   nobody left to compare
+    |-- TooFewProvidersError    31   nobody to compare with
+    |-- NoVariationError        32   an outcome in which nothing differs
+    |-- InSampleError           33   an expectation for an episode that its model was fitted on
+    |-- OutputError             40   results that could not be written
+    `-- TrackingError           41   results that could not be logged; they stay on disk
+
+A message is one line: what was wanted, what came, where, and the way out.
+Exit code 2 is a command line that could not be understood.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RiskadjError(Exception):
+    """Anything that riskadj refuses, in one line that names the way out."""
+
+    exit_code = 1
+
+
+class StudyError(RiskadjError):
+    """A study, scenario or setting that cannot be read as one."""
+
+    exit_code = 10
+
+
+class CaseMixError(RiskadjError):
+    """Case mix that would make a comparison wrong: known too late, or not the patient's."""
+
+    exit_code = 11
+
+
+class UnknownNameError(RiskadjError, ValueError):
+    """An instrument, learner or column that does not exist."""
+
+    exit_code = 12
+
+
+class FileMissingError(RiskadjError):
+    """An input file that is not there."""
+
+    exit_code = 20
+
+
+class FileFormatError(RiskadjError):
+    """An input file that is not what it claims to be."""
+
+    exit_code = 21
+
+
+class ColumnError(RiskadjError):
+    """A table without a column that is needed."""
+
+    exit_code = 22
+
+
+class ValuesError(RiskadjError):
+    """Values outside their declared range or codes."""
+
+    exit_code = 23
+
+
+class EmptyCohortError(RiskadjError):
+    """Nobody left to compare."""
+
+    exit_code = 30
+
+
+class TooFewProvidersError(RiskadjError):
+    """Nobody to compare with."""
+
+    exit_code = 31
+
+
+class NoVariationError(RiskadjError):
+    """An outcome in which nothing differs."""
+
+    exit_code = 32
+
+
+class InSampleError(RiskadjError):
+    """An expectation for an episode that its model was fitted on."""
+
+    exit_code = 33
+
+
+class OutputError(RiskadjError):
+    """Results that could not be written."""
+
+    exit_code = 40
+
+
+class TrackingError(RiskadjError):
+    """Results that could not be logged; they stay on disk."""
+
+    exit_code = 41
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest known name, or nothing when none is close.
+
+    Examples
+    --------
+    >>> did_you_mean("lightgmb", ["linear", "lightgbm"])
+    " Did you mean 'lightgbm'?"
+    >>> did_you_mean("zzz", ["linear", "lightgbm"])
+    ''
+    """
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

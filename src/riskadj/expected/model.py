@@ -1,0 +1,215 @@
+"""A fitted expectation as a value: it can be asked, saved as text, and read again."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from riskadj.casemix import CaseMixEncoder
+from riskadj.episodes import Column
+from riskadj.errors import ColumnError, FileFormatError
+from riskadj.expected.learners import LightGBMExpectation, LinearExpectation
+
+FORMAT = "riskadj expectation 1"
+Estimator = LinearExpectation | LightGBMExpectation
+
+
+@dataclass(frozen=True)
+class ExpectationModel:
+    """The expectation of one outcome by one learner.
+
+    Attributes
+    ----------
+    outcome, learner : str
+    columns : tuple of Column
+        The case mix it asks for.
+    encoder : CaseMixEncoder
+    members : tuple of estimators
+        One when the expectation is out of time; one per fold when it is out of fold.
+    intercept, slope : float
+        Recalibration: intercept + slope * what the member says.
+    typical : dict
+        A made-up episode with the median or commonest value of every column.
+    """
+
+    outcome: str
+    learner: str
+    columns: tuple[Column, ...]
+    encoder: CaseMixEncoder
+    members: tuple[Estimator, ...]
+    typical: dict[str, float | str | None]
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def expect(
+        self, casemix: pd.DataFrame, fold: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Return the expected score of each episode at the average provider.
+
+        Parameters
+        ----------
+        casemix : DataFrame of shape (n_episodes, >= n_columns)
+            Holds the model's columns, typed as in the episode table; others are passed over.
+        fold : array-like of int of shape (n_episodes,), optional
+            Which member to ask. Without it, the mean of all members.
+
+        Returns
+        -------
+        ndarray of shape (n_episodes,), in the unit of the score
+
+        Raises
+        ------
+        ColumnError
+            When a column is absent.
+        """
+        return self.intercept + self.slope * self.expect_raw(casemix, fold)
+
+    def expect_raw(
+        self, casemix: pd.DataFrame, fold: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Return what `expect` does, before recalibration."""
+        X = self.encode(casemix)
+        if fold is None:
+            return np.mean([one.predict(X) for one in self.members], axis=0)
+        return _by_fold(fold, len(X), lambda k, rows: self.members[k].predict(X[rows]))
+
+    def encode(self, casemix: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the matrix that the members take."""
+        names = [one.name for one in self.columns]
+        absent = [one for one in names if one not in casemix.columns]
+        if absent:
+            raise ColumnError(
+                f"model {self.outcome}-{self.learner}: wanted {len(names)} case-mix columns; got "
+                f"none called {', '.join(absent[:5])}."
+            )
+        return self.encoder.transform(casemix[names])
+
+    def recalibrated(self, intercept: float, slope: float) -> "ExpectationModel":
+        """Return the same model on the line intercept + slope * what it says now."""
+        return replace(
+            self, intercept=intercept + slope * self.intercept, slope=slope * self.slope
+        )
+
+
+def _by_fold(
+    fold: ArrayLike, n: int, ask: Callable[[int, NDArray[np.bool_]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    folds = np.asarray(fold, dtype=int)
+    answers = np.empty(n)
+    for k in np.unique(folds):
+        rows = folds == k
+        answers[rows] = ask(int(k), rows)
+    return answers
+
+
+def typical_episode(
+    casemix: pd.DataFrame, columns: tuple[Column, ...]
+) -> dict[str, float | str | None]:
+    """Return a made-up episode: the median of numbers, the commonest level of text."""
+    typical: dict[str, float | str | None] = {}
+    for one in columns:
+        known = casemix[one.name].dropna()
+        if known.empty:
+            typical[one.name] = None
+        elif one.kind == "text":
+            typical[one.name] = str(known.mode().iloc[0])
+        else:
+            typical[one.name] = float(known.median())
+    return typical
+
+
+def save_model(model: ExpectationModel, folder: Path) -> None:
+    """Write a model as JSON and, for trees, LightGBM's own text; no pickle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": FORMAT,
+        "outcome": model.outcome,
+        "learner": model.learner,
+        "columns": [one.model_dump(mode="json") for one in model.columns],
+        "levels": model.encoder.levels_,
+        "features": model.encoder.features_,
+        "sources": model.encoder.sources_,
+        "typical": model.typical,
+        "intercept": model.intercept,
+        "slope": model.slope,
+        "members": [_save_member(one, folder, k) for k, one in enumerate(model.members)],
+    }
+    (folder / "model.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def load_model(folder: str | Path) -> ExpectationModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    FileFormatError
+        When the folder does not hold one.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{folder}: wanted a saved model; got none ({error}).") from None
+    if content.get("format") != FORMAT:
+        raise FileFormatError(
+            f"{folder}: wanted format {FORMAT!r}; got {content.get('format')!r}."
+        )
+    columns = tuple(Column(**one) for one in content["columns"])
+    return ExpectationModel(
+        outcome=content["outcome"],
+        learner=content["learner"],
+        columns=columns,
+        encoder=_restore_encoder(content, columns),
+        members=tuple(
+            _load_member(one, folder, len(content["features"])) for one in content["members"]
+        ),
+        typical=content["typical"],
+        intercept=content["intercept"],
+        slope=content["slope"],
+    )
+
+
+def _save_member(member: Estimator, folder: Path, k: int) -> dict[str, Any]:
+    settings = member.get_params()
+    if isinstance(member, LinearExpectation):
+        learned: dict[str, Any] = {
+            "terms": member.terms_,
+            "coef": member.coef_.tolist(),
+            "intercept": member.intercept_,
+        }
+        return {"kind": "linear", "settings": settings, **learned}
+    name = f"trees_{k}.txt"
+    (folder / name).write_text(member.booster_.model_to_string(), encoding="utf-8")
+    return {"kind": "lightgbm", "settings": settings | {"threads": 1}, "trees": name}
+
+
+def _load_member(content: dict[str, Any], folder: Path, features: int) -> Estimator:
+    if content["kind"] == "linear":
+        linear = LinearExpectation(**content["settings"])
+        linear.terms_ = [(kind, int(one), float(value)) for kind, one, value in content["terms"]]
+        linear.coef_ = np.asarray(content["coef"], dtype=float)
+        linear.intercept_ = float(content["intercept"])
+        linear.n_features_in_ = features
+        return linear
+    import lightgbm
+
+    trees = LightGBMExpectation(**content["settings"])
+    text = (folder / content["trees"]).read_text(encoding="utf-8")
+    trees.booster_ = lightgbm.Booster(model_str=text)
+    trees.n_features_in_ = features
+    return trees
+
+
+def _restore_encoder(content: dict[str, Any], columns: tuple[Column, ...]) -> CaseMixEncoder:
+    encoder = CaseMixEncoder()
+    encoder.levels_ = content["levels"]
+    encoder.features_ = content["features"]
+    encoder.sources_ = content["sources"]
+    encoder.feature_names_in_ = np.asarray([one.name for one in columns], dtype=object)
+    encoder.n_features_in_ = len(columns)
+    return encoder

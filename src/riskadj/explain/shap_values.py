@@ -1,0 +1,169 @@
+"""SHAP values of the boosted trees, on the scale of the expected score.
+
+Path-dependent TreeSHAP (Lundberg et al. 2020, Nature Machine Intelligence 2:56-67) as LightGBM
+computes it, exactly and in double precision. Contributions describe the model, not causes.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from riskadj.digest import digest_of_frame
+from riskadj.expected import Expectations, ExpectationModel, LightGBMExpectation
+
+if TYPE_CHECKING:
+    import shap
+
+FOLD = "(fold)"
+"""Stands for differences in base between the models of different folds."""
+ADDITIVITY = 1e-6
+ROUNDING = 1e-9
+KEYS = ["outcome", "learner"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Contributions to the expected score, in its unit.
+
+    Attributes
+    ----------
+    episodes : DataFrame
+        A row per learner and episode: `outcome, learner, episode_id, provider_id, base`, one
+        column per case-mix column, `expected_score`; base plus contributions is the latter.
+    features : DataFrame
+        `outcome, learner, feature, mean_absolute, share`, largest first.
+    providers : DataFrame
+        `outcome, learner, provider_id, n, feature, contribution, difference`: how far the mean
+        contribution of the provider's episodes is from that of all; contributions of a provider
+        sum to `difference`, its mean expected score minus that of all.
+    digest : str
+    """
+
+    episodes: pd.DataFrame
+    features: pd.DataFrame
+    providers: pd.DataFrame
+    digest: str
+
+    def to_shap(self, casemix: pd.DataFrame) -> "shap.Explanation":
+        """Return a `shap.Explanation`, for that library's plots.
+
+        Parameters
+        ----------
+        casemix : DataFrame of shape (n_episodes, n_columns)
+            What the episodes hold, in their order.
+        """
+        import shap
+
+        names = feature_columns(self.episodes)
+        return shap.Explanation(
+            values=self.episodes[names].to_numpy(),
+            base_values=self.episodes["base"].to_numpy(),
+            data=casemix[names].to_numpy(),
+            feature_names=names,
+        )
+
+
+def feature_columns(episodes: pd.DataFrame) -> list[str]:
+    """Return the names of the contribution columns of an explanation's `episodes`."""
+    fixed = {*KEYS, "episode_id", "provider_id", "base", "expected_score"}
+    return [one for one in episodes.columns if one not in fixed]
+
+
+def explain(expectations: Expectations) -> Explanation | None:
+    """Explain the expectations of the boosted trees, or return None when there are none.
+
+    Raises
+    ------
+    ArithmeticError
+        When base plus contributions differ from the expected score by more than 1e-6.
+    """
+    for learner, rows in expectations.by_learner():
+        model = expectations.models.get(learner)
+        if model and isinstance(model.members[0], LightGBMExpectation):
+            episodes = _episodes(expectations, model, rows)
+            return Explanation(
+                episodes,
+                _by_feature(episodes),
+                _by_provider(episodes),
+                digest_of_frame(episodes, expectations.digest),
+            )
+    return None
+
+
+def _episodes(
+    expectations: Expectations, model: ExpectationModel, rows: pd.DataFrame
+) -> pd.DataFrame:
+    values = _contributions(model, expectations.casemix.test, rows["fold"].to_numpy())
+    by_column = _sum_by_source(values[:, :-1], model)
+    base = model.intercept + model.slope * values[:, -1]
+    table = pd.concat(
+        [
+            rows[[*KEYS, "episode_id", "provider_id"]].reset_index(drop=True),
+            pd.DataFrame({"base": base}),
+            pd.DataFrame(model.slope * by_column, columns=[one.name for one in model.columns]),
+            rows[["expected_score"]].reset_index(drop=True),
+        ],
+        axis=1,
+    )
+    _check_additive(table)
+    return table
+
+
+def _contributions(
+    model: ExpectationModel, casemix: pd.DataFrame, fold: np.ndarray
+) -> np.ndarray:
+    X = model.encode(casemix)
+    values = np.empty((len(X), X.shape[1] + 1))
+    for k, member in enumerate(model.members):
+        inside = fold == k
+        if inside.any() and isinstance(member, LightGBMExpectation):
+            values[inside] = member.contributions(X[inside])
+    return values
+
+
+def _sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
+    """Add up the features that come from one case-mix column, such as the levels of a text."""
+    names = [one.name for one in model.columns]
+    summed = np.zeros((len(values), len(names)))
+    for position, source in enumerate(model.encoder.sources_):
+        summed[:, names.index(source)] += values[:, position]
+    return summed
+
+
+def _check_additive(table: pd.DataFrame) -> None:
+    total = table["base"] + table[feature_columns(table)].sum(axis=1)
+    gap = float((total - table["expected_score"]).abs().max())
+    if not gap <= ADDITIVITY:
+        raise ArithmeticError(
+            f"wanted base plus contributions within {ADDITIVITY:g} of the expectation; got {gap:g}"
+        )
+
+
+def _by_feature(episodes: pd.DataFrame) -> pd.DataFrame:
+    size = episodes[feature_columns(episodes)].abs().mean()
+    table = size.rename("mean_absolute").rename_axis("feature").reset_index()
+    table["share"] = table["mean_absolute"] / table["mean_absolute"].sum()
+    table = table.sort_values(["mean_absolute", "feature"], ascending=[False, True])
+    return _keyed(table, episodes, ["feature", "mean_absolute", "share"])
+
+
+def _by_provider(episodes: pd.DataFrame) -> pd.DataFrame:
+    values = episodes[["base", *feature_columns(episodes)]]
+    gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
+    gap = gap.rename(columns={"base": FOLD})
+    if gap[FOLD].abs().max() <= ROUNDING:
+        gap = gap.drop(columns=FOLD)
+    table = gap.stack().rename("contribution").rename_axis(["provider_id", "feature"])
+    table = table.reset_index()
+    table["n"] = table["provider_id"].map(episodes["provider_id"].value_counts())
+    table["difference"] = table.groupby("provider_id")["contribution"].transform("sum")
+    return _keyed(
+        table, episodes, ["provider_id", "n", "feature", "contribution", "difference"]
+    )
+
+
+def _keyed(table: pd.DataFrame, episodes: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    keys = {name: episodes[name].iloc[0] for name in KEYS}
+    return table.assign(**keys)[[*KEYS, *columns]].reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""What may leave, and what people read: disclosure control, card, figures, run folder."""

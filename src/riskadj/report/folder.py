@@ -1,0 +1,105 @@
+"""The run folder: all of it or nothing, and the same bytes for the same inputs."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from riskadj.errors import OutputError
+
+MARK = "provenance.json"
+"""A folder that holds it is a run folder, and may be replaced by a newer run."""
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which becomes `out` at the end or vanishes on any error.
+
+    Raises
+    ------
+    OutputError
+        When `out` holds something else than a run, cannot be written, or the disk is full.
+    """
+    _check_replaceable(out)
+    staging = out.with_name(f"{out.name}.partial-{os.getpid()}")
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    try:
+        yield staging
+        _swap(staging, out)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, numbers to twelve significant digits."""
+    table.to_csv(path, index=False, float_format="%.12g", lineterminator="\n")
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet."""
+    table.to_parquet(path, index=False, compression="zstd")
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON with sorted keys; NaN and infinities as null."""
+    text = json.dumps(_finite(content), indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text in UTF-8."""
+    path.write_text(text, encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _check_replaceable(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out}: wanted a folder to write to; got a file. Choose another --out.")
+    if any(out.iterdir()) and not (out / MARK).exists():
+        raise OutputError(
+            f"{out}: wanted a new folder or an earlier run to replace; got a folder with other "
+            "things in it. Choose another --out."
+        )
+
+
+def _swap(staging: Path, out: Path) -> None:
+    """Put the new folder in the place of the old one, which is deleted last."""
+    old = out.with_name(f"{out.name}.partial-old-{os.getpid()}")
+    if out.exists():
+        out.rename(old)
+    try:
+        staging.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"{out}: wanted to write the results; got {reason!r}. Nothing was kept. Free some space, "
+        "or choose another --out."
+    )

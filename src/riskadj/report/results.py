@@ -1,0 +1,123 @@
+"""From the records of a run to its files: findings first, then every file that shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from riskadj.casemix import CaseMix
+from riskadj.casemix.roles import refusal
+from riskadj.expected import Evaluation, Expectations, save_model
+from riskadj.explain import Explanation
+from riskadj.profile import Profiles
+from riskadj.report.card import build_card
+from riskadj.report.disclosure import keep_shown, suppress_providers, suppress_subgroups
+from riskadj.report.figures import draw_figures
+from riskadj.report.findings import Findings
+from riskadj.report.folder import write_csv, write_json, write_parquet, write_text
+from riskadj.report.provenance import portable_study
+from riskadj.report.render import render_html, render_markdown
+from riskadj.study import Study
+
+NO_FEATURES = pd.DataFrame(columns=["outcome", "learner", "feature", "mean_absolute", "share"])
+NO_PROVIDERS = pd.DataFrame(
+    columns=["outcome", "learner", "provider_id", "n", "feature", "contribution", "difference"]
+)
+
+
+@dataclass(frozen=True)
+class OutcomeResults:
+    """The records of one outcome's journey."""
+
+    casemix: CaseMix
+    expectations: Expectations
+    evaluation: Evaluation
+    profiles: Profiles
+    explanation: Explanation | None
+
+
+def build_findings(
+    study: Study, results: Sequence[OutcomeResults], provenance: Mapping[str, Any]
+) -> Findings:
+    """Put the tables of all outcomes together and apply disclosure control."""
+    below = study.profile.suppress_below
+    providers = suppress_providers(_stack([one.profiles.table for one in results]), below)
+    explained = [one.explanation for one in results if one.explanation]
+    cohorts = [one.casemix.cohort for one in results]
+    allowed = study.casemix.allow_provider_influenced
+    columns = cohorts[0].columns.values()
+    return Findings(
+        study=study,
+        casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
+        refused=tuple(
+            one for one in columns if refusal(one, allow_provider_influenced=allowed)
+        ),
+        flow=_stack([one.flow for one in cohorts]),
+        metrics={one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results)},
+        calibration=_stack([one.evaluation.calibration for one in results]),
+        subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
+        providers=providers,
+        reference=_stack([one.profiles.reference for one in results]),
+        features=_stack([one.features for one in explained], NO_FEATURES),
+        provider_features=keep_shown(
+            _stack([one.providers for one in explained], NO_PROVIDERS), providers
+        ),
+        missing=_stack([_missing(one.casemix) for one in results]),
+        provenance=provenance,
+    )
+
+
+def write_results(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
+    """Write every file of a run into a folder."""
+    _write_tables(findings, results, folder)
+    for one in results:
+        for learner, model in one.expectations.models.items():
+            save_model(model, folder / "models" / f"{model.outcome}-{learner}")
+    figures = draw_figures(findings)
+    (folder / "figures").mkdir()
+    for name, svg in figures.items():
+        write_text(svg, folder / "figures" / name)
+    card = build_card(findings)
+    write_json(card, folder / "card.json")
+    write_text(render_markdown(card), folder / "card.md")
+    write_text(render_html(card, figures), folder / "card.html")
+    write_json(findings.provenance, folder / "provenance.json")
+
+
+def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
+    write_json(portable_study(findings.study), folder / "study.json")
+    write_json(findings.metrics, folder / "metrics.json")
+    tables = {
+        "flow": findings.flow,
+        "providers": findings.providers,
+        "reference": findings.reference,
+        "calibration": findings.calibration,
+        "subgroups": findings.subgroups,
+        "shap_providers": findings.provider_features,
+        "shap_features": findings.features,
+    }
+    for name, table in tables.items():
+        write_csv(table, folder / f"{name}.csv")
+    write_parquet(_stack([one.expectations.table for one in results]), folder / "expectations.parquet")
+    explained = [one.explanation.episodes for one in results if one.explanation]
+    write_parquet(_stack(explained, NO_PROVIDERS), folder / "shap.parquet")
+
+
+def _missing(casemix: CaseMix) -> pd.DataFrame:
+    share = casemix.test.isna().mean()
+    return pd.DataFrame(
+        {
+            "outcome": casemix.cohort.outcome.name,
+            "column": share.index,
+            "share": share.to_numpy(),
+        }
+    )
+
+
+def _stack(tables: Sequence[pd.DataFrame], empty: pd.DataFrame | None = None) -> pd.DataFrame:
+    filled = [one for one in tables if not one.empty]
+    if filled:
+        return pd.concat(filled, ignore_index=True)
+    return tables[0] if tables else (pd.DataFrame() if empty is None else empty)

@@ -1,0 +1,257 @@
+"""From YAML 1.2 to records: every fault at once, each with its line and the way out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from riskadj.errors import FileMissingError, RiskadjError, StudyError, did_you_mean
+from riskadj.study.records import Study
+
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
+
+
+class StudyFaults(StudyError):
+    """Several faults of one study; `faults` holds a line each, the message the first of them."""
+
+    def __init__(self, faults: Sequence[RiskadjError]) -> None:
+        self.faults = tuple(faults)
+        self.exit_code = self.faults[0].exit_code
+        more = len(self.faults) - 1
+        rest = f" ({more} more: riskadj validate lists them all.)" if more else ""
+        super().__init__(f"{self.faults[0]}{rest}")
+
+
+def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
+    """Read a study, apply `key=value` overrides, and check all of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML 1.2 file. Data paths in it are relative to its folder.
+    overrides : iterable of str
+        Such as `split.test=[2018/19]`; the value is YAML. Data paths in them are relative to
+        the current folder.
+
+    Raises
+    ------
+    FileMissingError, StudyError
+        One line for the first fault; `.faults` of a `StudyFaults` has them all.
+    """
+    path = Path(path)
+    content = read_yaml(path)
+    _anchor_paths(content, path.parent)
+    return build(Study, content, str(path), overrides)
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study, for editors."""
+    schema = Study.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping: `NO` is text, `1e-3` a number, a key given twice a fault."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: wanted a YAML file; there is none. Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: wanted a YAML file in UTF-8; could not read it: {error}.") from None
+    try:
+        content = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = (error.problem or "cannot be read").splitlines()[0]
+        raise StudyError(f"{path}:{line}: wanted YAML 1.2; got a fault: {problem}.") from None
+    except YAMLError as error:
+        raise StudyError(f"{path}: wanted YAML 1.2; got {str(error).splitlines()[0]}") from None
+    if not isinstance(content, Mapping):
+        raise StudyError(f"{path}: wanted a mapping of keys to values; got {_kind(content)}.")
+    return content  # type: ignore[return-value]
+
+
+def build(
+    model: type[AnyRecord], content: Mapping[str, Any], source: str, overrides: Iterable[str] = ()
+) -> AnyRecord:
+    """Check a mapping against a record and return the record.
+
+    Raises
+    ------
+    StudyError
+        Each fault as `source:line: key: what was wanted; what came`, with a did-you-mean.
+    """
+    plain = _plain(content)
+    for text in overrides:
+        _override(plain, text, model)
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        unknown_keys_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        found = [_fault(one, model, content, source) for one in unknown_keys_first]
+        raise StudyFaults(found) from None
+
+
+def _anchor_paths(content: dict[str, Any], folder: Path) -> None:
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("paths"), list):
+        data["paths"] = [
+            str(folder / one) if isinstance(one, str) else one for one in data["paths"]
+        ]
+
+
+def _plain(value: Any) -> Any:
+    """Return YAML content as built-in types, without its line numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _override(content: dict[str, Any], text: str, model: type[BaseModel]) -> None:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise StudyError(f"--set: wanted key=value; got {text!r}. Example: split.test=[2018/19].")
+    try:
+        value = _plain(YAML(typ="safe", pure=True).load(raw))
+    except YAMLError:
+        raise StudyError(f"--set {key}: wanted a YAML value; got {raw!r}.") from None
+    _put(content, key.strip().split("."), value, key.strip(), model)
+
+
+def _put(
+    content: Any, path: Sequence[str], value: Any, whole: str, model: type[BaseModel]
+) -> None:
+    for step in path[:-1]:
+        content = _step_into(content, step, whole)
+    last = path[-1]
+    if isinstance(content, list):
+        content[_index(content, last, whole)] = value
+    elif isinstance(content, dict):
+        content[last] = value
+    else:
+        raise StudyError(f"--set {whole}: wanted a key to set; got a value above {last!r}.")
+
+
+def _step_into(content: Any, step: str, whole: str) -> Any:
+    if isinstance(content, list):
+        return content[_index(content, step, whole)]
+    if not isinstance(content, dict):
+        raise StudyError(f"--set {whole}: wanted a key to set; got a value above {step!r}.")
+    return content.setdefault(step, {})
+
+
+def _index(content: list[Any], step: str, whole: str) -> int:
+    if not step.isdigit() or int(step) >= len(content):
+        raise StudyError(
+            f"--set {whole}: wanted a position from 0 to {len(content) - 1}; got {step!r}."
+        )
+    return int(step)
+
+
+def _fault(
+    error: Any, model: type[BaseModel], content: Mapping[str, Any], source: str
+) -> RiskadjError:
+    location = _without_tags(error["loc"], content)
+    key = ".".join(str(one) for one in location) or "study"
+    where = f"{source}{_line(content, location)}: {key}"
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, RiskadjError):
+        return type(cause)(f"{where}: {cause}")
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(model, error["loc"][:-1])
+        hint = did_you_mean(str(location[-1]), known) or f" Known here: {', '.join(known)}."
+        return StudyError(f"{where}: wanted a known key; got {str(location[-1])!r}.{hint}")
+    if error["type"] == "missing":
+        return StudyError(f"{where}: wanted a value; the key is missing. Add it.")
+    if error["type"].startswith("union_tag"):
+        return StudyError(f"{where}: {_tag_problem(error)}")
+    problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
+    got = "" if "got" in problem else f"; got {_short(error['input'])}"
+    return StudyError(f"{where}: {problem}{got}.")
+
+
+def _tag_problem(error: Any) -> str:
+    wanted = [one.strip(" '") for one in error["ctx"].get("expected_tags", "").split(",")]
+    if "tag" not in error["ctx"]:
+        return "wanted a `kind`; the key is missing. Add it."
+    got = error["ctx"]["tag"]
+    return f"wanted a kind among {', '.join(wanted)}; got {got!r}.{did_you_mean(got, wanted)}"
+
+
+def _without_tags(location: Sequence[Any], content: Any) -> list[Any]:
+    """Drop the steps by which pydantic names the member of a union; the file has no such key."""
+    steps = []
+    for step in location:
+        if isinstance(content, Mapping) and content.get("kind") == step and step not in content:
+            continue
+        steps.append(step)
+        try:
+            content = content[step]
+        except (KeyError, IndexError, TypeError):
+            content = None
+    return steps
+
+
+def _records_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, Annotated, tuple, list, dict):
+        return [one for part in get_args(annotation) for one in _records_in(part)]
+    return []
+
+
+def _keys_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """Return the keys that a record knows at a location."""
+    records = [model]
+    for step in location:
+        if isinstance(step, str) and any(step in one.model_fields for one in records):
+            records = [
+                inner
+                for one in records
+                if step in one.model_fields
+                for inner in _records_in(one.model_fields[step].annotation)
+            ]
+        elif isinstance(step, str):
+            records = [
+                one
+                for one in records
+                if step in get_args(one.model_fields["kind"].annotation)
+            ]
+    return sorted({name for one in records for name in one.model_fields})
+
+
+def _line(content: Any, location: Sequence[Any]) -> str:
+    """Return `:line` of a key in the file, or of the closest key above it that is there."""
+    line = None
+    for step in location:
+        marks = getattr(content, "lc", None)
+        try:
+            position = marks.key(step) if isinstance(content, Mapping) else marks.item(step)  # type: ignore[union-attr]
+            content = content[step]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+        line = position[0] + 1
+    return f":{line}" if line else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
