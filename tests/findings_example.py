@@ -129,34 +129,44 @@ def _subgroups(rng: np.random.Generator) -> pd.DataFrame:
 def _providers(rng: np.random.Generator, count: int) -> pd.DataFrame:
     n = np.maximum(3, rng.lognormal(4.9, 0.8, count)).astype(int)
     n[:3] = (3, 4, 18)
-    effect = rng.normal(0, 0.09, count)
+    quality = rng.normal(0, 0.09, count)
     return pd.concat(
-        [_profile(rng, outcome, learner, n, effect) for outcome, learner in KINDS],
-        ignore_index=True,
+        [_outcome_profiles(rng, outcome, n, quality) for outcome in OUTCOMES], ignore_index=True
     )
 
 
-def _profile(
-    rng: np.random.Generator, outcome: str, learner: str, n: np.ndarray, effect: np.ndarray
+def _outcome_profiles(
+    rng: np.random.Generator, outcome: str, n: np.ndarray, quality: np.ndarray
 ) -> pd.DataFrame:
     _, gain, sd, _ = OUTCOMES[outcome]
-    shift = rng.normal(0, 0.035 * sd, len(n))
-    expected = gain + rng.normal(0, 0.25 * sd, len(n))
-    difference = sd * effect + shift + rng.normal(0, sd / np.sqrt(n))
+    difference = sd * quality + rng.normal(0, sd / np.sqrt(n))
+    observed = gain + rng.normal(0, 0.25 * sd, len(n)) + difference
+    by_learner = [
+        _profile(outcome, learner, n, observed, difference + rng.normal(0, 0.02 * sd, len(n)))
+        for learner in LEARNERS
+    ]
+    return pd.concat(by_learner, ignore_index=True)
+
+
+def _profile(
+    outcome: str, learner: str, n: np.ndarray, observed: np.ndarray, difference: np.ndarray
+) -> pd.DataFrame:
+    _, gain, sd, _ = OUTCOMES[outcome]
+    expected = observed - difference
     adjusted, margin, limit = gain + difference, 1.96 * sd / np.sqrt(n), sd / np.sqrt(n)
     table = pd.DataFrame({
         "outcome": outcome, "learner": learner,
         "provider_id": [f"P{one:03d}" for one in range(len(n))], "n": n.astype(float),
-        "observed": expected + difference, "expected": expected,
-        "ratio": (expected + difference) / expected, "difference": difference,
+        "observed": observed, "expected": expected,
+        "ratio": observed / expected, "difference": difference,
         "adjusted": adjusted, "z": difference / limit,
         "lower95": gain - 1.96 * limit, "upper95": gain + 1.96 * limit, "flag": "",
         "lower998": gain - 3.0902 * limit, "upper998": gain + 3.0902 * limit,
         "ci_lower95": adjusted - margin, "ci_upper95": adjusted + margin, "sd": sd,
-        "suppression": "",
+        "episodes": n * 1.1, "note": "", "suppression": "",
     })  # fmt: skip
     table["flag"] = [_flag(z) for z in table["z"]]
-    table.loc[table["provider_id"] == "P005", "ratio"] = np.nan
+    table.loc[table["provider_id"] == "P010", ["ratio", "note"]] = [np.nan, "ratio withheld"]
     return _suppress(table)
 
 
@@ -172,7 +182,7 @@ def _suppress(table: pd.DataFrame) -> pd.DataFrame:
               "upper998", "ci_lower95", "ci_upper95", "sd"]  # fmt: skip
     table.loc[small, judged] = np.nan
     table.loc[small, ["flag", "suppression"]] = ["Insufficient records", "adjusted"]
-    table.loc[hidden, ["n", "observed", "expected"]] = np.nan
+    table.loc[hidden, ["n", "observed", "expected", "episodes"]] = np.nan
     table.loc[hidden, "suppression"] = "all"
     return table
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from riskadj.episodes.columns import COLUMNS, COMORBIDITIES
+from riskadj.episodes.columns import COMORBIDITIES
+from riskadj.episodes.distinct import map_distinct
 from riskadj.episodes.files import read_text_table
 from riskadj.errors import ColumnError, FileFormatError
 
@@ -141,7 +142,9 @@ def read_nhs_file(path: Path) -> pd.DataFrame:
     mapped = [*_shared_columns(), *_joint_columns(procedure, measure)]
     _check_headers(mapped, headers, path)
     table = {one.name: _translate(raw[headers[_plain(one.header)]], one) for one in mapped}
-    table["age_band_10y"] = table["age_band_10y"].str.split(" ", n=1).str[0]
+    table["age_band_10y"] = map_distinct(
+        table["age_band_10y"], lambda bands: bands.str.split(" ", n=1).str[0]
+    )
     table["procedure_group"] = raw[headers["revisionflag"]].map(
         {flag: f"{joint}_{stage}" for flag, stage in _STAGES.items()}
     )
@@ -175,10 +178,10 @@ def _check_headers(mapped: list[Mapped], headers: dict[str, str], path: Path) ->
 
 
 def _translate(raw: pd.Series, mapped: Mapped) -> pd.Series:
-    known = COLUMNS[mapped.name]
-    text = raw.str.strip()
-    text = text.mask(text.isin((*mapped.missing, *known.missing_codes) if not mapped.codes
-                               else mapped.missing), "")  # fmt: skip
-    if mapped.codes:
-        text = text.map(mapped.codes).where(text.isin(mapped.codes), text)
-    return text
+    return map_distinct(raw, lambda codes: _translate_codes(codes, mapped))
+
+
+def _translate_codes(codes: pd.Series, mapped: Mapped) -> pd.Series:
+    text = codes.str.strip()
+    text = text.mask(text.isin(mapped.missing), "")
+    return text.map(mapped.codes).where(text.isin(mapped.codes), text) if mapped.codes else text

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from riskadj.episodes.columns import Column
+from riskadj.episodes.distinct import map_distinct
 from riskadj.errors import ValuesError
 
 EXAMPLES = 5
@@ -143,30 +144,34 @@ def _date_faults(table: pd.DataFrame) -> list[Fault]:
 
 def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
     """Return the column as declared, and which of its cells could not be read as that."""
-    missing = raw.isna() | (raw.isin(column.missing_codes) if column.missing_codes else False)
+    converted = map_distinct(raw, lambda values: _convert_values(values, column))
+    return converted["kept"].rename(column.name), converted["wrong"]
+
+
+def _convert_values(raw: pd.Series, column: Column) -> pd.DataFrame:
+    missing = raw.isna() | raw.isin(column.missing_codes)
     kept = raw.mask(missing)
     if column.codes:
-        kept, wrong = _decode(kept, column)
+        kept = _decode(kept, column)
+        wrong = kept.isna()
     elif column.kind == "date":
-        dates = pd.to_datetime(kept, errors="coerce", format="ISO8601")
-        kept, wrong = dates, dates.isna()
+        kept = pd.to_datetime(kept, errors="coerce", format="ISO8601")
+        wrong = kept.isna()
     elif column.kind == "text":
-        kept, wrong = kept.astype("str"), pd.Series(False, index=raw.index)
+        kept = kept.astype("str")
+        wrong = pd.Series(False, index=raw.index)
     else:
-        numbers = pd.to_numeric(kept, errors="coerce").astype("float64")
-        wrong = ~np.isfinite(numbers)
-        kept = numbers
-    return kept, wrong & ~missing
+        kept = pd.to_numeric(kept, errors="coerce").astype("float64")
+        wrong = ~np.isfinite(kept)
+    return pd.DataFrame({"kept": kept, "wrong": wrong & ~missing})
 
 
-def _decode(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+def _decode(raw: pd.Series, column: Column) -> pd.Series:
     """Map codes to values; numbers are looked up by the text of their value."""
     key = raw
     if pd.api.types.is_bool_dtype(raw) or pd.api.types.is_numeric_dtype(raw):
         key = raw.astype("float64").map(lambda value: f"{value:g}", na_action="ignore")
-    values = key.map(column.codes)
-    kind = "str" if column.kind == "text" else "float64"
-    return values.astype(kind), values.isna()
+    return key.map(column.codes).astype("str" if column.kind == "text" else "float64")
 
 
 def _fault(column: Column, rule: str, raw: pd.Series, wrong: pd.Series) -> list[Fault]:

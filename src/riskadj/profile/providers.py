@@ -12,6 +12,7 @@ from riskadj.expected import Expectations
 from riskadj.profile.nhs_england import NONE, TOO_FEW, flag_from_z
 from riskadj.stats import Z95, Z998, limits_of_mean, z_of_mean
 from riskadj.study import Study
+from riskadj.study.records import ReferencePopulation
 
 PROVIDER_COLUMNS = [
     "outcome", "learner", "provider_id", "n", "observed", "expected", "ratio", "difference",
@@ -59,7 +60,7 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
         )
     tables, references = [], []
     for learner, rows in expectations.by_learner():
-        reference = _reference(rows, learner)
+        reference = _reference(rows, learner, expectations.cohort.outcome.reference)
         references.append(reference)
         tables.append(_profile(rows, reference, expectations.cohort, study.profile.minimum_n))
     table = pd.concat(tables, ignore_index=True)
@@ -68,15 +69,17 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
     )
 
 
-def _reference(rows: pd.DataFrame, learner: str) -> dict[str, float | str]:
+def _reference(
+    rows: pd.DataFrame, learner: str, given: ReferencePopulation | None
+) -> dict[str, float | str]:
     residual = rows["observed"] - rows["expected"]
     return {
         "outcome": rows["outcome"].iloc[0],
         "learner": learner,
         "n": len(rows),
-        "gain": rows["observed"].mean(),
+        "gain": given.gain if given else rows["observed"].mean(),
         "baseline": rows["baseline_score"].mean(),
-        "sd": residual.std(ddof=1),
+        "sd": given.sd if given else residual.std(ddof=1),
         "drift": (rows["observed_score"] - rows["expected_score_raw"]).mean(),
         "mean_residual": residual.mean(),
     }

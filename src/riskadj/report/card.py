@@ -5,9 +5,9 @@ each column says how many decimals people want to see. A text that begins with `
 a person has still to write.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,6 +25,7 @@ from riskadj.report.figures import (
     feature_label,
     figure_descriptions,
     figure_name,
+    format_number,
 )
 from riskadj.report.findings import Findings
 from riskadj.study import Outcome
@@ -68,36 +69,10 @@ def build_card(findings: Findings) -> dict[str, Any]:
     }
 
 
-def format_number(value: float, decimals: int | None = None) -> str:
-    """Return a number for people: thousands set off, a true minus, no negative zero.
-
-    Parameters
-    ----------
-    value : float
-    decimals : int, optional
-        How many to show; by default as many as make three significant digits.
-
-    Examples
-    --------
-    >>> format_number(38136), format_number(22.6798, 1), format_number(0.0123456)
-    ('38,136', '22.7', '0.0123')
-    """
-    if decimals is None:
-        decimals = 0 if isinstance(value, int) else _three_digits(value)
-    shown = f"{abs(value):,.{decimals}f}"
-    negative = value < 0 and any(one in shown for one in "123456789")
-    return f"\N{MINUS SIGN}{shown}" if negative else shown
-
-
-def _three_digits(value: float) -> int:
-    exponent = int(f"{value:e}".rpartition("e")[2])
-    return min(max(2 - exponent, 0), 6)
-
-
 def _summary(findings: Findings) -> list[str]:
     study = findings.study
     periods = ", ".join(study.split.test)
-    names = ", ".join(_measure(one) for one in study.outcomes)
+    names = _list(_measure(one) for one in study.outcomes)
     first = (
         f"Providers of {study.cohort.procedure_group} in {periods}, compared on {names} under "
         f"{_counted(len(study.learners), 'expectation')} from case mix."
@@ -112,12 +87,15 @@ def _verdict(findings: Findings, outcome: Outcome) -> str:
     whole = flags.dropna()
     changing = int((whole.nunique(axis=1) > 1).sum())
     text = (
-        f"{_measure(outcome)}: of {len(flags)} providers compared, {above} above and {below} below "
-        "the 99.8 % limits"
+        f"{_measure(outcome)}: {_counted(len(flags), 'provider')} compared; {above} above and "
+        f"{below} below the 99.8 % limits"
     )
     if flags.shape[1] == 1:
         return f"{text}."
-    return f"{text}, by learner; {changing} of {len(whole)} change flag with the learner."
+    return (
+        f"{text}, depending on the learner. {changing} of {len(whole)} change flag when the "
+        "learner changes."
+    )
 
 
 def _between(counts: "pd.Series[int]") -> str:
@@ -128,9 +106,7 @@ def _between(counts: "pd.Series[int]") -> str:
 def _todo(findings: Findings) -> list[str]:
     card = findings.study.card
     texts = {name: getattr(card, name) for name in type(card).model_fields}
-    return [
-        name for name, text in texts.items() if not text or str(text).startswith(TODO_MARK)
-    ]
+    return [name for name, text in texts.items() if not text or str(text).startswith(TODO_MARK)]
 
 
 # --- blocks ---------------------------------------------------------------------------------------
@@ -151,7 +127,9 @@ def _fact(label: str, value: Any) -> dict[str, Any]:
 
 
 def _format_of(value: Any) -> str:
-    return "number" if isinstance(value, (int, float)) else "text"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "code" if re.fullmatch("[0-9a-f]{64}", str(value)) else "text"
 
 
 def _table(
@@ -183,17 +161,14 @@ def _estimate(label: str, decimals: int) -> Column:
 
 
 def _figures(findings: Findings, kind: str, outcome: Outcome) -> list[Block]:
-    described = figure_descriptions(findings)
-    names = {one.kind: figure_name(kind, outcome.name, one.kind) for one in findings.study.learners}
     return [
         {
             "kind": "figure",
-            "file": name,
-            "alt": described[name],
+            "file": figure_name(kind, outcome.name, learner),
+            "alt": description,
             "caption": f"{outcome.name}, {learner}",
         }
-        for learner, name in names.items()
-        if name in described
+        for learner, description in figure_descriptions(findings, kind, outcome).items()
     ]
 
 
@@ -289,7 +264,7 @@ def _data(findings: Findings) -> Iterable[Block]:
 def _flow(findings: Findings, outcome: Outcome) -> Block:
     rows = _of(findings.flow, outcome=outcome.name)
     return _table(
-        f"{_measure(outcome)} ({outcome.name}): who was left out, in order, in episodes",
+        f"{_measure(outcome)} ({outcome.name}): flow of episodes",
         [_text("Station"), _text("Reason"), _number("Left"), _number("Remaining")],
         rows[["station", "reason", "left", "remaining"]].itertuples(index=False),
     )
@@ -408,13 +383,15 @@ def _models(findings: Findings) -> Iterable[Block]:
     yield _facts([
         ("Split", _split(findings)),
         ("Folds", "not used: the periods are apart" if split.out_of_time else kept_whole),
-        ("Seed", split.seed),
+        ("Seed", str(split.seed)),
         ("Recalibration", _RECALIBRATIONS[study.recalibration.method]),
     ])  # fmt: skip
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    named = [f"{name.replace('_', ' ')} {one:g}" for name, one in settings.items() if name != "kind"]
+    named = [
+        f"{name.replace('_', ' ')} {one:g}" for name, one in settings.items() if name != "kind"
+    ]
     return ", ".join(named) or "none"
 
 
@@ -455,8 +432,8 @@ _METRICS = (
 )
 _HELD_OUT = (
     "These are held-out figures: no episode here was among those its model learned from, and they "
-    "are on the score after, not on the gain. R\N{SUPERSCRIPT TWO} of the gain would be far higher, "
-    "only because the score before then stands on both sides."
+    "are on the score after, not on the gain. R\N{SUPERSCRIPT TWO} of the gain would be far "
+    "higher, only because the score before then stands on both sides."
 )
 
 
@@ -479,7 +456,7 @@ def _performance(findings: Findings) -> Iterable[Block]:
     yield _paragraph(
         "MAE and RMSE: mean absolute and root mean squared error. Bias: mean of observed minus "
         "expected. Drift removed: what that mean was before recalibration. Total O/E: summed "
-        "observed over summed expected gain; recalibration by shift or line makes it 1."
+        "observed over summed expected score; recalibration by shift or line makes it 1."
     )
 
 
@@ -504,7 +481,11 @@ def _deciles(rows: pd.DataFrame, outcome: Outcome, learner: str) -> Block:
     names = ("Expected", "Observed", "Observed \N{MINUS SIGN} expected")
     return _table(
         f"{_named(outcome)}: calibration of {learner}",
-        [_number("Tenth"), _number("Episodes"), *(_number(one, _decimals(outcome)) for one in names)],
+        [
+            _number("Tenth"),
+            _number("Episodes"),
+            *(_number(one, _decimals(outcome)) for one in names),
+        ],
         rows[["decile", "n", "expected", "observed", "difference"]].itertuples(index=False),
     )
 
@@ -526,9 +507,7 @@ def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
     rows = _of(findings.subgroups, outcome=outcome.name)
     learners = [one for one in _learners(findings) if one in set(rows["learner"])]
     groups = rows[["column", "level"]].drop_duplicates().itertuples(index=False, name=None)
-    cells = {
-        (one.column, one.level, one.learner): one for one in rows.itertuples(index=False)
-    }
+    cells = {(one.column, one.level, one.learner): one for one in rows.itertuples(index=False)}
     return _table(
         f"{_named(outcome)}: observed minus expected, by subgroup and learner",
         [_text("Column", code=True), _text("Level"), _number("Episodes"),
@@ -552,10 +531,11 @@ def _interval(cell: Any) -> list[float] | None:
 # --- providers ------------------------------------------------------------------------------------
 
 _PROVIDER_METHODS = {
-    "nhs_england": "NHS England's: adjusted gain is the mean gain of the reference population plus "
-    "the provider's mean residual. Limits are that mean gain plus and minus 1.96 and 3.0902 times "
-    "the standard deviation of the reference population's residuals over the square root of the "
-    "provider's episodes (A Guide to PROMs Methodology, version 12)."
+    "nhs_england": "NHS England's (A Guide to PROMs Methodology, version 12). Adjusted gain: the "
+    "mean gain of the reference population plus the provider's mean residual, residuals being "
+    "centred on that population. Limits: that mean gain plus and minus 1.96 and 3.0902 times the "
+    "standard deviation of the population's residuals over the square root of the provider's "
+    "episodes."
 }
 
 
@@ -578,14 +558,14 @@ def _providers(findings: Findings) -> Iterable[Block]:
 
 
 def _reference(findings: Findings) -> Block:
-    names = {one.name: one for one in findings.study.outcomes}
+    units = {one.name: one.definition.unit for one in findings.study.outcomes}
     return _table(
         "The reference population: all episodes compared",
-        [_text("Outcome"), _text("Learner", code=True), _number("Episodes"),
+        [_text("Outcome"), _text("Unit"), _text("Learner", code=True), _number("Episodes"),
          *(_number(label, 3) for label in
            ("Mean score before", "Mean gain", "SD of residuals"))],
         [
-            (_named(names[one.outcome]), one.learner, one.n, one.baseline, one.gain, one.sd)
+            (one.outcome, units[one.outcome], one.learner, one.n, one.baseline, one.gain, one.sd)
             for one in findings.reference.itertuples(index=False)
         ],
     )  # fmt: skip
@@ -622,14 +602,14 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
          _number("Observed gain", score), _number("Expected gain", score),
          _number("O/E", 3, WITHHELD), _number("O \N{MINUS SIGN} E", score),
          _number("Adjusted gain", score), _number("Lower limit", score),
-         _number("Upper limit", score), _number("z", 2), _text("Same flag under")],
+         _number("Upper limit", score), _number("z", 2), _text("Learners that agree")],
         [
             (one.provider_id, one.learner, one.n, one.observed, one.expected, one.ratio,
              one.difference, one.adjusted, one.lower998, one.upper998, one.z,
              _same_flag(flags, one.provider_id, one.flag))
             for one in rows.itertuples(index=False)
         ],
-        "From least to most adjusted gain. Gains are means per episode. O/E is withheld where the "
+        "In order of z. Gains are means per episode. O/E is withheld where the "
         "expected gain is too near 0 to divide by. Every provider is in providers.csv.",
     )  # fmt: skip
 
@@ -647,7 +627,7 @@ def _flags_by_learner(findings: Findings, outcome: Outcome) -> pd.DataFrame:
 
 def _same_flag(flags: pd.DataFrame, provider: str, flag: str) -> str:
     same = int((flags.loc[provider] == flag).sum())
-    return f"{same} of {flags.shape[1]} learners"
+    return f"{same} of {flags.shape[1]}"
 
 
 def _agreement(findings: Findings) -> Block:
@@ -702,8 +682,11 @@ def _explanation(findings: Findings) -> Iterable[Block]:
 
 
 def _feature_table(findings: Findings, outcome: Outcome) -> Block:
-    rows = _of(findings.features, outcome=outcome.name)
-    rows = rows[rows.groupby("learner")["mean_absolute"].rank(ascending=False) <= TOP_FEATURES]
+    every = _of(findings.features, outcome=outcome.name)
+    largest = [
+        _of(every, learner=one).nlargest(TOP_FEATURES, "mean_absolute")
+        for one in _learners(findings)
+    ]
     columns = {one.name: one for one in findings.casemix}
     return _table(
         f"{_named(outcome)}: the {TOP_FEATURES} largest contributions to the expected score",
@@ -712,7 +695,7 @@ def _feature_table(findings: Findings, outcome: Outcome) -> Block:
         [
             (one.learner, one.feature, columns[one.feature].meaning if one.feature in columns
              else "", one.mean_absolute, one.share)
-            for one in rows.itertuples(index=False)
+            for rows in largest for one in rows.itertuples(index=False)
         ],
     )  # fmt: skip
 
@@ -816,8 +799,8 @@ _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool], str]] = (
      "Expectations are moved to the episodes compared, so that providers are compared with their "
      "mean. Whether all of them became better or worse shows only in the drift removed."),
     ("Published expectation", _has_reference,
-     "How the published expectation was computed cannot be checked here, nor can it be explained by "
-     "contributions."),
+     "How the published expectation was computed cannot be checked here, nor can contributions "
+     "explain it."),
     ("Influence of providers", _lets_in_influenced,
      "Some columns adjusted for can be influenced by the provider, and may adjust quality away."),
 )  # fmt: skip
@@ -876,8 +859,3 @@ _SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Limitations", "limitations", _limitations),
     ("Provenance", "provenance", _provenance),
 )
-
-SECTION_ANCHORS: Mapping[str, str] = MappingProxyType(
-    {anchor: title for title, anchor, _ in _SECTIONS}
-)
-"""The sections of every card, in their order: anchor -> title."""

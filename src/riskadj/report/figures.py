@@ -62,7 +62,9 @@ FLAGS = (
 
 BEYOND_998 = (FLAGS[0].flag, FLAGS[-1].flag)
 
-WIDTH, HEIGHT, RIGHT_MARGIN = 380, 280, 70
+WIDTH, HEIGHT = 330, 260
+CROWDED = 80
+"""With more providers than this, a caterpillar's marks are smaller."""
 LETTER_WIDTH, LINE_HEIGHT = 6.2, 12.0
 _CONFIG: dict[str, Any] = {
     "font": "Arial, Helvetica, 'Liberation Sans', sans-serif",
@@ -110,9 +112,8 @@ class _Comparison:
         return self.outcome.definition.title.split(",")[0]
 
     def text(self, value: float, decimals: int = 0) -> str:
-        """Return a value of the score with as many decimals as its unit wants, or some more."""
-        shown = f"{value:.{UNIT_DECIMALS.get(self.unit, 2) + decimals}f}"
-        return shown.replace("-", "\N{MINUS SIGN}")
+        """Return a value of the score with its unit's decimals, or so many more."""
+        return format_number(float(value), UNIT_DECIMALS.get(self.unit, 2) + decimals)
 
     def with_unit(self, value: float, decimals: int = 0) -> str:
         """Return a value of the score and its unit, as a sentence wants them."""
@@ -125,7 +126,7 @@ def draw_figures(findings: Findings) -> dict[str, str]:
     Returns
     -------
     dict
-        File name -> SVG text; the names and their order are those of `figure_descriptions`.
+        File name -> SVG text, by outcome, learner and kind; a figure without data is left out.
 
     Examples
     --------
@@ -139,12 +140,16 @@ def draw_figures(findings: Findings) -> dict[str, str]:
     }
 
 
-def figure_descriptions(findings: Findings) -> dict[str, str]:
-    """Return what each figure shows, in words: file name -> description."""
-    return {
-        figure_name(kind, one.outcome.name, one.learner): _KINDS[kind].describe(one)
-        for kind, one in _wanted(findings)
-    }
+def figure_descriptions(findings: Findings, kind: str, outcome: Outcome) -> dict[str, str]:
+    """Return what the figures of one kind and outcome show, in words, by learner.
+
+    Examples
+    --------
+    >>> figure_descriptions(findings, "funnel", outcome)["linear"]  # doctest: +SKIP
+    'Funnel plot of 238 providers, ...'
+    """
+    ones = [_comparison(findings, outcome, learner.kind) for learner in findings.study.learners]
+    return {one.learner: _KINDS[kind].describe(one) for one in ones if _KINDS[kind].possible(one)}
 
 
 def figure_name(kind: str, outcome: str, learner: str) -> str:
@@ -165,10 +170,39 @@ def feature_label(name: str, columns: Mapping[str, Column]) -> str:
     --------
     >>> from riskadj.episodes.columns import COLUMNS
     >>> feature_label("q1_score_ohs", COLUMNS), feature_label("symptom_period", COLUMNS)
-    ('Oxford Hip Score, 0 to 48, before', 'symptom period')
+    ('Oxford Hip Score (before)', 'symptom period')
     """
     meaning = columns[name].meaning if name in columns else ""
+    if meaning.endswith(", before"):
+        meaning = f"{meaning.split(',')[0]} (before)"
     return meaning if 0 < len(meaning) <= LONGEST_LABEL else name.replace("_", " ")
+
+
+def format_number(value: float, decimals: int | None = None) -> str:
+    """Return a number for people: thousands set off, a true minus, no negative zero.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    decimals : int, optional
+        How many to show; by default as many as make three significant digits.
+
+    Examples
+    --------
+    >>> format_number(38136), format_number(22.6798, 1), format_number(0.0123456)
+    ('38,136', '22.7', '0.0123')
+    """
+    if decimals is None:
+        decimals = 0 if isinstance(value, int) else _three_digits(value)
+    shown = f"{abs(value):,.{decimals}f}"
+    negative = value < 0 and any(one in shown for one in "123456789")
+    return f"\N{MINUS SIGN}{shown}" if negative else shown
+
+
+def _three_digits(value: float) -> int:
+    exponent = int(f"{value:e}".rpartition("e")[2])
+    return min(max(2 - exponent, 0), 6)
 
 
 def compared(providers: pd.DataFrame, outcome: str, learner: str) -> pd.DataFrame:
@@ -221,7 +255,7 @@ def _draw(kind: str, one: _Comparison) -> str:
 
 
 def _title(text: str, subtitle: str) -> dict[str, Any]:
-    return {"text": text, "subtitle": textwrap.wrap(subtitle, 78)}
+    return {"text": text, "subtitle": textwrap.wrap(subtitle, 72)}
 
 
 def _tidied(svg: str, name: str, description: str) -> str:
@@ -339,8 +373,8 @@ def _scales(frame: _Frame, x_title: str, y_title: str) -> dict[str, Any]:
 
 def _curve(limits: pd.DataFrame, side: str, z: str, scales: Mapping[str, Any]) -> alt.Chart:
     line = limits.assign(x=limits["n"], y=limits[side + z])
-    style: dict[str, Any] = {"strokeWidth": 1, "color": GREY}
-    style |= {"95": {"strokeDash": [4, 3]}, "": {"color": INK}}.get(z, {})
+    looks: dict[str, dict[str, Any]] = {"95": {"strokeDash": [4, 3]}, "": {"color": INK}}
+    style = {"strokeWidth": 1, "color": GREY} | looks.get(z, {})
     return alt.Chart(_records(line, "x", "y")).mark_line(**style).encode(**scales)
 
 
@@ -370,9 +404,7 @@ def _spread(heights: Sequence[float], gap: float = LINE_HEIGHT) -> list[float]:
     return placed
 
 
-def _text(
-    rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any], **style: Any
-) -> alt.Chart:
+def _text(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any], **style: Any) -> alt.Chart:
     settings = {"fontSize": 10.5, "baseline": "middle", "color": INK} | style
     return alt.Chart(alt.Data(values=list(rows))).mark_text(**settings).encode(
         text="text:N", **scales
@@ -410,7 +442,9 @@ def _marks(
 # --- labels that keep out of each other's way -----------------------------------------------------
 
 _NEAR = ((1, 0), (-1, 0), (1, -8), (1, 8), (-1, -8), (-1, 8), (0, -13), (0, 13))
-_FAR = tuple((side, down) for down in (-24, 24, -36, 36, -48, 48) for side in (0.5, -0.5, 0, 1, -1, 2, -2))
+_FAR = tuple(
+    (side, down) for down in (-24, 24, -36, 36, -48, 48) for side in (0.5, -0.5, 0, 1, -1, 2, -2)
+)
 _NUDGES = (*_NEAR, *_FAR)
 """Where a label is tried: how far beside its mark, in half widths of itself, and how far below."""
 
@@ -431,14 +465,12 @@ class _Box(NamedTuple):
         )  # fmt: skip
 
 
-def _labels(
-    points: pd.DataFrame, frame: _Frame, scales: Mapping[str, Any]
-) -> list[alt.Chart]:
+def _labels(points: pd.DataFrame, frame: _Frame, scales: Mapping[str, Any]) -> list[alt.Chart]:
     rows = _placed(points, frame)
     if not rows:
         return []
     leaders = [
-        {"x": row["x0"], "y": row["y0"], "x2": row["x"], "y2": row["y"]}
+        {"x": row["x0"], "y": row["y0"], "x2": row["x2"], "y2": row["y2"]}
         for row in rows if row["far"]
     ]  # fmt: skip
     lines = alt.Chart(alt.Data(values=leaders)).mark_rule(color=GREY, strokeWidth=0.6)
@@ -476,11 +508,10 @@ def _leader(point: _Pixel, spot: _Pixel) -> list[_Box]:
     """Return the line from a mark to its label as small boxes; none where they are close."""
     if abs(spot[1] - point[1]) <= LINE_HEIGHT + 2:
         return []
-    end = (spot[0], _edge(point, spot))
-    shares = (0.3, 0.5, 0.7, 0.9)
+    across, down = spot[0] - point[0], _edge(point, spot) - point[1]
     return [
-        _around(*(a + share * (b - a) for a, b in zip(point, end, strict=True)), 2, 2)
-        for share in shares
+        _around(point[0] + share * across, point[1] + share * down, 2, 2)
+        for share in (0.3, 0.5, 0.7, 0.9)
     ]
 
 
@@ -528,7 +559,7 @@ def _draw_caterpillar(one: _Comparison) -> alt.LayerChart:
         (0.0, len(points) + 1.0), _padded([*points["ci_lower95"], *points["ci_upper95"]])
     )
     scales = _scales(frame, "rank, least gain first", f"adjusted gain, {one.unit}")
-    size = 30.0 if len(points) <= 80 else 11.0
+    size = 30.0 if len(points) <= CROWDED else 11.0
     gain = one.reference["gain"]
     note = {"x": frame.x[1], "y": gain, "text": f"reference {one.text(gain)}"}
     layers = [
@@ -542,7 +573,7 @@ def _draw_caterpillar(one: _Comparison) -> alt.LayerChart:
 
 def _bars(points: pd.DataFrame, one: _Comparison, scales: Mapping[str, Any]) -> alt.Chart:
     rows = points.assign(y=points["ci_lower95"], y2=points["ci_upper95"])
-    width = 1.4 if len(points) <= 80 else 0.8
+    width = 1.4 if len(points) <= CROWDED else 0.8
     return (
         alt.Chart(_records(rows, "x", "y", "y2", "place"))
         .mark_rule(strokeWidth=width, opacity=0.75)
@@ -601,9 +632,10 @@ def _diagonal(one: _Comparison) -> alt.LayerChart:
 def _differences(one: _Comparison) -> alt.LayerChart:
     rows = one.calibration.assign(text=[one.text(v, 1) for v in one.calibration["difference"]])
     reach = 2.1 * max(float(rows["difference"].abs().max()), 1e-6)
+    title = f"observed \N{MINUS SIGN} expected, {one.unit}"
     x = alt.X(
         "difference:Q", scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(title=_OFF.format(one.unit), tickCount=3, grid=False),
+        axis=alt.Axis(title=title, tickCount=3, grid=False),
     )  # fmt: skip
     y = alt.Y("decile:O", sort="descending", axis=alt.Axis(title=None, grid=False, offset=14))
     base = alt.Chart(_records(rows, "difference", "decile", "text")).encode(y=y)

@@ -39,11 +39,12 @@ def draw_costs(
     after_care = mix(
         rng.standard_normal(len(alone)), (0.35, patients.age), (0.25, patients.frailty)
     )
-    happens = {
-        "index": 1.0,
+    everybody = np.ones(len(alone))
+    happens: dict[str, Floats] = {
+        "index": everybody,
         "readmit": readmitted,
         "postacute": flag(after_care + alone, POSTACUTE_SHARE),
-        "other": 1.0,
+        "other": everybody,
     }
     shift = _burden(patients) + cost_effect
     parts = {}

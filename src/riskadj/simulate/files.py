@@ -1,7 +1,8 @@
 """Worlds as files: the episodes, and beside them what is true of the providers."""
 
+import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -9,26 +10,27 @@ import pandas as pd
 from riskadj.errors import OutputError, StudyError
 from riskadj.simulate.world import World
 
+Writer = Callable[[pd.DataFrame, Path], None]
+
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     table.to_parquet(path, index=False)
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    path.write_bytes(_to_csv(table))
 
 
 def _write_gzip(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(
-        path,
-        index=False,
-        date_format="%Y-%m-%d",
-        lineterminator="\n",
-        compression={"method": "gzip", "mtime": 0},
-    )
+    path.write_bytes(gzip.compress(_to_csv(table), compresslevel=6, mtime=0))
 
 
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+def _to_csv(table: pd.DataFrame) -> bytes:
+    text: str = table.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    return text.encode()
+
+
+_WRITERS: dict[str, Writer] = {
     ".parquet": _write_parquet,
     ".csv.gz": _write_gzip,
     ".csv": _write_csv,
@@ -80,23 +82,19 @@ def _suffix_of(out: Path) -> str:
     )
 
 
-def _check_targets(
-    tables: dict[Path, tuple[pd.DataFrame, Callable[[pd.DataFrame, Path], None]]],
-) -> None:
-    for path in tables:
+def _check_targets(paths: Iterable[Path]) -> None:
+    for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(21, f"{path} is a folder")
 
 
-def _replace_all(
-    tables: dict[Path, tuple[pd.DataFrame, Callable[[pd.DataFrame, Path], None]]],
-) -> None:
+def _replace_all(tables: Mapping[Path, tuple[pd.DataFrame, Writer]]) -> None:
     """Write every table beside its target, and only then move them into place."""
     finished: dict[Path, Path] = {}
     try:
         for path, (table, write) in tables.items():
-            finished[path] = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            finished[path] = path.with_name(f".{path.name}.partial-{os.getpid()}")
             write(table, finished[path])
         for path, temporary in finished.items():
             os.replace(temporary, path)

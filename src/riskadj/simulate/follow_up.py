@@ -110,7 +110,7 @@ def _blank(values: np.ndarray, where: np.ndarray) -> np.ndarray:
         return np.where(where, np.datetime64("NaT"), values)
     if np.issubdtype(values.dtype, np.floating):
         return np.where(where, np.nan, values)
-    return pd.Series(values, dtype="str").mask(where).to_numpy()
+    return np.asarray(pd.Series(values, dtype="str").mask(where))
 
 
 def _first_day(period: str) -> np.datetime64:

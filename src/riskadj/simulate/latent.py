@@ -23,7 +23,7 @@ def mix(noise: Floats, *drivers: tuple[float, Floats]) -> Floats:
         A loading, and a standard normal variable; drivers are taken to be uncorrelated.
     """
     explained = sum(loading**2 for loading, _ in drivers)
-    total = np.sqrt(1 - explained) * noise
+    total: Floats = np.sqrt(1 - explained) * noise
     for loading, driver in drivers:
         total = total + loading * driver
     return total
@@ -63,7 +63,7 @@ def flag(latent: Floats, share: float) -> Floats:
     >>> flag(np.array([-2.0, 0.1, 2.0]), share=0.2)
     array([0., 0., 1.])
     """
-    return (latent > ndtri(1 - share)).astype(float)
+    return np.asarray(latent > ndtri(1 - share), dtype=float)
 
 
 def expected_sum(centre: Floats, spread: float, cuts: Floats) -> Floats:

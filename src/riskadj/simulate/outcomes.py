@@ -46,8 +46,8 @@ BENT: dict[str, float] = {
 }
 
 LAW: dict[str, tuple[float, float]] = {
-    "HIP_PRIM": (-0.627, 0.512),
-    "KNEE_PRIM": (-0.685, 0.529),
+    "HIP_PRIM": (-0.573, 0.516),
+    "KNEE_PRIM": (-0.630, 0.531),
 }
 """Mean and SD of the terms above over their population, counted in a large world: health after
 is centred with the one, and what chance adds fills the other up to a variance of 1."""
@@ -157,7 +157,7 @@ def _bent_terms(patients: Patients) -> dict[str, Floats]:
 def _drift(scenario: Scenario) -> Floats:
     """Return by how many points each episode is past the first period."""
     number = np.repeat(np.arange(len(scenario.periods)), scenario.episodes_per_period)
-    return scenario.drift * number
+    return np.asarray(scenario.drift * number, dtype=float)
 
 
 def _draw_answers(

@@ -1,6 +1,6 @@
 """The patients: who they are before the operation, and what of it is written down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Patients:
     age : ndarray
         Years, as a standard normal variable.
     seen : dict of str to ndarray
-        What is written down, by column.
+        What is written down, by column; `female` besides, as a flag.
     """
 
     frailty: Floats
@@ -109,10 +109,13 @@ def draw_patients(scenario: Scenario, severity: Floats) -> Patients:
         (FEMALE_LOAD, (female - share) / np.sqrt(share * (1 - share))),
     )
     patients = Patients(frailty, distress, health, age, {"female": female})
-    patients.seen.update(_describe_person(rng, patients))
-    patients.seen.update(_describe_illness(rng, patients, scenario.procedure_group))
-    patients.seen.update(_describe_burden(rng, patients, scenario.procedure_group))
-    return patients
+    seen = {
+        **patients.seen,
+        **_describe_person(rng, patients),
+        **_describe_illness(rng, patients, scenario.procedure_group),
+        **_describe_burden(rng, patients, scenario.procedure_group),
+    }
+    return replace(patients, seen=seen)
 
 
 def _describe_person(rng: np.random.Generator, patients: Patients) -> dict[str, np.ndarray]:

@@ -45,9 +45,8 @@ def draw_providers(scenario: Scenario) -> pd.DataFrame:
 
 def assign_episodes(scenario: Scenario, shares: Floats) -> np.ndarray:
     """Return the position of the provider of every episode, period after period."""
-    rng = stream(scenario.seed, "volumes")
-    rng.standard_normal(scenario.providers.number)
-    return np.searchsorted(np.cumsum(shares)[:-1], rng.random(scenario.episodes), side="right")
+    draws = stream(scenario.seed, "assignment").random(scenario.episodes)
+    return np.searchsorted(np.cumsum(shares)[:-1], draws, side="right")
 
 
 def _draw_shares(scenario: Scenario) -> Floats:
@@ -62,10 +61,6 @@ def _centre(values: Floats, weights: Floats) -> Floats:
 
 
 def _uncorrelate(draws: Floats) -> Floats:
-    """Return columns with mean 0, SD 1 and no correlation, as far as there are enough rows."""
-    centred = draws - draws.mean(axis=0)
-    count, width = centred.shape
-    if count <= width:
-        return np.asarray(centred / centred.std(axis=0))
-    basis, upper = np.linalg.qr(centred)
-    return np.asarray(basis * np.sign(np.diag(upper)) * np.sqrt(count))
+    """Return columns with mean 0, SD 1 and no correlation; takes more rows than columns."""
+    basis, upper = np.linalg.qr(draws - draws.mean(axis=0))
+    return np.asarray(basis * np.sign(np.diag(upper)) * np.sqrt(len(draws)))

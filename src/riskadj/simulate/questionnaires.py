@@ -230,7 +230,9 @@ def item_names(prefix: str, instrument: Instrument) -> list[str]:
     >>> item_names("q1", INSTRUMENTS["EQ5D3L_UK_TTO"])[0]
     'q1_item_eq5d_01'
     """
-    return [f"{prefix}_item_{instrument.measure}_{one:02d}" for one in range(1, instrument.items + 1)]
+    return [
+        f"{prefix}_item_{instrument.measure}_{one:02d}" for one in range(1, instrument.items + 1)
+    ]
 
 
 def points_per_unit(asked: Round) -> float:

@@ -1,5 +1,6 @@
 """What a simulated world is made from: every setting that its truth depends on, none hidden."""
 
+import re
 from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,7 +18,7 @@ PERIOD = r"^\d{4}(/\d{2})?$"
 class Providers(Record):
     """Who treats the patients, how much they differ, and in what."""
 
-    number: int = Field(ge=3, le=999, description="how many providers")
+    number: int = Field(ge=5, le=999, description="how many providers")
     volume_spread: float = Field(
         ge=0, le=3, description="SD of the logarithm of a provider's volume; 0 = all alike"
     )
@@ -112,8 +113,6 @@ class Scenario(Record):
     @field_validator("periods")
     @classmethod
     def _are_years(cls, periods: tuple[str, ...]) -> tuple[str, ...]:
-        import re
-
         wrong = [one for one in periods if not re.match(PERIOD, one)]
         if wrong:
             raise ValueError(f"wanted periods such as 2021 or 2021/22; got {', '.join(wrong)}")

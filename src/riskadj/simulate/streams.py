@@ -5,6 +5,7 @@ import numpy as np
 STATIONS = (
     "providers",
     "volumes",
+    "assignment",
     "patients",
     "before",
     "after",

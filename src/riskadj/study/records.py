@@ -72,6 +72,13 @@ class CohortRules(Record):
     exclude: tuple[Exclusion, ...] = Field(description="[] when nobody is to be left out")
 
 
+class ReferencePopulation(Record):
+    """Figures of a population that the files hold only part of, such as a national publication."""
+
+    gain: float = Field(description="its mean observed gain, the centre of the comparison")
+    sd: float = Field(gt=0, description="the standard deviation of its residuals")
+
+
 class Outcome(Record):
     """One result to compare."""
 
@@ -79,6 +86,10 @@ class Outcome(Record):
     instrument: str
     kind: Literal["gain"] = Field(
         description="gain: improvement in the score, the score after modelled given that before"
+    )
+
+    reference: ReferencePopulation | None = Field(
+        None, description="null: the episodes compared are their own reference population"
     )
 
     @field_validator("instrument")

@@ -1,0 +1,202 @@
+"""Renderings of a card: Markdown, and one self-contained HTML page without JavaScript.
+
+Both add nothing to the card and escape every text in it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from riskadj.report.card import TODO_MARK, Block
+from riskadj.report.figures import format_number
+
+DIGEST_SHOWN = 12
+_DIGEST = re.compile("[0-9a-f]{64}")
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
+
+
+def render_markdown(card: Mapping[str, Any]) -> str:
+    """Return the card as Markdown, with figures as links to `figures/<name>`.
+
+    Parameters
+    ----------
+    card : mapping
+        As `build_card` returns it, or as read back from `card.json`.
+
+    Examples
+    --------
+    >>> card = {"title": "A <title>", "study": {"name": "a", "version": "1"}, "summary": [],
+    ...         "todo": [], "sections": []}
+    >>> print(render_markdown(card))
+    # A &lt;title&gt;
+    <BLANKLINE>
+    a, version 1
+    <BLANKLINE>
+    """
+    study = card["study"]
+    parts = [
+        f"# {_md(card['title'])}",
+        f"{_md(study['name'])}, version {_md(study['version'])}",
+        *(_md(one) for one in card["summary"]),
+    ]
+    if card["todo"]:
+        parts.append(f"**{_md(todo_notice(card['todo']))}**")
+    for section in card["sections"]:
+        parts.append(f"## {_md(section['title'])}")
+        parts += [_MARKDOWN[block["kind"]](block) for block in section["blocks"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def render_html(card: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+    """Return the card as one page that needs nothing else: no script, no request, no font.
+
+    Parameters
+    ----------
+    card : mapping
+        As `build_card` returns it, or as read back from `card.json`.
+    figures : mapping
+        File name -> SVG text, as `draw_figures` returns it; it goes into the page as it is.
+
+    Examples
+    --------
+    >>> card = {"title": "A <title>", "study": {"name": "a", "version": "1"}, "summary": [],
+    ...         "todo": [], "sections": []}
+    >>> "<h1>A &lt;title&gt;</h1>" in render_html(card, {})
+    True
+    """
+    template = _environment().get_template("card.html.jinja")
+    drawn = {name: Markup(svg) for name, svg in figures.items()}
+    return template.render(card=card, figures=drawn)
+
+
+def format_value(value: Any, column: Mapping[str, Any]) -> str:
+    """Return a value as its column wants it shown; a missing one as the column words it.
+
+    Examples
+    --------
+    >>> format_value(0.0812, {"format": "percent", "decimals": 1})
+    '8.1 %'
+    >>> format_value([0.31, 0.1, 0.52], {"format": "estimate", "decimals": 2})
+    '0.31 (0.10 to 0.52)'
+    >>> format_value(None, {"format": "number", "missing": "suppressed"})
+    'suppressed'
+    """
+    if value is None:
+        return str(column.get("missing", ""))
+    return _FORMATS[column["format"]](value, column.get("decimals"))
+
+
+def todo_notice(fields: Sequence[str]) -> str:
+    """Return the sentence that names what a person has still to write."""
+    names = ", ".join(one.replace("_", " ") for one in fields)
+    return f"{TODO_MARK}: {len(fields)} of the card's texts are still to be written: {names}."
+
+
+def _percent(value: float, decimals: int | None) -> str:
+    return f"{format_number(100 * value, decimals)} %"
+
+
+def _estimate(value: Sequence[float], decimals: int | None) -> str:
+    middle, low, high = (format_number(one, decimals) for one in value)
+    return f"{middle} ({low} to {high})"
+
+
+def _shortened(value: Any, decimals: int | None) -> str:
+    return str(value)[:DIGEST_SHOWN] if _DIGEST.fullmatch(str(value)) else str(value)
+
+
+_FORMATS: Mapping[str, Callable[[Any, int | None], str]] = {
+    "text": lambda value, decimals: str(value),
+    "code": _shortened,
+    "number": format_number,
+    "percent": _percent,
+    "estimate": _estimate,
+}
+
+
+# --- Markdown -------------------------------------------------------------------------------------
+
+
+def _md(text: Any) -> str:
+    """Return text on one line that Markdown takes as it stands."""
+    one_line = " ".join(str(text).split())
+    signs = _MARKDOWN_SIGNS.sub(r"\\\1", one_line)
+    signs = re.sub(r"(?<=\w)\\_(?=\w)", "_", signs)
+    return escape(signs, quote=False)
+
+
+def _md_value(value: Any, column: Mapping[str, Any]) -> str:
+    shown = format_value(value, column)
+    if column["format"] == "code" and shown:
+        return f"`{shown.replace('`', '')}`".replace("|", r"\|")
+    return _md(shown)
+
+
+def _md_paragraph(block: Block) -> str:
+    return _md(block["text"])
+
+
+def _md_facts(block: Block) -> str:
+    lines = [
+        f"- **{_md(one['label'])}**: " + ("**{}**" if one["todo"] else "{}").format(
+            _md_value(one["value"], one)
+        )
+        for one in block["items"]
+    ]  # fmt: skip
+    caption = [f"**{_md(block['caption'])}**", ""] if block["caption"] else []
+    return "\n".join([*caption, *lines])
+
+
+def _md_table(block: Block) -> str:
+    columns = block["columns"]
+    rule = ["---" if _is_words(one) else "---:" for one in columns]
+    rows = [[_md(one["label"]) for one in columns], rule]
+    rows += [
+        [_md_value(value, column) for value, column in zip(row, columns, strict=True)]
+        for row in block["rows"]
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    notes = [part for note in block["notes"] for part in ("", _md(note))]
+    return "\n".join([f"**{_md(block['caption'])}**", "", *lines, *notes])
+
+
+def _md_figure(block: Block) -> str:
+    return f"![{_md(block['alt'])}](figures/{block['file']})"
+
+
+def _is_words(column: Mapping[str, Any]) -> bool:
+    return column["format"] in {"text", "code"}
+
+
+_MARKDOWN: Mapping[str, Callable[[Block], str]] = {
+    "paragraph": _md_paragraph,
+    "facts": _md_facts,
+    "table": _md_table,
+    "figure": _md_figure,
+}
+
+
+# --- HTML -----------------------------------------------------------------------------------------
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("riskadj.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"shown": format_value, "words": _is_words, "groups": _groups}
+    environment.globals["todo_notice"] = todo_notice
+    return environment
+
+
+def _groups(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
+    """Return blocks with neighbouring figures together, so that they can stand side by side."""
+    return [(kind, list(some)) for kind, some in groupby(blocks, key=lambda one: one["kind"])]

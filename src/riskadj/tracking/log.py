@@ -1,0 +1,467 @@
+"""From a finished run folder to an MLflow run: numbers, tables, figures and models, no patients."""
+
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import riskadj
+from riskadj.errors import FileFormatError, FileMissingError, TrackingError
+from riskadj.expected import ExpectationModel, load_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric
+    from mlflow.models import ModelSignature
+
+MAY_LEAVE = (
+    "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "flow.csv",
+    "providers.csv", "reference.csv", "calibration.csv", "subgroups.csv", "shap_features.csv",
+    "shap_providers.csv", "figures/*.svg",
+)  # fmt: skip
+"""What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
+
+_RECORDS = ("study", "metrics", "provenance")
+_REQUIRED_PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn")
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # would add the lock file of whatever folder we are in
+}
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_PATIENCE = 5.0  # seconds, for a server or a locked database to answer at all
+_LONGEST_KEY, _LONGEST_PARAM, _LONGEST_DIGEST = 250, 6000, 36  # what MLflow takes
+_PARAMS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """Where a run was logged.
+
+    Attributes
+    ----------
+    run_id : str
+    experiment : str
+    uri : str
+        The tracking URI.
+    models : tuple of str
+        A model URI each, as `mlflow.pyfunc.load_model` takes it.
+    """
+
+    run_id: str
+    experiment: str
+    uri: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """What a run folder says about its run."""
+
+    folder: Path
+    study: dict[str, Any]
+    metrics: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def log_run(
+    folder: str | Path, uri: str | None = None, experiment: str | None = None
+) -> LoggedRun:
+    """Log a finished run as a new MLflow run: now, later, or again.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A run folder. Its episode-level tables are not logged.
+    uri : str, optional
+        Any MLflow tracking URI; without it, the study's. Beside a new SQLite database,
+        artifacts go to a folder `mlartifacts`.
+    experiment : str, optional
+        Without it, the study's.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+        When the folder does not hold a finished run.
+    TrackingError
+        When the run could not be logged. What was logged by then is marked as failed.
+
+    Examples
+    --------
+    >>> logged = log_run("runs/demo", uri="sqlite:///mlflow.db")  # doctest: +SKIP
+    >>> mlflow.pyfunc.load_model(logged.models[0])  # doctest: +SKIP
+    """
+    finished = _read_folder(Path(folder))
+    uri = uri or finished.study["tracking"]["uri"]
+    experiment = experiment or finished.study["tracking"]["experiment"]
+    with _mlflow_at_work(), _one_line_refusals(finished.folder, uri):
+        _reach(uri)
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+        experiment_id = _find_or_create(client, experiment, uri)
+        run_id, models = _log(client, experiment_id, finished)
+    return LoggedRun(run_id, experiment, uri, models)
+
+
+def _read_folder(folder: Path) -> _Finished:
+    absent = [f"{one}.json" for one in _RECORDS if not (folder / f"{one}.json").is_file()]
+    if absent:
+        raise FileMissingError(
+            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
+            "Give the folder that riskadj run wrote."
+        )
+    try:
+        records = {one: json.loads((folder / f"{one}.json").read_bytes()) for one in _RECORDS}
+    except ValueError as error:
+        raise FileFormatError(f"{folder}: wanted the records of a run as JSON; got {error}.") from None
+    return _Finished(folder, **records)
+
+
+# What is logged ----------------------------------------------------------------------------------
+
+
+def _log(
+    client: "MlflowClient", experiment_id: str, finished: _Finished
+) -> tuple[str, tuple[str, ...]]:
+    name = f"{finished.study['name']} {finished.study['version']}"
+    run_id = client.create_run(experiment_id, tags=_tags(finished), run_name=name).info.run_id
+    status = "FAILED"
+    try:
+        _log_params(client, run_id, _flatten(_without_places(finished.study)))
+        client.log_inputs(run_id, datasets=_datasets(finished.provenance))
+        _log_files(client, run_id, finished)
+        models = _log_models(client, experiment_id, run_id, finished)
+        client.log_batch(run_id, metrics=_metrics(finished.metrics, models))
+        status = "FINISHED"
+    finally:
+        with suppress(Exception) if status == "FAILED" else suppress():
+            client.set_terminated(run_id, status)
+    return run_id, tuple(f"models:/{one}" for one in models.values())
+
+
+def _tags(finished: _Finished) -> dict[str, str]:
+    """Return the chain of digests, and what MLflow's pages show above a run."""
+    provenance = finished.provenance
+    return {
+        "mlflow.source.name": "riskadj",
+        "mlflow.note.content": finished.study["title"],
+        "riskadj.version": provenance["code"]["version"],
+        "riskadj.code.digest": provenance["code"]["digest"],
+        "riskadj.study.digest": provenance["study"]["digest"],
+        "riskadj.created": provenance["created"],
+        **{
+            f"riskadj.stage.{position:02d}.{one['stage']}": one["digest"]
+            for position, one in enumerate(provenance["stages"])
+        },
+    }
+
+
+def _without_places(study: dict[str, Any]) -> dict[str, Any]:
+    """Return a study without where it was run: no folders, no tracking URI."""
+    content = {key: value for key, value in study.items() if key != "tracking"}
+    paths = [re.split(r"[/\\]", one)[-1] for one in study["data"]["paths"]]
+    return content | {"data": study["data"] | {"paths": paths}}
+
+
+def _flatten(value: Any, key: str = "") -> dict[str, str]:
+    """Return dotted keys; a list of records by their names or kinds, another as one text.
+
+    Examples
+    --------
+    >>> _flatten({"split": {"seed": 7}, "learners": [{"kind": "linear", "ridge": 1.0}]})
+    {'split.seed': '7', 'learners.linear.kind': 'linear', 'learners.linear.ridge': '1.0'}
+    """
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        value = dict(zip(_labels(value), value, strict=True))
+    if isinstance(value, dict) and value:
+        return {
+            flat: text
+            for name, one in value.items()
+            for flat, text in _flatten(one, f"{key}.{name}" if key else name).items()
+        }
+    if isinstance(value, list) and value:
+        value = ", ".join(map(str, value))
+    return {_safe_key(key): value if isinstance(value, str) else json.dumps(value)}
+
+
+def _labels(records: list[dict[str, Any]]) -> list[str]:
+    labels = [str(one.get("name") or one.get("kind") or one.get("column")) for one in records]
+    unique = len(set(labels)) == len(labels)
+    return labels if unique else [str(position) for position in range(len(records))]
+
+
+def _safe_key(key: str) -> str:
+    return re.sub(r"[^\w. -]", "_", key)[:_LONGEST_KEY]
+
+
+def _log_params(client: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+    from mlflow.entities import Param
+
+    entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
+    for start in range(0, len(entries), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=entries[start : start + _PARAMS_AT_ONCE])
+
+
+def _datasets(provenance: dict[str, Any]) -> list["DatasetInput"]:
+    """Return the files as MLflow names them: file name, digest and number of rows, no content."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    return [
+        DatasetInput(
+            Dataset(
+                name=one["name"],
+                digest=one["digest"][:_LONGEST_DIGEST],
+                source_type="local",
+                source=json.dumps({"uri": one["name"]}),
+                profile=json.dumps({"num_rows": one["rows"], "sha256": one["digest"]}),
+            ),
+            [InputTag("mlflow.data.context", "episodes")],
+        )
+        for one in provenance["data"]
+    ]
+
+
+def _metrics(metrics: dict[str, Any], models: Mapping[str, str]) -> list["Metric"]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [
+        Metric(f"{outcome}.{learner}.{name}", float(value), now, 0,
+               model_id=models.get(f"{outcome}-{learner}"))
+        for outcome, learners in metrics.items()
+        for learner, figures in learners.items()
+        for name, value in figures.items()
+        if isinstance(value, (int, float)) and math.isfinite(value)
+    ]  # fmt: skip
+
+
+def _log_files(client: "MlflowClient", run_id: str, finished: _Finished) -> None:
+    """Log what may leave in one go, from a folder that holds nothing else."""
+    with TemporaryDirectory() as staging:
+        for pattern in MAY_LEAVE:
+            for path in sorted(finished.folder.glob(pattern)):
+                target = Path(staging, path.relative_to(finished.folder))
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, target)
+        study = json.dumps(_without_places(finished.study), indent=2, ensure_ascii=False)
+        Path(staging, "study.json").write_text(study, encoding="utf-8")
+        client.log_artifacts(run_id, staging)
+
+
+# Models ------------------------------------------------------------------------------------------
+
+
+def _log_models(
+    client: "MlflowClient", experiment_id: str, run_id: str, finished: _Finished
+) -> dict[str, str]:
+    """Log every model of a run; return its MLflow id by its name, `outcome-learner`."""
+    from mlflow.entities import LoggedModelOutput
+
+    folders = sorted(finished.folder.glob("models/*"))
+    models = {
+        folder.name: _log_model(client, experiment_id, run_id, folder, finished.provenance)
+        for folder in folders
+    }
+    if models:
+        client.log_outputs(run_id, [LoggedModelOutput(one, step=0) for one in models.values()])
+    return models
+
+
+def _log_model(
+    client: "MlflowClient", experiment_id: str, run_id: str, folder: Path,
+    provenance: dict[str, Any],
+) -> str:  # fmt: skip
+    model = load_model(folder)
+    created = client.create_logged_model(
+        experiment_id,
+        name=folder.name,
+        source_run_id=run_id,
+        model_type="riskadj expectation",
+        params={"outcome": model.outcome, "learner": model.learner},
+        tags={"riskadj.study.digest": provenance["study"]["digest"]},
+    )
+    status = "FAILED"
+    try:
+        with TemporaryDirectory() as staging:
+            _save_pyfunc(model, folder, Path(staging, "model"), run_id, created)
+            client.log_model_artifacts(created.model_id, str(Path(staging, "model")))
+        status = "READY"
+    finally:
+        with suppress(Exception) if status == "FAILED" else suppress():
+            client.finalize_logged_model(created.model_id, status)
+    return str(created.model_id)
+
+
+def _save_pyfunc(
+    model: ExpectationModel, folder: Path, target: Path, run_id: str, created: Any
+) -> None:
+    """Write a model as MLflow keeps it, everything said outright so that nothing is inferred."""
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    code = Path(__file__).with_name("expectation_pyfunc.py")
+    description = Model(
+        artifact_path=created.artifact_location,
+        run_id=run_id,
+        model_uuid=created.model_id,
+        model_id=created.model_id,
+    )
+    mlflow.pyfunc.save_model(
+        path=str(target),
+        python_model=str(code),
+        artifacts={"model": str(folder)},
+        signature=_signature(model),
+        input_example=_typical_episode(model),
+        pip_requirements=_requirements(),
+        mlflow_model=description,
+    )
+    flavor = description.flavors["python_function"]  # both name folders of this computer
+    flavor["model_code_path"] = code.name
+    flavor["artifacts"]["model"]["uri"] = f"models/{folder.name}"
+    description.save(str(target / "MLmodel"))
+    shutil.rmtree(target / "__pycache__", ignore_errors=True)
+
+
+def _signature(model: ExpectationModel) -> "ModelSignature":
+    """Return the columns that go in and the one that comes out; any of those in may be missing."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    texts = model.encoder.levels_
+    inputs = [
+        ColSpec("string" if one.name in texts else "double", one.name, required=False)
+        for one in model.columns
+    ]
+    return ModelSignature(
+        inputs=Schema([*inputs, ColSpec("double", "fold", required=False)]),
+        outputs=Schema([ColSpec("double", "expected_score")]),
+    )
+
+
+def _typical_episode(model: ExpectationModel) -> Any:
+    import pandas as pd
+
+    texts = model.encoder.levels_
+    return pd.DataFrame(
+        {
+            one.name: pd.Series(
+                [model.typical[one.name]], dtype=object if one.name in texts else float
+            )
+            for one in model.columns
+        }
+    )
+
+
+def _requirements() -> list[str]:
+    packages = [f"{one}=={version(one)}" for one in _REQUIRED_PACKAGES]
+    return [f"riskadj=={riskadj.__version__}", *packages]
+
+
+# Where it is logged ------------------------------------------------------------------------------
+
+
+def _reach(uri: str) -> None:
+    """Knock first: MLflow itself would try for minutes."""
+    place = urlsplit(uri)
+    scheme = place.scheme.split("+")[0]
+    database = _database(uri)
+    if database:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(database, timeout=_PATIENCE)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+    elif scheme in _PORTS and place.hostname and not _by_proxy(scheme, place.hostname):
+        address = (place.hostname, place.port or _PORTS[scheme])
+        socket.create_connection(address, timeout=_PATIENCE).close()
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file of an SQLite URI."""
+    from sqlalchemy.engine import make_url
+
+    if not uri.startswith("sqlite"):
+        return None
+    database = make_url(uri).database
+    if not database or database.startswith((":memory:", "file:")):
+        return None
+    return Path(database).resolve()
+
+
+def _by_proxy(scheme: str, host: str) -> bool:
+    return scheme in getproxies() and not proxy_bypass(host)
+
+
+def _find_or_create(client: "MlflowClient", experiment: str, uri: str) -> str:
+    found = client.get_experiment_by_name(experiment)
+    if found:
+        return str(found.experiment_id)
+    database = _database(uri)
+    artifacts = (database.parent / "mlartifacts").as_uri() if database else None
+    return str(client.create_experiment(experiment, artifact_location=artifacts))
+
+
+@contextmanager
+def _mlflow_at_work() -> Iterator[None]:
+    """Import MLflow, and keep it quiet and impatient for as long as it is ours."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    before = {name: os.environ.get(name) for name in _SETTINGS}
+    os.environ.update({name: before[name] or value for name, value in _SETTINGS.items()})
+    try:
+        import mlflow  # noqa: F401
+
+        with _only_errors("mlflow"), _only_errors("alembic"):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
+@contextmanager
+def _only_errors(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _one_line_refusals(folder: Path, uri: str) -> Iterator[None]:
+    """Turn whatever stops MLflow into one line that says where the results are."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    refusals = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+    try:
+        yield
+    except refusals as error:
+        reason = textwrap.shorten(str(error), 250, placeholder=" ...")
+        message = _without_password(f"{uri}: wanted to log a run; got {type(error).__name__}: {reason}")
+        raise TrackingError(
+            f"{message.rstrip('.')}. The results are in {folder}; log them later with: "
+            f"riskadj log {folder} --tracking-uri URI"
+        ) from None
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//***@", text)

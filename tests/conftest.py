@@ -1,0 +1,25 @@
+"""Fixtures that several tests share; the episodes and studies themselves are made in `worlds`."""
+
+import pandas as pd
+import pytest
+from worlds import OUT_OF_FOLD, episode_frame, expectations_of, make_study
+
+from riskadj.expected import Expectations
+
+
+@pytest.fixture(scope="session")
+def frame() -> pd.DataFrame:
+    """Return the small world's episodes; never change them in place."""
+    return episode_frame()
+
+
+@pytest.fixture(scope="session")
+def expectations(frame: pd.DataFrame) -> Expectations:
+    """Return linear and boosted expectations, out of time."""
+    return expectations_of(frame)
+
+
+@pytest.fixture(scope="session")
+def folded(frame: pd.DataFrame) -> Expectations:
+    """Return linear and boosted expectations, out of fold, with providers whole."""
+    return expectations_of(frame, make_study(**OUT_OF_FOLD))
