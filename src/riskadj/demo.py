@@ -36,7 +36,7 @@ class Demo:
 def run_demo(out: Path, on_stage: OnStage) -> Demo:
     """Make the demonstration's world in `out`, with its study, and run it there."""
     began = perf_counter()
-    on_stage("simulate", None)
+    on_stage("simulate", "", None)
     world = simulate(demo_scenario())
     home = out.with_name(f"{out.name}-world")
     try:
@@ -47,7 +47,7 @@ def run_demo(out: Path, on_stage: OnStage) -> Demo:
             f"{home}: wanted to write the demonstration; got {error.strerror!r}. Choose --out."
         ) from None
     write_world(world, home / "episodes.parquet")
-    on_stage("simulate", perf_counter() - began)
+    on_stage("simulate", "", perf_counter() - began)
     run = run_study(load_study(home / "study.yaml"), out, on_stage)
     return Demo(run, world, _beside_truth(run, world))
 

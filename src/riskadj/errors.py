@@ -109,8 +109,15 @@ class TrackingError(RiskadjError):
     exit_code = 41
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
     """Return " Did you mean 'x'?" for the closest known name, or nothing when none is close.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    at_least : float
+        How alike they must be, from 0 to 1.
 
     Examples
     --------
@@ -119,5 +126,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["linear", "lightgbm"])
     ''
     """
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=1, cutoff=at_least)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -23,8 +23,8 @@ from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.study import Outcome, Study, load_study
 
-OnStage = Callable[[str, float | None], None]
-"""Told the name of a stage when it begins (with None) and when it ends (with its seconds)."""
+OnStage = Callable[[str, str, float | None], None]
+"""Told a stage and its outcome when it begins (with None) and when it ends (with its seconds)."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,15 @@ def follow_outcome(
 ) -> OutcomeResults:
     """Take one outcome from episodes to profiles and their explanation."""
     stages = stages or Stages(lambda *_: None)
-    with stages("select"):
+    with stages("select", outcome.name):
         cohort = select_cohort(episodes, study, outcome)
         casemix = choose_casemix(cohort, study)
-    with stages("expect"):
+    with stages("expect", outcome.name):
         expectations = cross_fit(casemix, study)
         evaluation = evaluate(expectations, study.report.subgroups)
-    with stages("profile"):
+    with stages("profile", outcome.name):
         profiles = profile_providers(expectations, study)
-    with stages("explain"):
+    with stages("explain", outcome.name):
         explanation = explain(expectations)
     stages.digests |= {
         f"{outcome.name}: select": cohort.digest,
@@ -128,14 +128,14 @@ class Stages:
     digests: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
+    def __call__(self, name: str, outcome: str = "") -> Iterator[None]:
         """Time what happens inside."""
-        self.on_stage(name, None)
+        self.on_stage(name, outcome, None)
         began = perf_counter()
         yield
         spent = perf_counter() - began
         self.seconds[name] = self.seconds.get(name, 0.0) + spent
-        self.on_stage(name, spent)
+        self.on_stage(name, outcome, spent)
 
     def table(self) -> list[dict[str, Any]]:
         """Return the digest of each stage so far, with the seconds of all outcomes together."""

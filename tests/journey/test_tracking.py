@@ -17,7 +17,13 @@ import pytest
 import riskadj
 from riskadj.casemix import CaseMixEncoder
 from riskadj.episodes.columns import COLUMNS
-from riskadj.errors import FileFormatError, FileMissingError, TrackingError
+from riskadj.errors import (
+    ColumnError,
+    FileFormatError,
+    FileMissingError,
+    TrackingError,
+    ValuesError,
+)
 from riskadj.expected import (
     ExpectationModel,
     LightGBMExpectation,
@@ -142,6 +148,17 @@ def run(client, logged):
     return client.get_run(logged.run_id)
 
 
+@pytest.fixture
+def at_store(store):
+    """Make the store the one that MLflow's own functions use."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store)
+    yield
+    mlflow.set_tracking_uri(before)
+
+
 def artifact_root(run) -> Path:
     return Path(run.info.artifact_uri.removeprefix("file://"))
 
@@ -229,20 +246,19 @@ def test_models_belong_to_the_run_and_carry_its_metrics(client, logged, run):
     assert [one.name for one in models] == ["ohs-lightgbm", "ohs-linear"]
     assert {one.status for one in models} == {"READY"}
     assert {one.source_run_id for one in models} == {logged.run_id}
-    assert [one.model_id for one in run.outputs.model_outputs] == [one.model_id for one in models]
+    outputs = {one.model_id for one in run.outputs.model_outputs}
+    assert outputs == {one.model_id for one in models}
     assert {one.key: one.value for one in models[0].metrics} == {
         "ohs.lightgbm.r2": 0.3,
         "ohs.lightgbm.mae": 6.5,
     }
 
 
-def test_models_say_what_they_take_and_need(client, logged):
+def test_models_say_what_they_take_and_need(logged, at_store):
     from mlflow import artifacts
     from mlflow.models import Model
 
-    folder = artifacts.download_artifacts(
-        logged.models[0], tracking_uri=client.tracking_uri
-    )
+    folder = artifacts.download_artifacts(logged.models[0])
     model = Model.load(folder)
     inputs = {one["name"]: one for one in model.signature.inputs.to_dict()}
     assert list(inputs) == [*NAMES, "fold"]
@@ -287,19 +303,16 @@ def test_a_fresh_interpreter_gives_the_same_expectations(
     np.testing.assert_allclose(answered["expected_score"], expected, rtol=0, atol=1e-9)
 
 
-@pytest.fixture(scope="session")
-def pyfunc(store, logged):
+@pytest.fixture
+def pyfunc(logged, at_store):
     import mlflow
 
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store)
-    yield mlflow.pyfunc.load_model(logged.models[1])
-    mlflow.set_tracking_uri(before)
+    return mlflow.pyfunc.load_model(logged.models[1])
 
 
 def test_a_fold_that_the_model_has_not_is_refused(pyfunc):
     casemix = made_up_casemix(4)
-    with pytest.raises(Exception, match=r"wanted `fold` from 0 to 2 for every episode.*got -1 in 2"):
+    with pytest.raises(ValuesError, match=r"wanted `fold` from 0 to 2 for every .*; got -1 in 2"):
         pyfunc.predict(casemix.assign(fold=[-1.0, 0.0, 1.0, np.nan]))
 
 
@@ -310,17 +323,17 @@ def test_a_fold_that_is_missing_throughout_is_none(pyfunc):
 
 
 def test_an_absent_column_is_refused_though_missing_values_are_not(pyfunc):
-    with pytest.raises(Exception, match="got none called sex"):
+    with pytest.raises(ColumnError, match="got none called sex"):
         pyfunc.predict(made_up_casemix(4).drop(columns="sex"))
 
 
 class NoMLflow(BaseHTTPRequestHandler):
     """A server of something else."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.send_error(404)
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -344,8 +357,7 @@ def refused(folder: Path, uri: str) -> str:
     assert refusal.value.exit_code == 41
     assert "\n" not in message
     assert message.endswith(
-        f"The results are in {folder}; log them later with: riskadj log {folder} "
-        "--tracking-uri URI"
+        f"The results are in {folder}; log them later with: riskadj log {folder} --tracking-uri URI"
     )
     return message
 
@@ -360,6 +372,7 @@ def refused(folder: Path, uri: str) -> str:
         ("http://somebody:secret@127.0.0.1:1", "refused"),
         ("postgresql://somebody:secret@127.0.0.1:1/runs", "refused"),
         ("http://127.0.0.1:abc", "abc"),
+        ("sqlite://", "a database without a file"),
         ("sqlite:////proc/nowhere/mlflow.db", "/proc/nowhere"),
     ],
 )

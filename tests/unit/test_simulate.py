@@ -580,9 +580,11 @@ class TestFiles:
     ) -> None:
         path, truth = write_world(world, tmp_path / "w.csv")
         before = path.read_bytes(), truth.read_bytes()
-        monkeypatch.setattr(
-            world_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(13, "denied"))
-        )
+
+        def refuse(*_: object) -> None:
+            raise OSError(13, "denied")
+
+        monkeypatch.setattr(Path, "replace", refuse)
         with pytest.raises(OutputError, match="denied"):
             write_world(world, path)
         assert (path.read_bytes(), truth.read_bytes()) == before

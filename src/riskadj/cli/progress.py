@@ -35,17 +35,18 @@ _METRICS = (
 
 
 @contextmanager
-def stage_progress(title: str) -> Iterator[Callable[[str, float | None], None]]:
+def stage_progress(title: str) -> Iterator[Callable[[str, str, float | None], None]]:
     """Show on stderr which stage is under way, and how long each took."""
     console = Console(stderr=True)
     console.print(f"[bold]{title}[/bold]", highlight=False)
     with console.status("starting") as status:
 
-        def on_stage(name: str, seconds: float | None) -> None:
+        def on_stage(name: str, outcome: str, seconds: float | None) -> None:
+            label = f"{outcome}: {STAGES[name]}" if outcome else STAGES[name]
             if seconds is None:
-                status.update(STAGES[name])
+                status.update(label)
             else:
-                console.print(f"  {STAGES[name]:<34} {seconds:7.1f} s", highlight=False)
+                console.print(f"  {label:<44} {seconds:7.1f} s", highlight=False)
 
         yield on_stage
 

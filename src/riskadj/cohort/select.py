@@ -176,8 +176,8 @@ def _flow_row(
 def _need(episodes: Episodes, name: str, where: str) -> None:
     if name not in episodes.table.columns:
         raise ColumnError(
-            f"{where}: wanted the column {name!r} in the episodes; there is none."
-            f"{did_you_mean(name, episodes.table.columns)}"
+            f"{where}: wanted the column {name!r} in the episodes; there is none. Add it, or leave "
+            "this out of the study."
         )
 
 

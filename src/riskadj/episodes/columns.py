@@ -6,6 +6,7 @@ the patient (see `riskadj.casemix.roles`).
 """
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ class Column(BaseModel):
     """What a column of the episode table holds.
 
     `codes` maps what files hold to what the table holds; `missing_codes` are read as null.
-    A `flag` is 1 for yes and 0 for no.
+    A `flag` is 1 for yes and 0 for no. `group` names what the column is about, for summaries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,27 @@ class Column(BaseModel):
     missing_codes: tuple[str, ...] = ()
     required: bool = False
     unique: bool = False
+    group: str = ""
+
+    @property
+    def theme(self) -> str:
+        """What it is about, for people who read about many columns at once."""
+        matches = (theme for pattern, theme in _THEMES if fnmatchcase(self.name, pattern))
+        return self.group or next(matches)
+
+
+_THEMES = (
+    ("q1_*", "scores before"),
+    ("comorb_*", "comorbidity"),
+    ("age_*", "age and sex"),
+    ("sex", "age and sex"),
+    ("living_arrangements", "social circumstances"),
+    ("deprivation_decile", "social circumstances"),
+    ("ethnicity", "social circumstances"),
+    ("education", "social circumstances"),
+    ("insurance", "social circumstances"),
+    ("*", "health and history"),
+)
 
 
 _EMPTY = ("", "*", "-")

@@ -20,7 +20,7 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     ------
     FileMissingError, FileFormatError
     """
-    _check_there(path)
+    check_there(path)
     readers: dict[str, Callable[[Path, str], pd.DataFrame]] = {
         ".zip": _read_zip,
         ".gz": _read_gzip,
@@ -28,7 +28,7 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     read = readers.get(path.suffix.lower(), _read_plain)
     try:
         table = read(path, encoding)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise FileFormatError(
             f"{path}: wanted a {path.suffix} file that opens; got one that does not ({error}). "
             "Fetch or make it again."
@@ -38,6 +38,10 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
             f"{path}: wanted a CSV table in {encoding}; got something else "
             f"({str(error).strip().splitlines()[0]})."
         ) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what sticks out for an index
+        raise FileFormatError(
+            f"{path}: wanted as many cells in a row as in the header; got more in every row."
+        )
     if table.empty:
         raise FileFormatError(f"{path}: wanted rows under the header; got none.")
     return table
@@ -53,9 +57,9 @@ def read_parquet_table(path: Path) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _check_there(path)
+    check_there(path)
     try:
-        table = pq.read_table(path).to_pandas()
+        table = pq.read_table(path).to_pandas(ignore_metadata=True)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise FileFormatError(
             f"{path}: wanted a Parquet file that opens; got one that does not "
@@ -66,7 +70,13 @@ def read_parquet_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Raise unless the path is a file.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+    """
     if not path.exists():
         raise FileMissingError(
             f"{path}: wanted a file with episodes; there is none. Check data.paths."

@@ -8,7 +8,7 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.episodes.columns import Column, declared_columns
-from riskadj.episodes.files import read_parquet_table, read_text_table
+from riskadj.episodes.files import check_there, read_parquet_table, read_text_table
 from riskadj.episodes.nhs import read_nhs_file
 from riskadj.episodes.scores import add_scores
 from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
@@ -80,9 +80,12 @@ def read_episodes(
         With every rule that some rows break.
     """
     declared = declared_columns(columns)
+    files = [Path(path) for path in paths]
+    for path in files:
+        check_there(path)
     parts, sources = [], []
-    for path in map(Path, paths):
-        digest = digest_of_file(path) if path.is_file() else ""
+    for path in files:
+        digest = digest_of_file(path)
         raw = _FORMATS[format](path).rename(columns=rename or {})
         part = _check_part(raw, declared, path, digest, period_from)
         parts.append(part)
@@ -136,7 +139,7 @@ def _check_needed(table: pd.DataFrame, raw: pd.DataFrame, path: Path) -> None:
         if name not in table.columns:
             raise ColumnError(
                 f"{path}: wanted the column {name!r}; there is none."
-                f"{did_you_mean(name, raw.columns)} Rename it with data.rename."
+                f"{did_you_mean(name, raw.columns, 0.75)} Rename it with data.rename."
             )
 
 

@@ -36,8 +36,8 @@ class Fault:
 
     def __str__(self) -> str:
         rows = "; ".join(f"row {row}: {value}" for row, value in self.examples)
-        plural = "row" if self.count == 1 else "rows"
-        return f"{self.column}: wanted {self.rule}; {self.count:,} {plural} differ ({rows})"
+        differ = "row differs" if self.count == 1 else "rows differ"
+        return f"{self.column}: wanted {self.rule}; {self.count:,} {differ} ({rows})"
 
 
 class ValuesFault(ValuesError):
@@ -47,7 +47,8 @@ class ValuesFault(ValuesError):
         self.source = source
         self.faults = tuple(faults)
         more = len(self.faults) - 1
-        rest = f" {more} more faults: riskadj validate lists them all." if more else ""
+        noun = "fault" if more == 1 else "faults"
+        rest = f" {more} more {noun}: riskadj validate lists them all." if more else ""
         super().__init__(f"{source}: {self.faults[0]}. Correct the data or its declaration.{rest}")
 
 

@@ -33,9 +33,9 @@ class Explanation:
         A row per learner and episode: `outcome, learner, episode_id, provider_id, base`, one
         column per case-mix column, `expected_score`; base plus contributions is the latter.
     features : DataFrame
-        `outcome, learner, feature, mean_absolute, share`, largest first.
+        `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
-        `outcome, learner, provider_id, n, feature, contribution, difference`: how far the mean
+        `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far the mean
         contribution of the provider's episodes is from that of all; contributions of a provider
         sum to `difference`, its mean expected score minus that of all.
     digest : str
@@ -85,8 +85,8 @@ def explain(expectations: Expectations) -> Explanation | None:
             episodes = _episodes(expectations, model, rows)
             return Explanation(
                 episodes,
-                _by_feature(episodes),
-                _by_provider(episodes),
+                _by_feature(episodes, _themes(model)),
+                _by_provider(episodes, _themes(model)),
                 digest_of_frame(episodes, expectations.digest),
             )
     return None
@@ -141,15 +141,20 @@ def _check_additive(table: pd.DataFrame) -> None:
         )
 
 
-def _by_feature(episodes: pd.DataFrame) -> pd.DataFrame:
+def _themes(model: ExpectationModel) -> dict[str, str]:
+    return {one.name: one.theme for one in model.columns} | {FOLD: FOLD}
+
+
+def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
     size = episodes[feature_columns(episodes)].abs().mean()
     table = size.rename("mean_absolute").rename_axis("feature").reset_index()
     table["share"] = table["mean_absolute"] / table["mean_absolute"].sum()
     table = table.sort_values(["mean_absolute", "feature"], ascending=[False, True])
-    return _keyed(table, episodes, ["feature", "mean_absolute", "share"])
+    table["theme"] = table["feature"].map(themes)
+    return _keyed(table, episodes, ["feature", "theme", "mean_absolute", "share"])
 
 
-def _by_provider(episodes: pd.DataFrame) -> pd.DataFrame:
+def _by_provider(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
     values = episodes[["base", *feature_columns(episodes)]]
     gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
     gap = gap.rename(columns={"base": FOLD})
@@ -159,9 +164,9 @@ def _by_provider(episodes: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index()
     table["n"] = table["provider_id"].map(episodes["provider_id"].value_counts())
     table["difference"] = table.groupby("provider_id")["contribution"].transform("sum")
-    return _keyed(
-        table, episodes, ["provider_id", "n", "feature", "contribution", "difference"]
-    )
+    table["theme"] = table["feature"].map(themes)
+    wanted = ["provider_id", "n", "feature", "theme", "contribution", "difference"]
+    return _keyed(table, episodes, wanted)
 
 
 def _keyed(table: pd.DataFrame, episodes: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -754,16 +754,11 @@ def _limitations(findings: Findings) -> Iterable[Block]:
     card = findings.study.card
     stated = card.limitations or (f"{TODO_MARK}: to be written by a person",)
     yield _facts([("Stated by the study", one) for one in stated])
-    yield _facts(
-        [(label, text) for label, applies, text in _AUTOMATIC if applies(findings)]
-        + [("Chance", _chance(findings))],
-        "What follows from the method",
-    )
+    follows = [
+        (label, text) for label, applies, text in _AUTOMATIC if applies is None or applies(findings)
+    ]
+    yield _facts([*follows, ("Chance", _chance(findings))], "What follows from the method")
     yield _facts([("Maintenance", card.maintenance)])
-
-
-def _always(findings: Findings) -> bool:
-    return True
 
 
 def _is_recalibrated(findings: Findings) -> bool:
@@ -778,21 +773,21 @@ def _lets_in_influenced(findings: Findings) -> bool:
     return findings.study.casemix.allow_provider_influenced
 
 
-_AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool], str]] = (
-    ("Over-dispersion", _always,
+_AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
+    ("Over-dispersion", None,
      "The limits hold only the chance variation of patients. They ignore over-dispersion, so that "
      "more providers fall outside them than chance alone would put there."),
-    ("Missing follow-up", _always,
+    ("Missing follow-up", None,
      "Only episodes with both scores are compared. The share of missing follow-up is not modelled; "
      "where those who answer differ from those who do not, adjusted gains are off by an unknown "
      "amount."),
-    ("Case mix not recorded", _always,
+    ("Case mix not recorded", None,
      "What the data do not hold is not adjusted for. A difference may be unrecorded case mix, "
      "quality of care, or both."),
-    ("Uncertainty of the model", _always,
+    ("Uncertainty of the model", None,
      "Limits and intervals take the expected scores as known; what learning from a sample adds is "
      "not in them."),
-    ("Ends of the scale", _always,
+    ("Ends of the scale", None,
      "Scores are bounded. Near the best score there is little room to improve, and the learners do "
      "not model the bound."),
     ("Relative comparison", _is_recalibrated,

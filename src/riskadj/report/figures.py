@@ -24,6 +24,7 @@ from riskadj.study import Outcome
 Z95, Z998 = 1.96, 3.0902
 """Normal quantiles of the limits, as NHS England's methodology guide (version 12) has them."""
 
+ROUNDS_TO_ZERO = 5e-7
 TOP_FEATURES = 15
 LONGEST_LABEL = 34
 
@@ -201,6 +202,8 @@ def format_number(value: float, decimals: int | None = None) -> str:
 
 
 def _three_digits(value: float) -> int:
+    if abs(value) < ROUNDS_TO_ZERO:
+        return 0
     exponent = int(f"{value:e}".rpartition("e")[2])
     return min(max(2 - exponent, 0), 6)
 

@@ -88,7 +88,9 @@ def format_value(value: Any, column: Mapping[str, Any]) -> str:
     """
     if value is None:
         return str(column.get("missing", ""))
-    return _FORMATS[column["format"]](value, column.get("decimals"))
+    if _is_words(column):
+        return _WORDS[column["format"]](value)
+    return _NUMBERS[column["format"]](value, column.get("decimals"))
 
 
 def todo_notice(fields: Sequence[str]) -> str:
@@ -106,13 +108,16 @@ def _estimate(value: Sequence[float], decimals: int | None) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def _shortened(value: Any, decimals: int | None) -> str:
+def _shortened(value: Any) -> str:
     return str(value)[:DIGEST_SHOWN] if _DIGEST.fullmatch(str(value)) else str(value)
 
 
-_FORMATS: Mapping[str, Callable[[Any, int | None], str]] = {
-    "text": lambda value, decimals: str(value),
-    "code": _shortened,
+def _is_words(column: Mapping[str, Any]) -> bool:
+    return column["format"] in _WORDS
+
+
+_WORDS: Mapping[str, Callable[[Any], str]] = {"text": str, "code": _shortened}
+_NUMBERS: Mapping[str, Callable[[Any, int | None], str]] = {
     "number": format_number,
     "percent": _percent,
     "estimate": _estimate,
@@ -167,10 +172,6 @@ def _md_table(block: Block) -> str:
 
 def _md_figure(block: Block) -> str:
     return f"![{_md(block['alt'])}](figures/{block['file']})"
-
-
-def _is_words(column: Mapping[str, Any]) -> bool:
-    return column["format"] in {"text", "code"}
 
 
 _MARKDOWN: Mapping[str, Callable[[Block], str]] = {

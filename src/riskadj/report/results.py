@@ -21,9 +21,10 @@ from riskadj.report.provenance import portable_study
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study import Study
 
-NO_FEATURES = pd.DataFrame(columns=["outcome", "learner", "feature", "mean_absolute", "share"])
+_KEYS = ["outcome", "learner"]
+NO_FEATURES = pd.DataFrame(columns=[*_KEYS, "feature", "theme", "mean_absolute", "share"])
 NO_PROVIDERS = pd.DataFrame(
-    columns=["outcome", "learner", "provider_id", "n", "feature", "contribution", "difference"]
+    columns=[*_KEYS, "provider_id", "n", "feature", "theme", "contribution", "difference"]
 )
 
 

@@ -28,7 +28,9 @@ def draw_costs(
     Parameters
     ----------
     scenario : Scenario
+        Gives the seed.
     patients : Patients
+        A patient per episode.
     readmitted : ndarray of shape (n_episodes,)
         Flags; others have no cost of readmission.
     cost_effect : ndarray of shape (n_episodes,)

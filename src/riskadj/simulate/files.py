@@ -43,6 +43,7 @@ def write_world(world: World, out: str | Path) -> tuple[Path, Path]:
     Parameters
     ----------
     world : World
+        What `simulate` returned.
     out : str or Path
         Ends in .parquet, .csv or .csv.gz. Its folder is made when there is none; files of these
         names are replaced.
@@ -97,7 +98,7 @@ def _replace_all(tables: Mapping[Path, tuple[pd.DataFrame, Writer]]) -> None:
             finished[path] = path.with_name(f".{path.name}.partial-{os.getpid()}")
             write(table, finished[path])
         for path, temporary in finished.items():
-            os.replace(temporary, path)
+            temporary.replace(path)
     finally:
         for temporary in finished.values():
             temporary.unlink(missing_ok=True)

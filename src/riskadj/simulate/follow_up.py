@@ -35,8 +35,11 @@ def draw_response(
     Parameters
     ----------
     scenario : Scenario
+        Gives the seed and what not answering depends on.
     patients : Patients
+        A patient per episode.
     outcomes : Outcomes
+        What would be answered.
     silence : ndarray of shape (n_episodes,)
         What the episode's provider adds to the log-odds of not answering.
     """

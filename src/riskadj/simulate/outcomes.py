@@ -100,7 +100,9 @@ def draw_outcomes(scenario: Scenario, patients: Patients, effect: Floats) -> Out
     Parameters
     ----------
     scenario : Scenario
+        Gives the seed, the procedure and the drift.
     patients : Patients
+        A patient per episode.
     effect : ndarray of shape (n_episodes,)
         True effect of the episode's provider, Oxford points on the latent scale.
     """

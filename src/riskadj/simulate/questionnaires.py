@@ -186,7 +186,9 @@ def answer_round(
     Parameters
     ----------
     rng : Generator
+        Of the station that asks.
     asked : Round
+        Which questions, and how they hang on health.
     instrument : Instrument
         The Oxford score.
     health, frailty, distress : ndarray of shape (n_episodes,)
@@ -255,6 +257,7 @@ def expected_score(asked: Round, centre: Floats, spread: float) -> Floats:
     Parameters
     ----------
     asked : Round
+        Before or after.
     centre : ndarray of shape (n_episodes,)
         What is known of each patient's health.
     spread : float

@@ -31,7 +31,10 @@ class Providers(Record):
         ge=0, le=1, description="SD of true effects on cost, on the log scale; 0.05 is about 5 %"
     )
     severity_sd: float = Field(
-        ge=0, lt=1, description="SD of providers' mean patient frailty, in SD of patients"
+        ge=0,
+        lt=1,
+        description="SD of providers' mean patient frailty, in SD of patients; joints are worse "
+        "there too",
     )
     confounding: float = Field(
         ge=-1,

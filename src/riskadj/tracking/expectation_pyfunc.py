@@ -18,7 +18,7 @@ from riskadj.expected import ExpectationModel, load_model
 FOLD = "fold"
 
 
-class ExpectationPyfunc(PythonModel):  # type: ignore[misc]
+class ExpectationPyfunc(PythonModel):
     """The expectation of one outcome by one learner, asked through MLflow."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -27,19 +27,21 @@ class ExpectationPyfunc(PythonModel):  # type: ignore[misc]
 
     def predict(
         self,
-        context: PythonModelContext,
+        context: PythonModelContext,  # noqa: ARG002
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return the expected score of each episode at the average provider.
 
         Parameters
         ----------
         context : PythonModelContext
+            Not used: `load_context` has read what there is to read.
         model_input : DataFrame of shape (n_episodes, >= n_columns)
             The model's case mix, numbers and flags as float64; missing values as they come. With
             a column `fold`, which member to ask; without it, the mean of all members.
-        params : ignored
+        params : dict, optional
+            Not used.
 
         Returns
         -------

@@ -10,9 +10,10 @@ import socket
 import sqlite3
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import riskadj
-from riskadj.errors import FileFormatError, FileMissingError, TrackingError
+from riskadj.errors import FileFormatError, FileMissingError, RiskadjError, TrackingError
 from riskadj.expected import ExpectationModel, load_model
 
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ class _Finished:
     provenance: dict[str, Any]
 
 
-def log_run(
-    folder: str | Path, uri: str | None = None, experiment: str | None = None
-) -> LoggedRun:
+def log_run(folder: str | Path, uri: str | None = None, experiment: str | None = None) -> LoggedRun:
     """Log a finished run as a new MLflow run: now, later, or again.
 
     Parameters
@@ -131,7 +130,9 @@ def _read_folder(folder: Path) -> _Finished:
     try:
         records = {one: json.loads((folder / f"{one}.json").read_bytes()) for one in _RECORDS}
     except ValueError as error:
-        raise FileFormatError(f"{folder}: wanted the records of a run as JSON; got {error}.") from None
+        raise FileFormatError(
+            f"{folder}: wanted the records of a run as JSON; got {error}."
+        ) from None
     return _Finished(folder, **records)
 
 
@@ -143,18 +144,25 @@ def _log(
 ) -> tuple[str, tuple[str, ...]]:
     name = f"{finished.study['name']} {finished.study['version']}"
     run_id = client.create_run(experiment_id, tags=_tags(finished), run_name=name).info.run_id
-    status = "FAILED"
-    try:
+    with _ended(partial(client.set_terminated, run_id), "FINISHED"):
         _log_params(client, run_id, _flatten(_without_places(finished.study)))
         client.log_inputs(run_id, datasets=_datasets(finished.provenance))
         _log_files(client, run_id, finished)
         models = _log_models(client, experiment_id, run_id, finished)
         client.log_batch(run_id, metrics=_metrics(finished.metrics, models))
-        status = "FINISHED"
-    finally:
-        with suppress(Exception) if status == "FAILED" else suppress():
-            client.set_terminated(run_id, status)
     return run_id, tuple(f"models:/{one}" for one in models.values())
+
+
+@contextmanager
+def _ended(end: Callable[[str], Any], well: str) -> Iterator[None]:
+    """Say how it ended: `well`, or FAILED whatever the reason, interruption among them."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the first fault is the one to hear of
+            end("FAILED")
+        raise
+    end(well)
 
 
 def _tags(finished: _Finished) -> dict[str, str]:
@@ -298,15 +306,13 @@ def _log_model(
         params={"outcome": model.outcome, "learner": model.learner},
         tags={"riskadj.study.digest": provenance["study"]["digest"]},
     )
-    status = "FAILED"
-    try:
-        with TemporaryDirectory() as staging:
-            _save_pyfunc(model, folder, Path(staging, "model"), run_id, created)
-            client.log_model_artifacts(created.model_id, str(Path(staging, "model")))
-        status = "READY"
-    finally:
-        with suppress(Exception) if status == "FAILED" else suppress():
-            client.finalize_logged_model(created.model_id, status)
+    with (
+        _ended(partial(client.finalize_logged_model, created.model_id), "READY"),
+        TemporaryDirectory() as staging,
+    ):
+        target = Path(staging, "model")
+        _save_pyfunc(model, folder, target, run_id, created)
+        client.log_model_artifacts(created.model_id, str(target))
     return str(created.model_id)
 
 
@@ -393,14 +399,14 @@ def _reach(uri: str) -> None:
 
 
 def _database(uri: str) -> Path | None:
-    """Return the file of an SQLite URI."""
+    """Return the file of an SQLite URI, or nothing for another URI."""
     from sqlalchemy.engine import make_url
 
     if not uri.startswith("sqlite"):
         return None
     database = make_url(uri).database
     if not database or database.startswith((":memory:", "file:")):
-        return None
+        raise ValueError("a database without a file. Say where, as in sqlite:///mlflow.db")
     return Path(database).resolve()
 
 
@@ -451,16 +457,24 @@ def _one_line_refusals(folder: Path, uri: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    refusals = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+    refusals = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ValueError)
     try:
         yield
+    except RiskadjError:
+        raise
     except refusals as error:
-        reason = textwrap.shorten(str(error), 250, placeholder=" ...")
-        message = _without_password(f"{uri}: wanted to log a run; got {type(error).__name__}: {reason}")
+        reason = _without_password(f"{uri}: wanted to log a run; got {_first_words(error)}")
         raise TrackingError(
-            f"{message.rstrip('.')}. The results are in {folder}; log them later with: "
-            f"riskadj log {folder} --tracking-uri URI"
+            f"{reason} The results are in {folder}; log them later with: riskadj log {folder} "
+            "--tracking-uri URI"
         ) from None
+
+
+def _first_words(error: Exception) -> str:
+    """Return two sentences of an error at most, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    two = " ".join(re.split(r"(?<=\.) (?=[A-Z])", text)[:2])
+    return f"{textwrap.shorten(two, 300, placeholder=' ...').rstrip('.')}."
 
 
 def _without_password(text: str) -> str:
