@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from riskadj.casemix import choose_casemix
 from riskadj.cohort import select_cohort
-from riskadj.episodes import Episodes, read_episodes
+from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.errors import RiskadjError, ValuesError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.explain import explain
@@ -21,7 +21,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
 from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
-from riskadj.study import Outcome, Study, load_study
+from riskadj.study import Outcome, Study, StudyFaults, load_study
 
 OnStage = Callable[[str, str, float | None], None]
 """Told a stage and its outcome when it begins (with None) and when it ends (with its seconds)."""
@@ -202,11 +202,9 @@ def _attempt(faults: list[RiskadjError], step: Callable[..., Any], *inputs: Any)
 
 def _each_fault(error: RiskadjError) -> tuple[RiskadjError, ...]:
     """Return the faults inside an error that holds several, each with the error's exit code."""
-    inner = getattr(error, "faults", ())
-    return tuple(
-        one if isinstance(one, RiskadjError) else ValuesError(f"{error.source}: {one}")
-        for one in inner
-    ) or (error,)
+    if isinstance(error, ValuesFault):
+        return tuple(ValuesError(f"{error.source}: {one}") for one in error.faults)
+    return error.faults if isinstance(error, StudyFaults) else (error,)
 
 
 def _one_file(study: Study, file: Path) -> Study:

@@ -40,7 +40,7 @@ class CaseMixEncoder(TransformerMixin, BaseEstimator):
            [70.,  1.,  0.]])
     """
 
-    def fit(self, X: Any, y: Any = None) -> "CaseMixEncoder":
+    def fit(self, X: Any, y: Any = None) -> "CaseMixEncoder":  # noqa: ARG002
         """Learn the levels of text columns.
 
         Parameters
@@ -77,7 +77,10 @@ class CaseMixEncoder(TransformerMixin, BaseEstimator):
         ]
         return np.hstack(blocks)
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(
+        self,
+        input_features: Any = None,  # noqa: ARG002
+    ) -> NDArray[np.object_]:
         """Return the names of the matrix's columns."""
         check_is_fitted(self)
         return np.asarray(self.features_, dtype=object)

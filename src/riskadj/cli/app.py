@@ -9,7 +9,10 @@ from riskadj.cli.schema import schema
 from riskadj.cli.simulate import simulate
 from riskadj.cli.validate import validate
 
-EPILOG = "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-33 cohort, 40 output, 41 tracking."
+EPILOG = (
+    "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-33 cohort, 40 output, "
+    "41 tracking."
+)
 
 app = typer.Typer(
     name="riskadj",

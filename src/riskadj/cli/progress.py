@@ -112,9 +112,7 @@ def _metrics_table(run: "Run") -> Table:
         for learner, figures in learners.items():
             cells = [format(figures[key], spec) for _, key, spec in _METRICS]
             key = (outcome, learner)
-            table.add_row(
-                outcome, learner, *cells, f"{counts.get(key, 0)} of {judged.get(key, 0)}"
-            )
+            table.add_row(outcome, learner, *cells, f"{counts.get(key, 0)} of {judged.get(key, 0)}")
     return table
 
 

@@ -9,15 +9,18 @@ Study = Annotated[Path, typer.Argument(help="The study, a YAML file.", metavar="
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key: --set 'split.test=[2018/19]'. Repeatable."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key: --set 'split.test=[2018/19]'. Repeatable.",
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The run folder; an earlier run there is replaced.")
+    Path | None,
+    typer.Option(metavar="DIR", help="The run folder; an earlier run there is replaced."),
 ]
 
 
-def run(study: Study, set: Set = None, out: Out = None) -> None:  # noqa: A002
+def run(study: Study, set: Set = None, out: Out = None) -> None:
     """Run a study: expected values, provider profiles, explanations, card, log."""
     from riskadj.cli.progress import show_run, stage_progress
     from riskadj.study import load_study

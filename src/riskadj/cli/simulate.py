@@ -10,13 +10,14 @@ def simulate(
     scenario: Annotated[Path, typer.Argument(help="A YAML file.", metavar="SCENARIO.yaml")],
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Episodes: .parquet, .csv or .csv.gz; the truth beside it."),
+        typer.Option(
+            metavar="FILE", help="Episodes: .parquet, .csv or .csv.gz; the truth beside it."
+        ),
     ],
 ) -> None:
     """Make a world with known truth and write its episodes."""
-    from riskadj.simulate import load_scenario
+    from riskadj.simulate import load_scenario, write_world
     from riskadj.simulate import simulate as make
-    from riskadj.simulate import write_world
 
     for path in write_world(make(load_scenario(scenario)), out):
         typer.echo(path)

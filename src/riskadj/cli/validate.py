@@ -5,7 +5,7 @@ import typer
 from riskadj.cli.run import Set, Study
 
 
-def validate(study: Study, set: Set = None) -> None:  # noqa: A002
+def validate(study: Study, set: Set = None) -> None:
     """List every fault of a study and of its data; write nothing."""
     from riskadj.cli.progress import show_faults, show_flow, stage_progress
 

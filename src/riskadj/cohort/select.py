@@ -65,7 +65,7 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     """
     kept = _with_scores(episodes, outcome)
     flow = [_flow_row(outcome, "episodes", "read", 0, len(kept))]
-    for reason, leaves in _rules(kept, study, outcome):
+    for reason, leaves in _rules(kept, study):
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
     train = kept[kept["period"].isin(study.split.train)]
@@ -105,13 +105,12 @@ def _volumes(table: pd.DataFrame, study: Study) -> pd.Series:
     return eligible.groupby(compared["provider_id"]).sum().sort_index()
 
 
-def _rules(
-    table: pd.DataFrame, study: Study, outcome: Outcome
-) -> Iterator[tuple[str, pd.Series]]:
+def _rules(table: pd.DataFrame, study: Study) -> Iterator[tuple[str, pd.Series]]:
     """Yield each reason to leave with whom it concerns, over the whole table."""
     rules = study.cohort
-    yield f"another procedure than {rules.procedure_group}", (
-        table["procedure_group"] != rules.procedure_group
+    yield (
+        f"another procedure than {rules.procedure_group}",
+        (table["procedure_group"] != rules.procedure_group),
     )
     periods = {*study.split.train, *study.split.test}
     yield "a period neither in train nor in test", ~table["period"].isin(periods)

@@ -14,6 +14,7 @@ from riskadj.episodes.scores import add_scores
 from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
 from riskadj.errors import ColumnError, did_you_mean
 
+
 @dataclass(frozen=True)
 class Source:
     """A file that episodes came from: its name, the SHA-256 of its bytes, and its rows."""
@@ -93,9 +94,7 @@ def read_episodes(
     table = pd.concat(parts, ignore_index=True)
     _check_unique(table, declared, sources)
     present = {name: declared[name] for name in table.columns}
-    return Episodes(
-        table, present, tuple(sources), digest_of_json([one.digest for one in sources])
-    )
+    return Episodes(table, present, tuple(sources), digest_of_json([one.digest for one in sources]))
 
 
 def _check_part(

@@ -103,9 +103,7 @@ def _schema(column: Column) -> "object":
     if column.low is not None and column.high is not None:
         checks.append(pa.Check.in_range(column.low, column.high, error=_wanted_range(column)))
     if column.kind == "whole":
-        checks.append(
-            pa.Check(lambda values: values == np.floor(values), error="a whole number")
-        )
+        checks.append(pa.Check(lambda values: values == np.floor(values), error="a whole number"))
     return pa.Column(
         checks=checks, nullable=not column.required, unique=column.unique, required=False
     )

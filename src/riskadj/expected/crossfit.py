@@ -115,7 +115,9 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     cohort = casemix.cohort
     folds = _folds(cohort, study.split)
     encoder = CaseMixEncoder().fit(casemix.train)
-    parts, models, learned = [], {}, {}
+    parts: list[pd.DataFrame] = []
+    models: dict[str, ExpectationModel] = {}
+    learned: dict[str, tuple[Learned, ...]] = {}
     for learner in study.learners:
         if learner.kind == "reference":
             raw = cohort.test[f"reference_predicted_{cohort.outcome.definition.measure}"]
@@ -182,7 +184,8 @@ def _folds(cohort: Cohort, split: Split) -> _Folds:
     groups = _groups(cohort.train, split)
     codes, _ = pd.factorize(groups)  # in order of appearance: folds do not depend on names
     splitter = GroupKFold(n_splits=split.folds, shuffle=True, random_state=split.seed)
-    teaches, fold_of = [], {}
+    teaches: list[NDArray[np.intp]] = []
+    fold_of: dict[str, int] = {}
     for fold, (inside, outside) in enumerate(splitter.split(codes, groups=codes)):
         teaches.append(inside)
         fold_of |= dict.fromkeys(groups.iloc[outside].unique(), fold)
@@ -222,7 +225,7 @@ def _fit(
     return members, learned
 
 
-def _linear(learner: LinearLearner, study: Study) -> LinearExpectation:
+def _linear(learner: LinearLearner, _: Study) -> LinearExpectation:
     return LinearExpectation(discrete_up_to=learner.discrete_up_to, ridge=learner.ridge)
 
 

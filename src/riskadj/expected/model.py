@@ -46,9 +46,7 @@ class ExpectationModel:
     intercept: float = 0.0
     slope: float = 1.0
 
-    def expect(
-        self, casemix: pd.DataFrame, fold: ArrayLike | None = None
-    ) -> NDArray[np.float64]:
+    def expect(self, casemix: pd.DataFrame, fold: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return the expected score of each episode at the average provider.
 
         Parameters
@@ -91,9 +89,7 @@ class ExpectationModel:
 
     def recalibrated(self, intercept: float, slope: float) -> "ExpectationModel":
         """Return the same model on the line intercept + slope * what it says now."""
-        return replace(
-            self, intercept=intercept + slope * self.intercept, slope=slope * self.slope
-        )
+        return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
 
 def _by_fold(
@@ -156,9 +152,7 @@ def load_model(folder: str | Path) -> ExpectationModel:
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{folder}: wanted a saved model; got none ({error}).") from None
     if content.get("format") != FORMAT:
-        raise FileFormatError(
-            f"{folder}: wanted format {FORMAT!r}; got {content.get('format')!r}."
-        )
+        raise FileFormatError(f"{folder}: wanted format {FORMAT!r}; got {content.get('format')!r}.")
     columns = tuple(Column(**one) for one in content["columns"])
     return ExpectationModel(
         outcome=content["outcome"],

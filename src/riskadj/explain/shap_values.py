@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from riskadj.digest import digest_of_frame
-from riskadj.expected import Expectations, ExpectationModel, LightGBMExpectation
+from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
 
 if TYPE_CHECKING:
     import shap
@@ -35,8 +35,8 @@ class Explanation:
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
-        `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far the mean
-        contribution of the provider's episodes is from that of all; contributions of a provider
+        `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far the
+        mean contribution of the provider's episodes is from that of all; contributions of a provider
         sum to `difference`, its mean expected score minus that of all.
     digest : str
     """
@@ -111,9 +111,7 @@ def _episodes(
     return table
 
 
-def _contributions(
-    model: ExpectationModel, casemix: pd.DataFrame, fold: np.ndarray
-) -> np.ndarray:
+def _contributions(model: ExpectationModel, casemix: pd.DataFrame, fold: np.ndarray) -> np.ndarray:
     X = model.encode(casemix)
     values = np.empty((len(X), X.shape[1] + 1))
     for k, member in enumerate(model.members):

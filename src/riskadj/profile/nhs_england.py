@@ -44,10 +44,6 @@ def flag_from_z(z: ArrayLike) -> NDArray[np.object_]:
     ['Negative outlier (99.8%)', 'Negative outlier (95%)', 'Not an outlier']
     """
     values = np.asarray(z, dtype=float)
-    outside = [
-        condition
-        for cut, _ in _CUTS
-        for condition in (values > cut, values < -cut)
-    ]
+    outside = [condition for cut, _ in _CUTS for condition in (values > cut, values < -cut)]
     labels = [f"{side} outlier ({level})" for _, level in _CUTS for side in _SIDES]
     return np.select(outside, labels, default=NOT_FLAGGED).astype(object)

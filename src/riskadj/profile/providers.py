@@ -64,9 +64,7 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
         references.append(reference)
         tables.append(_profile(rows, reference, expectations.cohort, study.profile.minimum_n))
     table = pd.concat(tables, ignore_index=True)
-    return Profiles(
-        table, pd.DataFrame(references), digest_of_frame(table, expectations.digest)
-    )
+    return Profiles(table, pd.DataFrame(references), digest_of_frame(table, expectations.digest))
 
 
 def _reference(

@@ -36,7 +36,8 @@ class Findings:
         `outcome, learner, n, gain, baseline, sd, drift`: the population that is the centre of the
         comparison; `gain` is its mean observed gain, `sd` that of its residuals.
     features : DataFrame
-        `outcome, learner, feature, theme, mean_absolute, share`: how much each column moves expectations.
+        `outcome, learner, feature, theme, mean_absolute, share`: how much each column moves
+        expectations.
     provider_features : DataFrame
         The rows of `shap_providers.csv`.
     missing : DataFrame

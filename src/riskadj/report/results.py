@@ -52,11 +52,9 @@ def build_findings(
     return Findings(
         study=study,
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
-        refused=tuple(
-            one for one in columns if refusal(one, allow_provider_influenced=allowed)
-        ),
+        refused=tuple(one for one in columns if refusal(one, allow_provider_influenced=allowed)),
         flow=_stack([one.flow for one in cohorts]),
-        metrics={one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results)},
+        metrics={one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)},
         calibration=_stack([one.evaluation.calibration for one in results]),
         subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
         providers=providers,
@@ -101,7 +99,9 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
     }
     for name, table in tables.items():
         write_csv(table, folder / f"{name}.csv")
-    write_parquet(_stack([one.expectations.table for one in results]), folder / "expectations.parquet")
+    write_parquet(
+        _stack([one.expectations.table for one in results]), folder / "expectations.parquet"
+    )
     explained = [one.explanation.episodes for one in results if one.explanation]
     write_parquet(_stack(explained, NO_PROVIDERS), folder / "shap.parquet")
 

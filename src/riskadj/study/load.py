@@ -61,9 +61,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise FileMissingError(f"{path}: wanted a YAML file; there is none. Check the path.") from None
+        raise FileMissingError(
+            f"{path}: wanted a YAML file; there is none. Check the path."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: wanted a YAML file in UTF-8; could not read it: {error}.") from None
+        raise StudyError(
+            f"{path}: wanted a YAML file in UTF-8; could not read it: {error}."
+        ) from None
     try:
         content = YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
@@ -89,12 +93,12 @@ def build(
     """
     plain = _plain(content)
     for text in overrides:
-        _override(plain, text, model)
+        _override(plain, text)
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        unknown_keys_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        found = [_fault(one, model, content, source) for one in unknown_keys_first]
+        unknown_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        found = [_fault(one, model, content, source) for one in unknown_first]
         raise StudyFaults(found) from None
 
 
@@ -118,7 +122,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _override(content: dict[str, Any], text: str, model: type[BaseModel]) -> None:
+def _override(content: dict[str, Any], text: str) -> None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -129,12 +133,10 @@ def _override(content: dict[str, Any], text: str, model: type[BaseModel]) -> Non
         value = _plain(YAML(typ="safe", pure=True).load(raw))
     except YAMLError:
         raise StudyError(f"--set {key}: wanted a YAML value; got {raw!r}.") from None
-    _put(content, key.strip().split("."), value, key.strip(), model)
+    _put(content, key.strip().split("."), value, key.strip())
 
 
-def _put(
-    content: Any, path: Sequence[str], value: Any, whole: str, model: type[BaseModel]
-) -> None:
+def _put(content: Any, path: Sequence[str], value: Any, whole: str) -> None:
     for step in path[:-1]:
         content = _step_into(content, step, whole)
     last = path[-1]
@@ -227,9 +229,7 @@ def _keys_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
             ]
         elif isinstance(step, str):
             records = [
-                one
-                for one in records
-                if step in get_args(one.model_fields["kind"].annotation)
+                one for one in records if step in get_args(one.model_fields["kind"].annotation)
             ]
     return sorted({name for one in records for name in one.model_fields})
 

@@ -144,9 +144,7 @@ class LightGBMLearner(Record):
     l2: float = Field(10.0, ge=0)
 
 
-Learner = Annotated[
-    ReferenceLearner | LinearLearner | LightGBMLearner, Field(discriminator="kind")
-]
+Learner = Annotated[ReferenceLearner | LinearLearner | LightGBMLearner, Field(discriminator="kind")]
 
 
 class Split(Record):
@@ -260,7 +258,7 @@ class Study(Record):
     def _names_are_unique(self) -> "Study":
         for what, names in (
             ("outcomes", [one.name for one in self.outcomes]),
-            ("learners", [one.kind for one in self.learners]),
+            ("learners", [str(one.kind) for one in self.learners]),
         ):
             twice = sorted({one for one in names if names.count(one) > 1})
             if twice:
