@@ -35,6 +35,11 @@ def card(findings):
     return build_card(findings)
 
 
+@pytest.fixture(scope="module")
+def drawn(findings):
+    return draw_figures(findings)
+
+
 def section(card, anchor):
     return next(one for one in card["sections"] if one["anchor"] == anchor)
 
@@ -90,22 +95,21 @@ def test_sections_stand_in_the_order_that_an_auditor_reads(card):
     assert len(anchors) == len(set(anchors))
 
 
-def test_json_holds_all_that_the_renderings_need(findings, card):
+def test_json_holds_all_that_the_renderings_need(card, drawn):
     again = json.loads(json.dumps(card, allow_nan=False, sort_keys=True))
-    figures = draw_figures(findings)
     assert again == card
-    assert render_html(again, figures) == render_html(card, figures)
+    assert render_html(again, drawn) == render_html(card, drawn)
     assert render_markdown(again) == render_markdown(card)
 
 
-def test_figures_of_the_card_are_those_drawn(findings, card):
+def test_figures_of_the_card_are_those_drawn(card, drawn):
     shown = [
         one["file"]
         for part in card["sections"]
         for one in part["blocks"]
         if one["kind"] == "figure"
     ]
-    assert sorted(shown) == sorted(draw_figures(findings))
+    assert sorted(shown) == sorted(drawn)
 
 
 def test_the_summary_says_how_far_flags_hang_on_the_learner(findings, card):
@@ -153,11 +157,9 @@ def test_limitations_that_nobody_stated_are_to_do():
 # --- nothing hidden is shown ----------------------------------------------------------------------
 
 
-def test_hidden_providers_are_nowhere(findings, card):
+def test_hidden_providers_are_nowhere(findings, card, drawn):
     hidden = findings.providers.loc[findings.providers["suppression"] == "all", "provider_id"]
-    everything = (
-        json.dumps(card) + render_markdown(card) + render_html(card, draw_figures(findings))
-    )
+    everything = json.dumps(card) + render_markdown(card) + render_html(card, drawn)
     assert len(hidden) > 0
     assert not [one for one in hidden.unique() if one in everything]
 
@@ -390,8 +392,8 @@ def test_no_text_becomes_markup_in_markdown(hostile):
     assert all(one.replace("\\|", "").count("|") == 5 for one in rows)
 
 
-def test_the_page_stands_alone(findings, card):
-    page = Page(render_html(card, draw_figures(findings)))
+def test_the_page_stands_alone(card, drawn):
+    page = Page(render_html(card, drawn))
     assert not {"script", "iframe", "object", "embed", "form"} & {name for name, _ in page.tags}
     assert [one["href"] for one in page.all("link")] == ["data:,"]
     policy = next(one for one in page.all("meta") if "http-equiv" in one)
@@ -399,8 +401,8 @@ def test_the_page_stands_alone(findings, card):
     assert len(page.all("svg")) == 16
 
 
-def test_the_page_can_be_read_by_ear(findings, card):
-    page = Page(render_html(card, draw_figures(findings)))
+def test_the_page_can_be_read_by_ear(card, drawn):
+    page = Page(render_html(card, drawn))
     ids = [some["id"] for _, some in page.tags if "id" in some]
     assert len(ids) == len(set(ids))
     assert all(one["href"][1:] in ids for one in page.all("a"))

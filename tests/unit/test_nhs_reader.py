@@ -11,11 +11,30 @@ import pytest
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.errors import ColumnError, FileFormatError
 
-SHARED = ["Provider Code", "Procedure", "Revision Flag", "Year", "Age Band", "Gender", "Pre-Op Q Assisted", "Pre-Op Q Assisted By", "Pre-Op Q Symptom Period", "Pre-Op Q Previous Surgery", "Pre-Op Q Living Arrangements", "Pre-Op Q Disability", "Heart Disease", "High Bp", "Stroke", "Circulation", "Lung Disease", "Diabetes", "Kidney Disease", "Nervous System", "Liver Disease", "Cancer", "Depression", "Arthritis", "Pre-Op Q Mobility", "Pre-Op Q Self-Care", "Pre-Op Q Activity", "Pre-Op Q Discomfort", "Pre-Op Q Anxiety", "Pre-Op Q EQ5D Index Profile", "Pre-Op Q EQ5D Index", "Post-Op Q Assisted", "Post-Op Q Assisted By", "Post-Op Q Living Arrangements", "Post-Op Q Disability", "Post-Op Q Mobility", "Post-Op Q Self-Care", "Post-Op Q Activity", "Post-Op Q Discomfort", "Post-Op Q Anxiety", "Post-Op Q Satisfaction", "Post-Op Q Sucess", "Post-Op Q Allergy", "Post-Op Q Bleeding", "Post-Op Q Wound", "Post-Op Q Urine", "Post-Op Q Further Surgery", "Post-Op Q Readmitted", "Post-Op Q EQ5D Index Profile", "Post-Op Q EQ5D Index"]
+HEADER = """
+    Provider Code,Procedure,Revision Flag,Year,Age Band,Gender,Pre-Op Q Assisted,
+    Pre-Op Q Assisted By,Pre-Op Q Symptom Period,Pre-Op Q Previous Surgery,
+    Pre-Op Q Living Arrangements,Pre-Op Q Disability,Heart Disease,High Bp,Stroke,Circulation,
+    Lung Disease,Diabetes,Kidney Disease,Nervous System,Liver Disease,Cancer,Depression,
+    Arthritis,Pre-Op Q Mobility,Pre-Op Q Self-Care,Pre-Op Q Activity,Pre-Op Q Discomfort,
+    Pre-Op Q Anxiety,Pre-Op Q EQ5D Index Profile,Pre-Op Q EQ5D Index,Post-Op Q Assisted,
+    Post-Op Q Assisted By,Post-Op Q Living Arrangements,Post-Op Q Disability,Post-Op Q Mobility,
+    Post-Op Q Self-Care,Post-Op Q Activity,Post-Op Q Discomfort,Post-Op Q Anxiety,
+    Post-Op Q Satisfaction,Post-Op Q Sucess,Post-Op Q Allergy,Post-Op Q Bleeding,
+    Post-Op Q Wound,Post-Op Q Urine,Post-Op Q Further Surgery,Post-Op Q Readmitted,
+    Post-Op Q EQ5D Index Profile,Post-Op Q EQ5D Index
+"""
+SHARED = [one.strip() for one in HEADER.split(",")]
 ITEMS = {
-    "Hip": ["Pain", "Sudden Pain", "Night Pain", "Washing", "Transport", "Dressing", "Shopping", "Walking", "Limping", "Stairs", "Standing", "Work"],
-    "Knee": ["Pain", "Night Pain", "Washing", "Transport", "Walking", "Standing", "Limping", "Kneeling", "Work", "Confidence", "Shopping", "Stairs"],
-}
+    "Hip": (
+        "Pain", "Sudden Pain", "Night Pain", "Washing", "Transport", "Dressing",
+        "Shopping", "Walking", "Limping", "Stairs", "Standing", "Work",
+    ),
+    "Knee": (
+        "Pain", "Night Pain", "Washing", "Transport", "Walking", "Standing",
+        "Limping", "Kneeling", "Work", "Confidence", "Shopping", "Stairs",
+    ),
+}  # fmt: skip
 PREDICTED = {  # as published: hip in all three years, knee in 2016/17
     "Hip": ("EQ5D Index Post-Op Q Predicted", "EQ VAS Post-Op Q Predicted", "OHS"),
     "Knee": ("EQ 5D Index Post-Op Q Predicted", "EQ VAS_Post-Op Q Predicted", "OKS"),
@@ -85,18 +104,19 @@ def test_the_publishers_own_expectations_are_read_for_every_measure(joint: str, 
 @pytest.mark.parametrize(
     ("published_as", "also"),
     [
-        ("Hip Replacement EQ5D Index Post-Op Q Predicted", "Hip Replacement EQ 5D Index Post-Op Q Predicted"),
-        ("Hip Replacement EQ VAS Post-Op Q Predicted", "Hip Replacement EQ VAS_Post-Op Q Predicted"),
+        ("EQ5D Index Post-Op Q Predicted", "EQ 5D Index Post-Op Q Predicted"),
+        ("EQ VAS Post-Op Q Predicted", "EQ VAS_Post-Op Q Predicted"),
         ("Pre-Op Q Self-Care", "Pre Op Q Self Care"),
         ("Provider Code", "PROVIDER CODE "),
     ],
-)  # fmt: skip
+)
 def test_headers_are_matched_on_letters_and_digits(
     published_as: str, also: str, read: Read
 ) -> None:
-    renamed = {also if key == published_as else key: one for key, one in record().items()}
-    assert read(renamed).table.equals(read(record()).table.assign(
-        episode_id=read(renamed).table["episode_id"]))  # fmt: skip
+    renamed = {key.replace(published_as, also): one for key, one in record().items()}
+    assert renamed.keys() != record().keys()
+    got, want = (read(one).table.drop(columns="episode_id") for one in (renamed, record()))
+    pd.testing.assert_frame_equal(got, want)
 
 
 @pytest.mark.parametrize(("flag", "want"), [("0", "KNEE_PRIM"), ("1", "KNEE_REV")])
@@ -183,7 +203,7 @@ def test_a_published_score_that_its_items_do_not_give_is_a_fault(
 
 
 def test_an_answer_that_is_none_is_a_fault(read: Read) -> None:
-    with pytest.raises(ValuesFault, match=r"q1_item_ohs_01: wanted 0 to 4 code; 1 row differ"):
+    with pytest.raises(ValuesFault, match=r"q1_item_ohs_01: wanted 0 to 4 code; 1 row differs"):
         read(record(**{"Hip Replacement Pre-Op Q Pain": "5"}))
 
 

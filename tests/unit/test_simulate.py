@@ -391,6 +391,23 @@ class TestTruth:
         before = world.episodes.groupby("provider_id")["q1_score_ohs"].mean()
         assert before.corr(world.truth.set_index("provider_id")["severity"]) < -0.8
 
+    def test_baselines_differ_between_providers_as_they_do(self) -> None:
+        """NHS England's hip file 2018/19: SD 1.9 between providers, beyond chance."""
+        world = simulate(varied(demo_scenario(), episodes_per_period=20_000))
+        by_provider = world.episodes.groupby("provider_id")["q1_score_ohs"]
+        chance = (by_provider.var() / by_provider.size()).mean()
+        assert np.sqrt(by_provider.mean().var() - chance) == pytest.approx(1.9, abs=0.3)
+
+    def test_raw_gains_follow_severity_and_adjusted_ones_do_not(self) -> None:
+        scenario = varied(demo_scenario(), episodes_per_period=20_000, providers__effect_sd=0.0)
+        world = simulate(complete(scenario))
+        after, provider = world.episodes["q2_score_ohs"], world.episodes["provider_id"]
+        raw = (after - world.episodes["q1_score_ohs"]).groupby(provider).mean()
+        adjusted = (after - world.truth_episodes["expected"]).groupby(provider).mean()
+        severity = world.truth.set_index("provider_id")["severity"]
+        assert raw.corr(severity) > 0.8
+        assert abs(adjusted.corr(severity)) < 0.35
+
     def test_confounding_misleads_raw_comparisons(self) -> None:
         def raw_slope(confounding: float) -> float:
             scenario = varied(

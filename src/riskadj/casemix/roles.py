@@ -68,7 +68,7 @@ def choose_casemix(cohort: Cohort, study: Study) -> CaseMix:
             )
         wanted |= matched
     allowed = study.casemix.allow_provider_influenced
-    for name in wanted:
+    for name in sorted(wanted):
         why = refusal(cohort.columns[name], allow_provider_influenced=allowed)
         if why:
             raise CaseMixError(

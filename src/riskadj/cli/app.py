@@ -2,6 +2,7 @@
 
 import typer
 
+from riskadj.cli.columns import columns
 from riskadj.cli.demo import demo
 from riskadj.cli.log import log
 from riskadj.cli.run import run
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, demo, validate, simulate, schema, log):
+for verb in (run, demo, validate, simulate, columns, schema, log):
     app.command()(verb)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from riskadj.demo import Demo
+    from riskadj.episodes import Column
     from riskadj.pipeline import Run
 
 STAGES = {
@@ -95,6 +96,31 @@ def show_flow(flow: "pd.DataFrame") -> None:
     for row in flow.itertuples(index=False):
         table.add_row(row.outcome, row.station, row.reason, f"{row.left:,}", f"{row.remaining:,}")
     console.print(table)
+
+
+def show_columns(pattern: str) -> None:
+    """Show the declarations of the columns whose name matches a pattern."""
+    from fnmatch import fnmatchcase
+
+    from riskadj.episodes.columns import COLUMNS
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("column", "meaning", "holds", "known", "role"):
+        table.add_column(name, no_wrap=name in ("column", "known", "role"), overflow="fold")
+    for one in COLUMNS.values():
+        if fnmatchcase(one.name, pattern):
+            table.add_row(one.name, one.meaning, _holds(one), one.known_at, one.role)
+    Console().print(table)
+
+
+def _holds(column: "Column") -> str:
+    if column.kind == "flag":
+        return "1 yes, 0 no"
+    if column.codes:
+        return ", ".join(dict.fromkeys(str(value) for value in column.codes.values()))
+    if column.low is None or column.high is None:
+        return column.kind
+    return f"{column.low:g} to {column.high:g} {column.unit}"
 
 
 def _metrics_table(run: "Run") -> Table:

@@ -149,7 +149,9 @@ def read_nhs_file(path: Path) -> pd.DataFrame:
         {flag: f"{joint}_{stage}" for flag, stage in _STAGES.items()}
     )
     ticked = [table[f"comorb_{one}"] == "1" for one in COMORBIDITIES]
-    table["comorb_block_answered"] = pd.concat(ticked, axis=1).any(axis=1).map({True: "1"})
+    table["comorb_block_answered"] = (
+        pd.concat(ticked, axis=1).any(axis=1).map({True: "1", False: "0"})
+    )
     return pd.DataFrame(table)
 
 

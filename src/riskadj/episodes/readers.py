@@ -88,6 +88,7 @@ def read_episodes(
     for path in files:
         digest = digest_of_file(path)
         raw = _FORMATS[format](path).rename(columns=rename or {})
+        _check_names(raw, path)
         part = _check_part(raw, declared, path, digest, period_from)
         parts.append(part)
         sources.append(Source(path.name, digest, len(part)))
@@ -131,6 +132,15 @@ def _with_period(table: pd.DataFrame, period_from: str, path: Path) -> pd.DataFr
     return table.assign(
         period=start.map(lambda year: f"{year:.0f}/{(year + 1) % 100:02.0f}", na_action="ignore")
     )
+
+
+def _check_names(raw: pd.DataFrame, path: Path) -> None:
+    if not raw.columns.is_unique:
+        twice = raw.columns[raw.columns.duplicated()][0]
+        raise ColumnError(
+            f"{path}: wanted each column once; got {twice!r} twice. Rename another one with "
+            "data.rename."
+        )
 
 
 def _check_needed(table: pd.DataFrame, raw: pd.DataFrame, path: Path) -> None:

@@ -100,8 +100,9 @@ def _schema(column: Column) -> "object":
     import pandera.pandas as pa
 
     checks = []
-    if column.low is not None and column.high is not None:
-        checks.append(pa.Check.in_range(column.low, column.high, error=_wanted_range(column)))
+    if column.low is not None or column.high is not None:
+        low, high = _bounds(column)
+        checks.append(pa.Check.in_range(low, high, error=_wanted_range(column)))
     if column.kind == "whole":
         checks.append(pa.Check(lambda values: values == np.floor(values), error="a whole number"))
     return pa.Column(
@@ -148,29 +149,28 @@ def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
 
 
 def _convert_values(raw: pd.Series, column: Column) -> pd.DataFrame:
-    missing = raw.isna() | raw.isin(column.missing_codes)
-    kept = raw.mask(missing)
+    text = raw if raw.dtype == "str" else raw.map(_as_code, na_action="ignore")
+    missing = raw.isna() | text.isin(("", *column.missing_codes))
     if column.codes:
-        kept = _decode(kept, column)
+        kept = text.map(column.codes).astype("str" if column.kind == "text" else "float64")
         wrong = kept.isna()
     elif column.kind == "date":
-        kept = pd.to_datetime(kept, errors="coerce", format="ISO8601")
+        kept = pd.to_datetime(raw.mask(missing), errors="coerce", format="ISO8601")
         wrong = kept.isna()
     elif column.kind == "text":
-        kept = kept.astype("str")
+        kept = text.astype("str")
         wrong = pd.Series(False, index=raw.index)
     else:
-        kept = pd.to_numeric(kept, errors="coerce").astype("float64")
+        kept = pd.to_numeric(raw.mask(missing), errors="coerce").astype("float64")
         wrong = ~np.isfinite(kept)
-    return pd.DataFrame({"kept": kept, "wrong": wrong & ~missing})
+    return pd.DataFrame({"kept": kept.mask(missing | wrong), "wrong": wrong & ~missing})
 
 
-def _decode(raw: pd.Series, column: Column) -> pd.Series:
-    """Map codes to values; numbers are looked up by the text of their value."""
-    key = raw
-    if pd.api.types.is_bool_dtype(raw) or pd.api.types.is_numeric_dtype(raw):
-        key = raw.astype("float64").map(lambda value: f"{value:g}", na_action="ignore")
-    return key.map(column.codes).astype("str" if column.kind == "text" else "float64")
+def _as_code(value: object) -> str:
+    """Return a value as a file of text would hold it: 1 for 1.0 and for True."""
+    if isinstance(value, (bool, np.bool_, float)) and float(value).is_integer():
+        return f"{float(value):.0f}"
+    return str(value)
 
 
 def _fault(column: Column, rule: str, raw: pd.Series, wrong: pd.Series) -> list[Fault]:
@@ -196,8 +196,19 @@ def _wanted_kind(column: Column) -> str:
     return {"date": "a date such as 2019-03-31", "text": "text"}.get(column.kind, "a number")
 
 
+def _bounds(column: Column) -> tuple[float, float]:
+    return (
+        -np.inf if column.low is None else column.low,
+        np.inf if column.high is None else column.high,
+    )
+
+
 def _wanted_range(column: Column) -> str:
     unit = f" {column.unit}" if column.unit else ""
+    if column.high is None:
+        return f"{column.low:g} or more{unit}"
+    if column.low is None:
+        return f"{column.high:g} or less{unit}"
     return f"{column.low:g} to {column.high:g}{unit}"
 
 

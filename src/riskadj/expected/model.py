@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.casemix import CaseMixEncoder
 from riskadj.episodes import Column
-from riskadj.errors import ColumnError, FileFormatError
+from riskadj.errors import ColumnError, FileFormatError, ValuesError
 from riskadj.expected.learners import LightGBMExpectation, LinearExpectation
 
 FORMAT = "riskadj expectation 1"
@@ -64,6 +64,8 @@ class ExpectationModel:
         ------
         ColumnError
             When a column is absent.
+        ValuesError
+            When a fold is none of the model's.
         """
         return self.intercept + self.slope * self.expect_raw(casemix, fold)
 
@@ -72,6 +74,11 @@ class ExpectationModel:
     ) -> NDArray[np.float64]:
         """Return what `expect` does, before recalibration."""
         X = self.encode(casemix)
+        if fold is not None and not np.isin(fold, np.arange(len(self.members))).all():
+            raise ValuesError(
+                f"model {self.outcome}-{self.learner}: wanted folds from 0 to "
+                f"{len(self.members) - 1}; got others. Leave fold out to ask all of them."
+            )
         if fold is None:
             return np.mean([one.predict(X) for one in self.members], axis=0)
         return _by_fold(fold, len(X), lambda k, rows: self.members[k].predict(X[rows]))

@@ -303,7 +303,7 @@ def _outcomes(findings: Findings) -> Iterable[Block]:
         yield _facts(
             [
                 ("Instrument", one.title),
-                ("Range", f"{low:g} to {high:g} {one.unit}; {_DIRECTIONS[one.direction]}"),
+                ("Range", f"{_range(low, high)} {one.unit}; {_DIRECTIONS[one.direction]}"),
                 ("Missing answers", _missing_rule(one)),
                 ("Source", one.source),
                 ("Compared on", _KINDS[outcome.kind]),
@@ -314,6 +314,10 @@ def _outcomes(findings: Findings) -> Iterable[Block]:
             _named(outcome),
         )
     yield _facts([("Why these outcomes", study.card.rationale)])
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _missing_rule(one: Instrument) -> str:
@@ -594,7 +598,8 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
     flags = _flags_by_learner(findings, outcome)
     rows = _of(findings.providers, outcome=outcome.name)
     rows = rows[rows["adjusted"].notna() & rows["flag"].isin(BEYOND_998)]
-    rows = rows.sort_values(["z", "provider_id", "learner"])
+    middle = rows.groupby("provider_id")["z"].transform("mean")
+    rows = rows.assign(middle=middle).sort_values(["middle", "provider_id", "z"])
     score = _decimals(outcome)
     return _table(
         f"{_named(outcome)}: providers beyond the 99.8 % limits",
@@ -609,7 +614,7 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
              _same_flag(flags, one.provider_id, one.flag))
             for one in rows.itertuples(index=False)
         ],
-        "In order of z. Gains are means per episode. O/E is withheld where the "
+        "In order of the provider's mean z. Gains are means per episode. O/E is withheld where the "
         "expected gain is too near 0 to divide by. Every provider is in providers.csv.",
     )  # fmt: skip
 

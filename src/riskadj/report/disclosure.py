@@ -72,5 +72,6 @@ def _blank(table: pd.DataFrame, hidden: pd.Series, keys: tuple[str, ...]) -> pd.
     blanked = table.copy()
     whole = [name for name in figures if pd.api.types.is_integer_dtype(blanked[name])]
     blanked[whole] = blanked[whole].astype("Int64")
-    blanked.loc[hidden, figures] = pd.NA
+    blanked.loc[hidden, whole] = pd.NA
+    blanked.loc[hidden, [name for name in figures if name not in whole]] = np.nan
     return blanked

@@ -21,11 +21,19 @@ from riskadj.report.provenance import portable_study
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study import Study
 
-_KEYS = ["outcome", "learner"]
-NO_FEATURES = pd.DataFrame(columns=[*_KEYS, "feature", "theme", "mean_absolute", "share"])
-NO_PROVIDERS = pd.DataFrame(
-    columns=[*_KEYS, "provider_id", "n", "feature", "theme", "contribution", "difference"]
+_TEXTS = ("outcome", "learner", "episode_id", "provider_id", "feature", "theme")
+
+
+def _nothing(*columns: str) -> pd.DataFrame:
+    kinds = {name: "str" if name in _TEXTS else "float64" for name in columns}
+    return pd.DataFrame(columns=list(columns)).astype(kinds)
+
+
+NO_FEATURES = _nothing("outcome", "learner", "feature", "theme", "mean_absolute", "share")
+NO_PROVIDERS = _nothing(
+    "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference"
 )
+NO_EPISODES = _nothing("outcome", "learner", "episode_id", "provider_id", "base", "expected_score")
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,9 @@ def build_findings(
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
         refused=tuple(one for one in columns if refusal(one, allow_provider_influenced=allowed)),
         flow=_stack([one.flow for one in cohorts]),
-        metrics={one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)},
+        metrics={
+            one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
+        },
         calibration=_stack([one.evaluation.calibration for one in results]),
         subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
         providers=providers,
@@ -103,7 +113,7 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         _stack([one.expectations.table for one in results]), folder / "expectations.parquet"
     )
     explained = [one.explanation.episodes for one in results if one.explanation]
-    write_parquet(_stack(explained, NO_PROVIDERS), folder / "shap.parquet")
+    write_parquet(_stack(explained, NO_EPISODES), folder / "shap.parquet")
 
 
 def _missing(casemix: CaseMix) -> pd.DataFrame:
@@ -117,8 +127,7 @@ def _missing(casemix: CaseMix) -> pd.DataFrame:
     )
 
 
-def _stack(tables: Sequence[pd.DataFrame], empty: pd.DataFrame | None = None) -> pd.DataFrame:
-    filled = [one for one in tables if not one.empty]
-    if filled:
-        return pd.concat(filled, ignore_index=True)
-    return tables[0] if tables else (pd.DataFrame() if empty is None else empty)
+def _stack(tables: Sequence[pd.DataFrame], nothing: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Put tables on top of each other; where there are none, return `nothing`."""
+    filled = [one for one in tables if not one.empty] or tables[:1]
+    return pd.concat(filled, ignore_index=True) if filled else nothing

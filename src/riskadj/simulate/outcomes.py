@@ -46,8 +46,8 @@ BENT: dict[str, float] = {
 }
 
 LAW: dict[str, tuple[float, float]] = {
-    "HIP_PRIM": (-0.573, 0.516),
-    "KNEE_PRIM": (-0.630, 0.531),
+    "HIP_PRIM": (-0.575, 0.518),
+    "KNEE_PRIM": (-0.632, 0.534),
 }
 """Mean and SD of the terms above over their population, counted in a large world: health after
 is centred with the one, and what chance adds fills the other up to a variance of 1."""

@@ -97,8 +97,9 @@ def build(
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        unknown_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        found = [_fault(one, model, content, source) for one in unknown_first]
+        faults = _without_echoes(error.errors())
+        unknown_first = sorted(faults, key=lambda one: one["type"] != "extra_forbidden")
+        found = [_fault(one, model, content, plain, source) for one in unknown_first]
         raise StudyFaults(found) from None
 
 
@@ -153,7 +154,9 @@ def _step_into(content: Any, step: str, whole: str) -> Any:
         return content[_index(content, step, whole)]
     if not isinstance(content, dict):
         raise StudyError(f"--set {whole}: wanted a key to set; got a value above {step!r}.")
-    return content.setdefault(step, {})
+    if content.get(step) is None:
+        content[step] = {}
+    return content[step]
 
 
 def _index(content: list[Any], step: str, whole: str) -> int:
@@ -164,10 +167,25 @@ def _index(content: list[Any], step: str, whole: str) -> int:
     return int(step)
 
 
+def _without_echoes(errors: Sequence[Any]) -> list[Any]:
+    """Drop "too few items" of lists whose items have faults of their own."""
+    places = [one["loc"] for one in errors]
+    return [
+        one
+        for one in errors
+        if one["type"] != "too_short"
+        or not any(place[:-1][: len(one["loc"])] == one["loc"] for place in places)
+    ]
+
+
 def _fault(
-    error: Any, model: type[BaseModel], content: Mapping[str, Any], source: str
+    error: Any,
+    model: type[BaseModel],
+    content: Mapping[str, Any],
+    plain: Mapping[str, Any],
+    source: str,
 ) -> RiskadjError:
-    location = _without_tags(error["loc"], content)
+    location = _without_tags(error["loc"], plain)
     key = ".".join(str(one) for one in location) or "study"
     where = f"{source}{_line(content, location)}: {key}"
     cause = error.get("ctx", {}).get("error")
@@ -179,6 +197,8 @@ def _fault(
         return StudyError(f"{where}: wanted a known key; got {str(location[-1])!r}.{hint}")
     if error["type"] == "missing":
         return StudyError(f"{where}: wanted a value; the key is missing. Add it.")
+    if error["type"] == "too_short":
+        return StudyError(f"{where}: wanted one or more; got none.")
     if error["type"].startswith("union_tag"):
         return StudyError(f"{where}: {_tag_problem(error)}")
     problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")

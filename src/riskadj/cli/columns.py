@@ -1,0 +1,16 @@
+"""riskadj columns: what the episode table may hold."""
+
+from typing import Annotated
+
+import typer
+
+
+def columns(
+    pattern: Annotated[
+        str, typer.Argument(help="Only names that match, such as 'comorb_*'.", metavar="PATTERN")
+    ] = "*",
+) -> None:
+    """List the columns of the episode table: kind, unit, range, codes, when known, role."""
+    from riskadj.cli.progress import show_columns
+
+    show_columns(pattern)

@@ -1,0 +1,147 @@
+"""The card's page in a real browser: it opens from a file, alone, on a desk and on a phone."""
+
+from pathlib import Path
+
+import pytest
+from findings_example import example_findings
+
+from riskadj.report.card import build_card
+from riskadj.report.figures import draw_figures
+from riskadj.report.render import render_html
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDTHS = (390, 768, 1280)
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def card():
+    return build_card(example_findings())
+
+
+@pytest.fixture(scope="module")
+def address(card, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "card.html"
+    path.write_text(render_html(card, draw_figures(example_findings())), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Return a function that opens the page and remembers what it complained of and asked for."""
+    contexts = []
+
+    def visit(width=1280, **settings):
+        context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.asked = [], []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(address)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_opens_without_a_word_and_asks_for_nothing_else(opened, address, width):
+    page = opened(width)
+    assert page.complaints == []
+    assert [one for one in page.asked if not one.startswith("data:")] == [address]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_sideways(opened, width):
+    page = opened(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.body.scrollWidth") <= width
+    outside = page.evaluate(
+        """width => [...document.querySelectorAll("p, dl, h2, figure, .scroll, svg")]
+            .filter(one => one.getBoundingClientRect().right > width + 0.5)
+            .filter(one => !one.closest(".scroll") || one.matches(".scroll"))
+            .map(one => one.outerHTML.slice(0, 80))""",
+        width,
+    )
+    assert outside == []
+
+
+def test_every_section_has_its_heading_in_order(opened, card):
+    page = opened()
+    assert page.locator("h1").all_inner_texts() == [card["title"]]
+    titles = [one["title"] for one in card["sections"]]
+    assert page.locator("h2").all_inner_texts() == titles
+    assert page.locator("nav a").all_inner_texts() == titles
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_contents_stay_in_sight_and_lead_there(opened, width):
+    page = opened(width)
+    link = page.get_by_role("navigation").get_by_role("link", name="Provenance")
+    link.click()
+    heading = page.get_by_role("heading", name="Provenance")
+    assert heading.is_visible()
+    bar = page.locator("nav").bounding_box()
+    assert 0 <= bar["y"] < 60
+    if width < 1000:
+        assert heading.bounding_box()["y"] >= bar["y"] + bar["height"]
+
+
+def test_figures_are_seen_and_can_be_heard(opened):
+    page = opened()
+    drawn = page.get_by_role("img")
+    assert drawn.count() == 16
+    assert all(one.get_attribute("aria-label") for one in drawn.all())
+    assert all(one.bounding_box()["width"] > 300 for one in drawn.all())
+
+
+def test_wide_tables_scroll_by_keyboard_on_a_phone(opened):
+    page = opened(390)
+    region = page.get_by_role("region", name="Oxford Hip Score (ohs), points: performance")
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("one => one.scrollLeft > 0", arg=region.element_handle())
+
+
+def test_text_stands_out_in_light_and_dark(opened):
+    lightness = """selector => {
+        const rgb = text => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+        const mean = text => rgb(text).reduce((a, b) => a + b) / 3;
+        const style = getComputedStyle(document.querySelector(selector));
+        return [mean(style.color), mean(getComputedStyle(document.body).backgroundColor)];
+    }"""
+    for scheme in ("light", "dark"):
+        text, paper = opened(color_scheme=scheme).evaluate(lightness, "main p")
+        assert abs(text - paper) > 150
+        assert (paper > 128) == (scheme == "light")
+
+
+def test_what_is_still_to_be_written_is_marked(opened, card):
+    page = opened()
+    assert page.locator("dd.todo").count() == len(card["todo"])
+    assert page.locator(".notice").inner_text().startswith("TODO: 10 of")
+
+
+def test_print_leaves_out_the_contents_and_keeps_every_table(opened):
+    page = opened(794)
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert page.locator("table").count() == page.locator("table:visible").count()

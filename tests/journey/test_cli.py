@@ -1,0 +1,355 @@
+"""The command line as people use it, in a folder of their own, with a real SQLite store."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from riskadj.cli import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLES = (
+    "flow.csv", "providers.csv", "reference.csv", "calibration.csv", "subgroups.csv",
+    "shap_features.csv", "shap_providers.csv", "metrics.json", "study.json",
+    "expectations.parquet", "shap.parquet",
+)  # fmt: skip
+FIRST_COLUMNS = (
+    "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,lower95,upper95,flag"
+)
+
+
+@pytest.fixture
+def riskadj(capsys, monkeypatch):
+    """Return a function that runs the command line and gives exit code, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["riskadj", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = capsys.readouterr()
+        return left.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a folder in which `riskadj demo` has run."""
+    folder = tmp_path_factory.mktemp("home")
+    command = [sys.executable, "-c", "from riskadj.cli import main; main()", "demo"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Seconds per stage" in done.stdout
+    assert "runs/demo/card.html" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def study(home, monkeypatch):
+    monkeypatch.chdir(home)
+    return "runs/demo-world/study.yaml"
+
+
+@pytest.fixture(scope="module")
+def episodes(home):
+    return pd.read_parquet(home / "runs/demo-world/episodes.parquet")
+
+
+# What a run writes -------------------------------------------------------------------------------
+
+
+def test_the_demo_writes_every_file_that_the_readme_names(home):
+    section = README.split("## What a run writes")[1].split("Columns of `providers.csv`")[0]
+    first_cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
+    written = {f"{one.name}/" if one.is_dir() else one.name for one in (home / "runs/demo").iterdir()}
+    assert named == written
+
+
+def test_provider_rows_have_the_columns_that_others_build_on(home):
+    text = (home / "runs/demo/providers.csv").read_text(encoding="utf-8")
+    header = text.splitlines()[0]
+    assert header.startswith(FIRST_COLUMNS)
+    section = README.split("Columns of `providers.csv`")[1].split("## In Python")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {one for cell in cells for one in re.findall(r"`([^`]+)`", cell)} == set(
+        header.split(",")
+    )
+
+
+def test_the_parts_of_a_run_agree_with_each_other(home):
+    folder = home / "runs/demo"
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    expectations = pd.read_parquet(folder / "expectations.parquet")
+    for (outcome, learner), rows in expectations.groupby(["outcome", "learner"]):
+        residual = rows["observed_score"] - rows["expected_score"]
+        spread = rows["observed_score"] - rows["observed_score"].mean()
+        figures = metrics[outcome][learner]
+        assert figures["n"] == len(rows)
+        assert figures["r2"] == pytest.approx(1 - (residual**2).sum() / (spread**2).sum())
+        assert figures["mae"] == pytest.approx(residual.abs().mean())
+    providers = pd.read_csv(folder / "providers.csv").query("suppression != 'all'")
+    means = expectations.groupby(["outcome", "learner", "provider_id"])[["observed", "expected"]]
+    both = providers.merge(means.mean().reset_index(), on=["outcome", "learner", "provider_id"])
+    np.testing.assert_allclose(both["observed_x"], both["observed_y"], rtol=1e-9)
+    np.testing.assert_allclose(both["expected_x"], both["expected_y"], rtol=1e-9)
+
+
+def test_shap_values_add_up_to_the_expectation_and_to_the_provider_difference(home):
+    folder = home / "runs/demo"
+    shap = pd.read_parquet(folder / "shap.parquet")
+    total = shap.drop(columns=["expected_score"]).sum(axis=1, numeric_only=True)
+    assert (total - shap["expected_score"]).abs().max() < 1e-6
+    providers = pd.read_csv(folder / "shap_providers.csv")
+    keys = ["outcome", "provider_id"]
+    explained = providers.groupby(keys)["contribution"].sum()
+    mean = shap.groupby(keys)["expected_score"].mean() - shap.groupby("outcome")[
+        "expected_score"
+    ].mean()
+    np.testing.assert_allclose(explained, mean.reindex(explained.index), atol=1e-8)
+
+
+def test_a_second_run_with_other_threads_gives_the_same_bytes(study, riskadj, tmp_path):
+    code, _, err = riskadj(
+        "run", study, "--out", tmp_path / "again", "--set", "tracking.uri=off",
+        "--set", "compute.threads=1",
+    )  # fmt: skip
+    assert code == 0, err
+    for name in TABLES:
+        first = (Path("runs/demo") / name).read_bytes()
+        again = (tmp_path / "again" / name).read_bytes()
+        if name == "study.json":
+            first, again = (json.loads(one) for one in (first, again))
+            for one in (first, again):
+                del one["tracking"], one["compute"]
+        assert first == again, name
+
+
+def test_logging_again_adds_a_run_and_overwrites_none(study, riskadj):
+    import mlflow
+
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    experiment = client.get_experiment_by_name("demo").experiment_id
+    before = {one.info.run_id for one in client.search_runs([experiment])}
+    code, out, _ = riskadj("log", "runs/demo")
+    after = {one.info.run_id for one in client.search_runs([experiment])}
+    assert code == 0
+    assert before < after
+    assert len(after) == len(before) + 1
+    assert (after - before).pop() in out
+
+
+def test_the_python_of_the_readme_runs_as_written(study, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "below the limits whatever the learner" in printed
+    largest = float(re.search(r"largest difference from the table: (\S+)", printed)[1])
+    assert largest < 1e-9
+
+
+# Other verbs -------------------------------------------------------------------------------------
+
+
+def test_validate_accepts_a_good_study_and_writes_nothing(study, riskadj):
+    before = sorted(Path().rglob("*"))
+    code, out, _ = riskadj("validate", study)
+    assert code == 0
+    assert "No faults" in out
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_validate_lists_every_fault_of_the_study_at_once(study, riskadj):
+    code, _, err = riskadj(
+        "validate", study, "--set", "splitt=1", "--set", "profile.minimum_n=x",
+        "--set", "outcomes.0.instrument=OHZ",
+    )  # fmt: skip
+    assert code == 10
+    for fault in ("splitt", "minimum_n", "OHZ", "3 faults"):
+        assert fault in err
+
+
+def test_validate_lists_every_fault_of_the_data_at_once(study, riskadj, episodes, tmp_path):
+    bad = episodes.copy()
+    bad.loc[:7, "age_years"] = 400
+    bad.loc[3, "q1_item_ohs_01"] = 9
+    bad.to_parquet(tmp_path / "bad.parquet")
+    code, _, err = riskadj("validate", study, "--set", f"data.paths=[{tmp_path / 'bad.parquet'}]")
+    assert code == 23
+    assert "age_years: wanted 0 to 120 years; 8 rows differ" in err
+    assert err.count("row ") >= 6
+    assert "q1_item_ohs_01" in err
+
+
+def test_schema_is_json_and_knows_the_keys(riskadj):
+    code, out, _ = riskadj("schema")
+    assert code == 0
+    assert {"cohort", "casemix", "split"} <= set(json.loads(out)["properties"])
+
+
+def test_simulate_writes_episodes_that_a_study_can_use(riskadj, tmp_path):
+    out = tmp_path / "world.csv.gz"
+    code, printed, err = riskadj("simulate", ROOT / "configs/scenarios/demo.yaml", "--out", out)
+    assert code == 0, err
+    assert out.exists()
+    assert "truth" in printed
+
+
+def test_columns_lists_what_the_table_may_hold(riskadj):
+    code, out, _ = riskadj("columns", "q1_score_*")
+    assert code == 0
+    assert "q1_score_ohs" in out
+    assert "q2_score_ohs" not in out
+
+
+def test_every_verb_of_the_readme_has_help(riskadj):
+    verbs = set(re.findall(r"^    riskadj (\w+)", README, flags=re.M))
+    assert {"run", "demo", "validate", "simulate", "schema", "log", "columns"} == verbs
+    for verb in verbs:
+        code, out, _ = riskadj(verb, "--help")
+        assert code == 0
+        assert "Usage" in out
+
+
+# Bad input ---------------------------------------------------------------------------------------
+
+
+def _damage(episodes, how):
+    """Return episodes with one thing wrong."""
+    bad = episodes.copy()
+    if how == "one provider":
+        bad["provider_id"] = "A"
+    elif how == "no provider column":
+        bad = bad.drop(columns="provider_id")
+    elif how == "no outcome column":
+        bad = bad.drop(columns=[one for one in bad if one.startswith("q2_") and "eq5d" in one])
+    elif how == "no variation":
+        bad[[one for one in bad if one.startswith("q2_item_ohs")]] = 4.0
+        bad["q2_score_ohs"] = 48.0
+    elif how == "out of range":
+        bad.loc[4, "q1_score_eqvas"] = 101.0
+    elif how == "score that is not its items'":
+        bad.loc[bad["q1_score_ohs"].first_valid_index(), "q1_score_ohs"] += 1.0
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "says"),
+    [
+        ("one provider", 31, "wanted two providers"),
+        ("no provider column", 22, "'provider_id'"),
+        ("no outcome column", 22, "'q2_score_eq5d'"),
+        ("no variation", 32, "48 for all"),
+        ("out of range", 23, "q1_score_eqvas: wanted 0 to 100"),
+        ("score that is not its items'", 23, "its items give"),
+    ],
+)
+def test_bad_episodes_are_refused(study, riskadj, episodes, tmp_path, how, code, says):
+    path = tmp_path / "bad.parquet"
+    _damage(episodes, how).to_parquet(path)
+    _refused(riskadj, tmp_path, study, [f"data.paths=[{path}]"], code, says)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "says"),
+    [
+        (["data.paths=[nowhere.parquet]"], 20, "nowhere.parquet"),
+        (["split.tset=[1]"], 10, "Did you mean 'test'?"),
+        (["outcomes.0.instrument=OHSS"], 12, "Did you mean 'OHS'?"),
+        (["casemix.columns=[age_years, q2_score_ohs]"], 11, "only after the episode"),
+        (["casemix.columns=[age_years, readmitted]"], 11, "'readmitted'"),
+        (["casemix.columns=[age_years, provider_id]"], 11, "'provider_id'"),
+        (["casemix.columns=[age_yeras]"], 12, "Did you mean 'age_years'?"),
+        (["cohort.exclude=[{column: age_years, above: 0, reason: all}]"], 30, "all (12,000)"),
+        (['split.test=["1999"]'], 30, "1999"),
+        (["learners=[{kind: reference}]"], 22, "reference_predicted_ohs"),
+        (["split.folds"], 10, "wanted key=value"),
+    ],
+)
+def test_bad_settings_are_refused(study, riskadj, tmp_path, settings, code, says):
+    _refused(riskadj, tmp_path, study, settings, code, says)
+
+
+@pytest.mark.parametrize("name", ["cut.parquet", "cut.zip", "cut.csv.gz"])
+def test_cut_off_files_are_refused(study, riskadj, home, tmp_path, name):
+    whole = (home / "runs/demo-world/episodes.parquet").read_bytes()
+    (tmp_path / name).write_bytes(whole[:1000])
+    form = "parquet" if name.endswith("parquet") else "csv"
+    settings = [f"data.paths=[{tmp_path / name}]", f"data.format={form}"]
+    _refused(riskadj, tmp_path, study, settings, 21, name)
+
+
+def test_a_zip_of_something_else_is_refused(study, riskadj, episodes, tmp_path):
+    wrong = tmp_path / "wrong.zip"
+    episodes.head(50).to_csv(
+        wrong, index=False, compression={"method": "zip", "archive_name": "wrong.csv"}
+    )
+    settings = [f"data.paths=[{wrong}]", "data.format=nhs_proms"]
+    _refused(riskadj, tmp_path, study, settings, 21, "wanted an NHS England PROMs record file")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(study, riskadj):
+    code, _, err = riskadj("run", study, "--out", "/proc/nowhere/out")
+    assert code == 40
+    assert "reading episodes" not in err
+    assert _last_line(err).startswith("riskadj: error: /proc/nowhere/out: wanted to write")
+
+
+def test_a_folder_with_other_things_in_it_is_refused(study, riskadj, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    code, _, err = riskadj("run", study, "--out", tmp_path)
+    assert code == 40
+    assert "other things" in err
+    assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_a_full_disk_leaves_nothing(study, riskadj, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    _refused(riskadj, tmp_path, study, ["learners=[{kind: linear}]"], 40, "No space left")
+
+
+def test_an_unreachable_server_leaves_the_results_and_says_how_to_log_them(
+    study, riskadj, tmp_path
+):
+    out = tmp_path / "out"
+    code, _, err = riskadj(
+        "run", study, "--out", out, "--set", "tracking.uri=http://127.0.0.1:9",
+        "--set", "learners=[{kind: linear}]",
+    )  # fmt: skip
+    assert code == 41
+    assert f"riskadj log {out}" in _last_line(err)
+    assert (out / "provenance.json").exists()
+    store = f"sqlite:///{tmp_path / 'later.db'}"
+    code, printed, _ = riskadj("log", out, "--tracking-uri", store)
+    assert code == 0
+    assert store in printed
+
+
+def _refused(riskadj, tmp_path, study, settings, code, says):
+    out = tmp_path / "out"
+    options = [one for setting in settings for one in ("--set", setting)]
+    got, _, err = riskadj("run", study, "--out", out, "--set", "tracking.uri=off", *options)
+    line = _last_line(err)
+    assert got == code, err
+    assert line.startswith("riskadj: error: ")
+    assert says in line
+    assert "Traceback" not in err
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.partial-*"))
+    shutil.rmtree(out, ignore_errors=True)
+
+
+def _last_line(err):
+    return err.strip().splitlines()[-1]
