@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -22,6 +22,9 @@ from riskadj.report.folder import run_folder
 from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.study import Outcome, Study, StudyFaults, load_study
+
+if TYPE_CHECKING:
+    from riskadj.tracking import LoggedRun
 
 OnStage = Callable[[str, str, float | None], None]
 """Told a stage and its outcome when it begins (with None) and when it ends (with its seconds)."""
@@ -40,15 +43,15 @@ class Run:
         The records of every station, by outcome.
     seconds : dict of str to float
         By stage.
-    tracking : str
-        The MLflow run id; empty when tracking is off.
+    logged : LoggedRun or None
+        Where it was logged; None when tracking is off.
     """
 
     folder: Path
     findings: Findings
     results: tuple[OutcomeResults, ...]
     seconds: dict[str, float]
-    tracking: str = ""
+    logged: "LoggedRun | None" = None
 
 
 def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | None = None) -> Run:
@@ -79,8 +82,8 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
             provenance = build_provenance(study, episodes.sources, stages.table())
             findings = build_findings(study, results, provenance)
             write_results(findings, results, staging)
-    run_id = _log(study, folder, stages)
-    return Run(folder, findings, results, dict(stages.seconds), run_id)
+    logged = _log(study, folder, stages)
+    return Run(folder, findings, results, dict(stages.seconds), logged)
 
 
 def read_study(study: Study) -> Episodes:
@@ -149,13 +152,13 @@ class Stages:
         ]
 
 
-def _log(study: Study, folder: Path, stages: Stages) -> str:
+def _log(study: Study, folder: Path, stages: Stages) -> "LoggedRun | None":
     if study.tracking.uri == "off":
-        return ""
+        return None
     from riskadj.tracking import log_run
 
     with stages("track"):
-        return log_run(folder, study.tracking.uri, study.tracking.experiment).run_id
+        return log_run(folder, study.tracking.uri, study.tracking.experiment)
 
 
 @dataclass(frozen=True)

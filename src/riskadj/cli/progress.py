@@ -31,7 +31,7 @@ _METRICS = (
     ("R2", "r2", ".4f"),
     ("MAE", "mae", ".3g"),
     ("slope", "calibration_slope", ".3f"),
-    ("drift", "drift", ".3g"),
+    ("drift", "drift", ".4f"),
 )
 
 
@@ -59,9 +59,9 @@ def show_run(run: "Run") -> None:
     console.print(_seconds_table(run.seconds))
     console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
     console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)
-    if run.tracking:
-        uri = run.findings.study.tracking.uri
-        console.print(f"MLflow    run {run.tracking} at {uri}", soft_wrap=True, highlight=False)
+    if run.logged:
+        where = f"run {run.logged.run_id} at {run.logged.uri}"
+        console.print(f"MLflow    {where}", soft_wrap=True, highlight=False)
 
 
 def show_demo(demo: "Demo") -> None:
@@ -127,9 +127,8 @@ def _metrics_table(run: "Run") -> Table:
     table = Table(title="Held-out figures (score after), and providers outside the 95% limits")
     for name in ("outcome", "learner"):
         table.add_column(name)
-    for name, _, _ in _METRICS:
-        table.add_column(name, justify="right")
-    table.add_column("outside", justify="right")
+    for name in (*(one for one, _, _ in _METRICS), "outside"):
+        table.add_column(name, justify="right", no_wrap=True)
     flags = run.findings.providers
     outside = flags[flags["flag"].str.contains("outlier (", regex=False)]
     counts = outside.groupby(["outcome", "learner"]).size()
@@ -138,7 +137,7 @@ def _metrics_table(run: "Run") -> Table:
         for learner, figures in learners.items():
             cells = [format(figures[key], spec) for _, key, spec in _METRICS]
             key = (outcome, learner)
-            table.add_row(outcome, learner, *cells, f"{counts.get(key, 0)} of {judged.get(key, 0)}")
+            table.add_row(outcome, learner, *cells, f"{counts.get(key, 0)}/{judged.get(key, 0)}")
     return table
 
 

@@ -73,7 +73,13 @@ class Expectations:
 
     def __post_init__(self) -> None:
         for learner, rows in self.table.groupby("learner", sort=False):
-            for fold, learned in enumerate(self.learned.get(str(learner), ())):
+            members = self.learned.get(str(learner), ())
+            if learner in self.models and not rows["fold"].isin(range(len(members))).all():
+                raise InSampleError(
+                    f"{learner}: wanted to know whom the model of every fold learned from; got "
+                    f"{len(members)} folds, and episodes of others. Make them with cross_fit."
+                )
+            for fold, learned in enumerate(members):
                 self._refuse_in_sample(str(learner), rows[rows["fold"] == fold], learned)
 
     def _refuse_in_sample(self, learner: str, rows: pd.DataFrame, learned: Learned) -> None:

@@ -156,10 +156,15 @@ def load_model(folder: str | Path) -> ExpectationModel:
     folder = Path(folder)
     try:
         content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{folder}: wanted a saved model; got none ({error}).") from None
-    if content.get("format") != FORMAT:
-        raise FileFormatError(f"{folder}: wanted format {FORMAT!r}; got {content.get('format')!r}.")
+        found = content.get("format")
+        if found == FORMAT:
+            return _restore(content, folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{folder}: wanted a saved model; got none ({error!r}).") from None
+    raise FileFormatError(f"{folder}: wanted format {FORMAT!r}; got {found!r}.")
+
+
+def _restore(content: dict[str, Any], folder: Path) -> ExpectationModel:
     columns = tuple(Column(**one) for one in content["columns"])
     return ExpectationModel(
         outcome=content["outcome"],
@@ -201,7 +206,10 @@ def _load_member(content: dict[str, Any], folder: Path, features: int) -> Estima
 
     trees = LightGBMExpectation(**content["settings"])
     text = (folder / content["trees"]).read_text(encoding="utf-8")
-    trees.booster_ = lightgbm.Booster(model_str=text)
+    try:
+        trees.booster_ = lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(str(error)) from None
     trees.n_features_in_ = features
     return trees
 

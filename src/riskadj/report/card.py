@@ -615,7 +615,8 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
             for one in rows.itertuples(index=False)
         ],
         "In order of the provider's mean z. Gains are means per episode. O/E is withheld where the "
-        "expected gain is too near 0 to divide by. Every provider is in providers.csv.",
+        "expected gain is too near 0 to divide by. A provider is unnamed in the figure where its "
+        "name has no room. Every provider is in providers.csv.",
     )  # fmt: skip
 
 

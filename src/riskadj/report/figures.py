@@ -30,7 +30,7 @@ LONGEST_LABEL = 34
 
 LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
     {
-        "reference": "the published expectation",
+        "reference": "the publisher's model",
         "linear": "the linear model",
         "lightgbm": "boosted trees",
     }
@@ -66,7 +66,7 @@ BEYOND_998 = (FLAGS[0].flag, FLAGS[-1].flag)
 WIDTH, HEIGHT = 330, 260
 CROWDED = 80
 """With more providers than this, a caterpillar's marks are smaller."""
-LETTER_WIDTH, LINE_HEIGHT = 6.2, 12.0
+LETTER_WIDTH, LINE_HEIGHT, GAP = 6.2, 12.0, 4.0
 _CONFIG: dict[str, Any] = {
     "font": "Arial, Helvetica, 'Liberation Sans', sans-serif",
     "background": "#ffffff",
@@ -448,9 +448,7 @@ _NEAR = ((1, 0), (-1, 0), (1, -8), (1, 8), (-1, -8), (-1, 8), (0, -13), (0, 13))
 _FAR = tuple(
     (side, down) for down in (-24, 24, -36, 36, -48, 48) for side in (0.5, -0.5, 0, 1, -1, 2, -2)
 )
-_NUDGES = (*_NEAR, *_FAR)
 """Where a label is tried: how far beside its mark, in half widths of itself, and how far below."""
-
 
 _Pixel = tuple[float, float]
 
@@ -482,18 +480,25 @@ def _labels(points: pd.DataFrame, frame: _Frame, scales: Mapping[str, Any]) -> l
 
 
 def _placed(points: pd.DataFrame, frame: _Frame) -> list[dict[str, Any]]:
-    """Return labels of those beyond the 99.8 % limits; one without free room goes unlabelled."""
+    """Return labels of those beyond the 99.8 % limits; one without free room goes unlabelled.
+
+    All that have room right at their mark get it before the others are led away from theirs.
+    """
     flagged = points[points["flag"].isin(BEYOND_998)].sort_values(
         ["n", "provider_id"], ascending=[False, True]
     )
-    taken = [_around(*frame.at(x, y), 9, 9) for x, y in zip(points["x"], points["y"], strict=True)]
-    marks, rows = len(taken), []
-    for name, x, y in zip(flagged["provider_id"], flagged["x"], flagged["y"], strict=True):
-        point, width = frame.at(x, y), LETTER_WIDTH * len(name)
-        spot = _free_spot(point, width, taken, taken[marks:])
-        if spot is not None:
-            taken += [_around(*spot, width, LINE_HEIGHT), *_leader(point, spot)]
-            rows.append({"text": name, "x0": x, "y0": y} | _label(point, spot, frame))
+    waiting = list(flagged[["provider_id", "x", "y"]].itertuples(index=False, name=None))
+    marks = [_around(*frame.at(x, y), 9, 9) for x, y in points[["x", "y"]].to_numpy()]
+    written: list[_Box] = []
+    rows = []
+    for nudges in (_NEAR, _FAR):
+        for name, x, y in tuple(waiting):
+            point, width = frame.at(x, y), LETTER_WIDTH * len(name) + GAP
+            spot = _free_spot(point, width, nudges, marks, written)
+            if spot is not None:
+                waiting.remove((name, x, y))
+                written += [_around(*spot, width, LINE_HEIGHT), *_leader(point, spot)]
+                rows.append({"text": name, "x0": x, "y0": y} | _label(point, spot, frame))
     return rows
 
 
@@ -519,15 +524,19 @@ def _leader(point: _Pixel, spot: _Pixel) -> list[_Box]:
 
 
 def _free_spot(
-    point: _Pixel, width: float, taken: Sequence[_Box], written: Sequence[_Box]
+    point: _Pixel,
+    width: float,
+    nudges: Sequence[tuple[float, float]],
+    marks: Sequence[_Box],
+    written: Sequence[_Box],
 ) -> _Pixel | None:
     """Return the first place where neither the label nor its leader runs into another."""
-    for side, down in _NUDGES:
+    for side, down in nudges:
         spot = (point[0] + side * (width / 2 + 7), point[1] + down)
         box = _around(*spot, width, LINE_HEIGHT)
         inside = box.left >= 0 and box.right <= WIDTH and box.top >= 0 and box.bottom <= HEIGHT
         crossed = any(part.hits(other) for part in _leader(point, spot) for other in written)
-        if inside and not crossed and not any(box.hits(other) for other in taken):
+        if inside and not crossed and not any(box.hits(other) for other in (*marks, *written)):
             return spot
     return None
 

@@ -61,7 +61,7 @@ class LoggedRun:
     run_id : str
     experiment : str
     uri : str
-        The tracking URI.
+        The tracking URI, without its password.
     models : tuple of str
         A model URI each, as `mlflow.pyfunc.load_model` takes it.
     """
@@ -117,7 +117,7 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
         client = MlflowClient(tracking_uri=uri)
         experiment_id = _find_or_create(client, experiment, uri)
         run_id, models = _log(client, experiment_id, finished)
-    return LoggedRun(run_id, experiment, uri, models)
+    return LoggedRun(run_id, experiment, _without_password(uri), models)
 
 
 def _read_folder(folder: Path) -> _Finished:
