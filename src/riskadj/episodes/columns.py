@@ -206,6 +206,7 @@ _FIXED: tuple[Column, ...] = (
 
 def _measure_columns(one: Instrument) -> list[Column]:
     low, high = one.score_range
+    name = one.title.split(",", maxsplit=1)[0].removesuffix(" index")
     rounds: tuple[tuple[str, KnownAt, str], ...] = (
         ("q1", "baseline", "before"),
         ("q2", "after", "after"),
@@ -216,14 +217,14 @@ def _measure_columns(one: Instrument) -> list[Column]:
         for q, known_at, when in rounds
     ]  # fmt: skip
     columns += [
-        _number(f"{q}_item_{one.measure}_{item:02d}", f"{one.id} item {item}, {when}", "code",
+        _number(f"{q}_item_{one.measure}_{item:02d}", f"{name} item {item}, {when}", "code",
                 *one.item_range, kind="whole", known_at=known_at)
         for q, known_at, when in rounds
         for item in range(1, one.items + 1)
     ]  # fmt: skip
     reference = _number(
         f"reference_predicted_{one.measure}",
-        f"{one.id} after, as another model expects it",
+        f"{name} after, as another model expects it",
         one.unit,
         low - (high - low),
         high + (high - low),

@@ -160,7 +160,8 @@ def load_model(folder: str | Path) -> ExpectationModel:
         if found == FORMAT:
             return _restore(content, folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileFormatError(f"{folder}: wanted a saved model; got none ({error!r}).") from None
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise FileFormatError(f"{folder}: wanted a saved model; got none ({problem}).") from None
     raise FileFormatError(f"{folder}: wanted format {FORMAT!r}; got {found!r}.")
 
 

@@ -92,8 +92,9 @@ def _profile(
     table["n"] = table["n"].fillna(0).astype(int)
     table["difference"] = table["observed"] - table["expected"]
     adjusted = centre + table["difference"] - float(reference["mean_residual"])
-    table["adjusted"] = adjusted.where(table["n"] >= minimum_n)
-    n = table["n"].where(table["n"] >= minimum_n)
+    enough = table["n"] >= minimum_n
+    table["adjusted"], table["sd"] = adjusted.where(enough), table["sd"].where(enough)
+    n = table["n"].where(enough)
     table["z"] = z_of_mean(table["adjusted"], n, centre, sd)
     for level, cut in (("95", Z95), ("998", Z998)):
         table[f"lower{level}"], table[f"upper{level}"] = limits_of_mean(n, centre, sd, cut)

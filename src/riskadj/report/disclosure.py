@@ -9,6 +9,8 @@ total.
 import numpy as np
 import pandas as pd
 
+from riskadj.profile.nhs_england import TOO_FEW
+
 SUPPRESSED = "all"
 NOT_ADJUSTED = "adjusted"
 _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
@@ -41,6 +43,7 @@ def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
         )
     )
     table["note"] = table["note"].mask(hidden, "")
+    table["flag"] = table["flag"].mask(hidden, TOO_FEW)
     return _blank(table, hidden, (*_PROVIDER_KEYS, "note"))
 
 

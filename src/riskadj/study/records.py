@@ -161,6 +161,13 @@ class Split(Record):
     )
     seed: int = Field(description="of folds and trees")
 
+    @field_validator("train", "test", mode="before")
+    @classmethod
+    def _years_are_text(cls, periods: object) -> object:
+        if not isinstance(periods, (list, tuple)):
+            return periods
+        return [str(one) if isinstance(one, int) else one for one in periods]
+
     @model_validator(mode="after")
     def _apart_or_equal(self) -> "Split":
         shared = set(self.train) & set(self.test)

@@ -1,0 +1,157 @@
+"""What may leave: small numbers leave nothing, and cannot be worked out from the rest."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import episode_frame, expectations_of, make_study
+
+from riskadj.profile import Profiles, profile_providers
+from riskadj.report.disclosure import (
+    NOT_ADJUSTED,
+    SUPPRESSED,
+    keep_shown,
+    suppress_providers,
+    suppress_subgroups,
+)
+
+KEYS = ["outcome", "learner", "provider_id", "flag", "suppression", "note"]
+
+
+def providers(episodes: list[int], records: list[int] | None = None) -> pd.DataFrame:
+    """Return profiles of as many providers, P0, P1, ..., for two learners."""
+    n = pd.Series(records or episodes)
+    one = pd.DataFrame(
+        {
+            "outcome": "ohs",
+            "provider_id": [f"P{number}" for number in range(len(n))],
+            "n": n,
+            "observed": np.where(n > 0, 20.0, np.nan),
+            "adjusted": np.where(n >= 30, 21.0, np.nan),
+            "flag": np.where(n >= 30, "Not an outlier", "Insufficient records"),
+            "episodes": episodes,
+            "note": "ratio withheld",
+        }
+    )
+    return pd.concat([one.assign(learner=name) for name in ("a", "b")], ignore_index=True)
+
+
+def marks(table: pd.DataFrame, below: int = 6) -> dict[str, str]:
+    shown = suppress_providers(table, below).query("learner == 'a'")
+    return dict(zip(shown["provider_id"], shown["suppression"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("episodes", "mark"), [(1, SUPPRESSED), (5, SUPPRESSED), (6, NOT_ADJUSTED), (30, "")]
+)
+def test_one_to_five_episodes_hide_every_figure(episodes: int, mark: str) -> None:
+    assert marks(providers([episodes, 3, 4, 200]))["P0"] == mark
+
+
+@pytest.mark.parametrize(("records", "mark"), [(29, NOT_ADJUSTED), (30, "")])
+def test_under_thirty_records_raw_figures_are_shown_and_adjusted_ones_not(
+    records: int, mark: str
+) -> None:
+    table = providers([100, 200], [records, 180])
+    shown = suppress_providers(table, 6).iloc[0]
+    assert shown["suppression"] == mark
+    assert (shown["n"], shown["observed"]) == (records, 20.0)
+    assert pd.isna(shown["adjusted"]) == (mark == NOT_ADJUSTED)
+
+
+def test_nothing_but_names_is_left_of_a_hidden_provider() -> None:
+    shown = suppress_providers(providers([3, 4, 200]), 6)
+    hidden = shown[shown["suppression"] == SUPPRESSED]
+    assert hidden.drop(columns=KEYS).isna().all(axis=None)
+    assert set(hidden["note"]) == {""}
+
+
+def test_a_single_hidden_provider_hides_the_next_smallest_too() -> None:
+    assert marks(providers([3, 200, 40, 80])) == {
+        "P0": SUPPRESSED, "P1": "", "P2": SUPPRESSED, "P3": "",
+    }  # fmt: skip
+
+
+def test_two_hidden_providers_need_no_third() -> None:
+    assert list(marks(providers([3, 4, 40, 80])).values()) == [SUPPRESSED, SUPPRESSED, "", ""]
+
+
+def test_no_procedures_are_nothing_to_hide() -> None:
+    assert marks(providers([0, 40, 80])) == {"P0": "", "P1": "", "P2": ""}
+
+
+def test_every_learner_hides_the_same_providers() -> None:
+    shown = suppress_providers(providers([3, 40, 80]), 6)
+    a, b = (shown.query(f"learner == '{one}'")["suppression"].tolist() for one in "ab")
+    assert a == b == [SUPPRESSED, SUPPRESSED, ""]
+
+
+def test_counts_stay_whole_numbers_beside_hidden_ones() -> None:
+    shown = suppress_providers(providers([3, 4, 200]), 6)
+    assert str(shown["n"].dtype) == "Int64"
+    assert shown["n"].tolist()[2] == 200
+
+
+def test_suppressing_leaves_the_profiles_as_they_were() -> None:
+    table = providers([3, 4, 200])
+    before = table.copy()
+    suppress_providers(table, 6)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_the_real_columns_of_profiles_are_hidden_too() -> None:
+    frame = episode_frame(900, providers=5)
+    compared = frame["period"] == "2022"
+    few = frame[compared & (frame["provider_id"] == "H04")].index[4:]
+    study = make_study()
+    profiles: Profiles = profile_providers(expectations_of(frame.drop(index=few), study), study)
+    shown = suppress_providers(profiles.table, 6)
+    hidden = shown[shown["suppression"] == SUPPRESSED]
+    assert "H04" in set(hidden["provider_id"])
+    assert hidden["provider_id"].nunique() == 2
+    assert hidden.drop(columns=KEYS).isna().all(axis=None)
+
+
+def subgroups(*sizes: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "outcome": "ohs",
+            "learner": "a",
+            "column": "sex",
+            "level": [f"l{one}" for one in range(len(sizes))],
+            "n": sizes,
+            "difference": 0.5,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown"),
+    [((3, 40, 80), [80]), ((3, 4, 80), [80]), ((6, 40), [6, 40]), ((3, 40), []), ((2,), [])],
+)
+def test_small_subgroups_are_blank_and_never_just_one(
+    sizes: tuple[int, ...], shown: list[int]
+) -> None:
+    table = suppress_subgroups(subgroups(*sizes), 6)
+    assert table["n"].dropna().tolist() == shown
+    assert table["difference"].notna().tolist() == table["n"].notna().tolist()
+    assert table["level"].notna().all()
+
+
+def test_subgroups_of_different_columns_do_not_hide_one_another() -> None:
+    table = pd.concat([subgroups(3, 4, 90), subgroups(40, 50).assign(column="asa")])
+    shown = suppress_subgroups(table.reset_index(drop=True), 6)
+    assert shown.query("column == 'asa'")["n"].tolist() == [40, 50]
+
+
+def test_no_subgroups_stay_none() -> None:
+    assert suppress_subgroups(subgroups(), 6).empty
+
+
+@pytest.mark.parametrize("below", [1, 6])
+def test_tables_by_provider_lose_the_rows_of_hidden_ones(below: int) -> None:
+    shown = suppress_providers(providers([3, 4, 200]), below)
+    features = shown[["outcome", "learner", "provider_id"]].assign(contribution=1.0)
+    kept: Any = set(keep_shown(features, shown)["provider_id"])
+    assert kept == ({"P2"} if below == 6 else {"P0", "P1", "P2"})

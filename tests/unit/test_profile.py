@@ -1,0 +1,217 @@
+"""Providers against their expectation: NHS England's published flags, and what may be shown."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import LINEAR, OUT_OF_FOLD, episode_frame, expectations_of, make_study
+
+from riskadj.errors import InSampleError
+from riskadj.expected import Expectations
+from riskadj.profile import FLAGS, Profiles, flag_from_z, profile_providers
+from riskadj.profile.nhs_england import NONE, NOT_FLAGGED, TOO_FEW
+from riskadj.profile.providers import RATIO_WITHHELD
+from riskadj.stats import Z95, Z998, limits_of_mean, z_of_mean
+
+P95, P998 = "Positive outlier (95%)", "Positive outlier (99.8%)"
+N95, N998 = "Negative outlier (95%)", "Negative outlier (99.8%)"
+OHS, OKS = (22.6798, 7.67145), (17.3303, 8.33501)
+EQ5D_HIP, VAS_HIP = (0.465448, 0.215572), (14.4222, 15.6801)
+
+# NHS England, finalised PROMs 2018/19, primary replacements: records, adjusted gain, z, flag.
+PUBLISHED = [
+    ("RNA", OHS, 201, 23.7521, 1.9817, P95),
+    ("NTPH2", OHS, 339, 23.9408, 3.0265, P95),
+    ("RTF", OHS, 646, 23.6363, 3.1690, P998),
+    ("NTPH1", OHS, 429, 25.3762, 7.2801, P998),
+    ("NT320", OHS, 74, 20.9379, -1.9533, NOT_FLAGGED),
+    ("NT432", OHS, 95, 21.1254, -1.9749, N95),
+    ("RP5", OHS, 244, 21.2544, -2.9024, N95),
+    ("RVR", OHS, 822, 21.8523, -3.0926, N998),
+    ("RXL", OHS, 127, 19.5783, -4.5561, N998),
+    ("ADP02", OKS, 312, 15.8731, -3.0881, N95),
+    ("RBN", OKS, 211, 16.2184, -1.9378, NOT_FLAGGED),
+    ("RA9", OKS, 49, 19.6888, 1.9807, P95),
+    ("RTE", OKS, 490, 18.5499, 3.2390, P998),
+    ("RWE", OKS, 490, 16.1140, -3.2302, N998),
+    ("RAS", OKS, 242, 14.5033, -5.2763, N998),
+    ("RGP", EQ5D_HIP, 205, 0.4955, 1.9949, P95),
+    ("NT313", EQ5D_HIP, 37, 0.3964, -1.9485, NOT_FLAGGED),
+    ("RHQ", EQ5D_HIP, 369, 0.4307, -3.0976, N998),
+    ("NXM01", EQ5D_HIP, 513, 0.4953, 3.1416, P998),
+    ("RXL", VAS_HIP, 110, 9.8094, -3.0854, N95),
+    ("RD8", VAS_HIP, 105, 9.6774, -3.1007, N998),
+]
+
+
+@pytest.mark.parametrize(("code", "england", "n", "adjusted", "z", "flag"), PUBLISHED)
+def test_a_published_provider_gets_its_published_flag(
+    code: str, england: tuple[float, float], n: int, adjusted: float, z: float, flag: str
+) -> None:
+    got = z_of_mean(adjusted, n, *england)
+    assert got == pytest.approx(z, abs=6e-3 if england is EQ5D_HIP else 6e-5)
+    assert flag_from_z([got]).tolist() == [flag]
+
+
+@pytest.mark.parametrize(
+    ("z", "flag"),
+    [
+        (Z95, NOT_FLAGGED), (np.nextafter(Z95, 9), P95), (Z998, P95), (np.nextafter(Z998, 9), P998),
+        (-Z95, NOT_FLAGGED), (np.nextafter(-Z95, -9), N95), (-Z998, N95), (0.0, NOT_FLAGGED),
+    ],
+)  # fmt: skip
+def test_a_provider_on_a_limit_is_inside_it(z: float, flag: str) -> None:
+    assert flag_from_z([z]).tolist() == [flag]
+
+
+def test_the_labels_are_those_published() -> None:
+    assert set(FLAGS) == {P95, P998, N95, N998, NOT_FLAGGED, TOO_FEW, NONE}
+
+
+def profiled(frame: pd.DataFrame, **changes: Any) -> Profiles:
+    study = make_study(**{"learners": LINEAR, **changes})
+    return profile_providers(expectations_of(frame, study), study)
+
+
+def provider(profiles: Profiles, name: str) -> pd.Series:
+    return profiles.table.set_index("provider_id").loc[name]
+
+
+@pytest.mark.parametrize("changes", [{}, OUT_OF_FOLD], ids=["out of time", "out of fold"])
+def test_the_mean_adjusted_gain_is_the_mean_gain_and_the_mean_residual_0(
+    changes: dict[str, Any], frame: pd.DataFrame
+) -> None:
+    for method in ("shift", "line", "none"):
+        got = profiled(frame, **changes, recalibration={"method": method})
+        reference = got.reference.iloc[0]
+        weights = got.table["n"]
+        mean = np.average(got.table["adjusted"], weights=weights)
+        assert mean == pytest.approx(reference["gain"])
+        if method != "none":
+            residual = np.average(got.table["difference"], weights=weights)
+            assert residual == pytest.approx(0.0, abs=1e-9)
+
+
+def test_adjusted_gains_do_not_depend_on_the_shift(frame: pd.DataFrame) -> None:
+    shifted, bare = (profiled(frame, recalibration={"method": one}) for one in ("shift", "none"))
+    for column in ("adjusted", "z", "lower95", "upper998"):
+        assert shifted.table[column].to_numpy() == pytest.approx(bare.table[column].to_numpy())
+    assert shifted.table["flag"].tolist() == bare.table["flag"].tolist()
+
+
+def test_each_figure_of_a_provider_is_what_its_name_says(expectations: Expectations) -> None:
+    study = make_study()
+    profiles = profile_providers(expectations, study)
+    rows = dict(expectations.by_learner())["linear"].query("provider_id == 'H02'")
+    got = profiles.table.query("learner == 'linear'").set_index("provider_id").loc["H02"]
+    residual = rows["observed"] - rows["expected"]
+    assert got["n"] == len(rows)
+    assert got["observed"] == pytest.approx(rows["observed"].mean())
+    assert got["expected"] == pytest.approx(rows["expected"].mean())
+    assert got["ratio"] == pytest.approx(rows["observed"].sum() / rows["expected"].sum())
+    assert got["difference"] == pytest.approx(residual.mean())
+    assert got["sd"] == pytest.approx(residual.std(ddof=1))
+
+
+def test_limits_come_from_the_reference_population_and_not_the_provider(
+    frame: pd.DataFrame,
+) -> None:
+    profiles = profiled(frame)
+    row, reference = provider(profiles, "H02"), profiles.reference.iloc[0]
+    for level, cut in (("95", Z95), ("998", Z998)):
+        limits = limits_of_mean(row["n"], reference["gain"], reference["sd"], cut)
+        assert (row[f"lower{level}"], row[f"upper{level}"]) == pytest.approx(limits)
+    half = (row["upper95"] - row["lower95"]) / 2
+    assert row["ci_lower95"] == pytest.approx(row["adjusted"] - half)
+    assert row["ci_upper95"] == pytest.approx(row["adjusted"] + half)
+
+
+def test_flags_say_on_which_side_of_the_limits_a_provider_is() -> None:
+    table = profiled(episode_frame(4000, providers=12), profile__minimum_n=2).table
+    for _, row in table.iterrows():
+        outside = row["adjusted"] > row["upper95"] or row["adjusted"] < row["lower95"]
+        assert (row["flag"] != NOT_FLAGGED) == outside
+        assert row["flag"].startswith("Positive") == (outside and row["z"] > 0)
+    assert table["flag"].nunique() > 2
+
+
+def test_a_better_provider_has_a_larger_difference(frame: pd.DataFrame) -> None:
+    better = frame["q2_score_ohs"].where(frame["provider_id"] != "H00", 48.0)
+    got = provider(profiled(frame.assign(q2_score_ohs=better)), "H00")
+    assert got["difference"] > provider(profiled(frame), "H00")["difference"]
+    assert got["flag"] == P998
+
+
+@pytest.mark.parametrize(("minimum", "adjusted"), [(0, True), (1, False)])
+def test_fewer_records_than_the_minimum_are_reported_but_not_adjusted(
+    minimum: int, adjusted: bool, frame: pd.DataFrame
+) -> None:
+    n = int(provider(profiled(frame), "H01")["n"])
+    row = provider(profiled(frame, profile__minimum_n=n + minimum), "H01")
+    assert row[["observed", "expected"]].notna().all()
+    assert row[["adjusted", "z", "lower95", "upper998", "ci_lower95"]].notna().all() == adjusted
+    assert (row["flag"] == TOO_FEW) != adjusted
+
+
+def test_a_provider_without_procedures_is_listed_as_such(frame: pd.DataFrame) -> None:
+    stranger = frame.tail(3).assign(
+        episode_id=["a", "b", "c"], provider_id="Z99", period="2022", procedure_group="KNEE_PRIM"
+    )
+    row = provider(profiled(pd.concat([frame, stranger], ignore_index=True)), "Z99")
+    assert (row["n"], row["episodes"], row["flag"]) == (0, 0, NONE)
+    assert row[["observed", "expected", "ratio", "adjusted", "z"]].isna().all()
+
+
+def test_a_provider_whose_patients_never_answered_has_too_few(frame: pd.DataFrame) -> None:
+    silent = frame["q2_score_ohs"].mask(frame["provider_id"] == "H05")
+    row = provider(profiled(frame.assign(q2_score_ohs=silent)), "H05")
+    assert row["n"] == 0
+    assert row["episodes"] == ((frame["provider_id"] == "H05") & (frame["period"] == "2022")).sum()
+    assert row["flag"] == TOO_FEW
+
+
+def test_a_ratio_to_an_expected_gain_near_0_is_withheld_and_says_why(frame: pd.DataFrame) -> None:
+    before = frame["q1_score_ohs"]
+    noise = np.random.default_rng(3).normal(0, 4, len(frame)).round()
+    got = profiled(frame.assign(q2_score_ohs=(before + noise).clip(0, 48)))
+    assert got.table["ratio"].isna().all()
+    assert set(got.table["note"]) == {RATIO_WITHHELD}
+    assert got.table["difference"].notna().all()
+
+
+def test_a_ratio_to_a_clear_gain_is_shown_without_a_note(frame: pd.DataFrame) -> None:
+    got = profiled(frame)
+    assert got.table["ratio"].notna().all()
+    assert set(got.table["note"]) == {""}
+
+
+def test_a_ratio_is_withheld_exactly_where_chance_could_make_the_expected_gain_0() -> None:
+    frame, rng = episode_frame(3000), np.random.default_rng(4)
+    slight = (frame["q1_score_ohs"] + rng.normal(1.0, 6.0, 3000)).round().clip(0, 48)
+    unequal = rng.choice([f"H{one:02d}" for one in range(12)], 3000, p=np.arange(1, 13) / 78)
+    got = profiled(frame.assign(q2_score_ohs=slight, provider_id=unequal))
+    error = got.reference["sd"].iloc[0] / np.sqrt(got.table["n"])
+    near = got.table["expected"].abs() < Z95 * error
+    assert 0 < near.sum() < 12
+    assert got.table["ratio"].isna().tolist() == near.tolist()
+
+
+def test_a_stated_reference_population_is_the_centre(frame: pd.DataFrame) -> None:
+    outcome = {"name": "ohs", "instrument": "OHS", "kind": "gain"}
+    given = [outcome | {"reference": {"gain": 20.0, "sd": 9.0}}]
+    row, own = provider(profiled(frame, outcomes=given), "H02"), provider(profiled(frame), "H02")
+    assert (row["lower95"] + row["upper95"]) / 2 == pytest.approx(20.0)
+    assert row["upper95"] - 20.0 == pytest.approx(Z95 * 9 / np.sqrt(row["n"]))
+    assert row["adjusted"] - 20.0 == pytest.approx(own["difference"])
+
+
+def test_what_is_not_out_of_sample_cannot_be_profiled(expectations: Expectations) -> None:
+    with pytest.raises(InSampleError, match=r"wanted Expectations.*got DataFrame"):
+        profile_providers(expectations.table, make_study())  # type: ignore[arg-type]
+
+
+def test_profiles_come_for_every_learner_and_provider_once(expectations: Expectations) -> None:
+    table = profile_providers(expectations, make_study()).table
+    assert not table.duplicated(["outcome", "learner", "provider_id"]).any()
+    assert len(table) == 2 * 6
