@@ -1,6 +1,6 @@
 """Run an experiment: every variant of a study, held-out figures into results.json.
 
-    .venv/bin/python experiments/run.py experiments/01_tree_shape
+.venv/bin/python experiments/run.py experiments/01_tree_shape
 """
 
 import json

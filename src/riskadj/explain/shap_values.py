@@ -35,9 +35,9 @@ class Explanation:
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
-        `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far the
-        mean contribution of the provider's episodes is from that of all; contributions of a provider
-        sum to `difference`, its mean expected score minus that of all.
+        `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far
+        the mean contribution of the provider's episodes is from that of all. They sum to
+        `difference`, the provider's mean expected score minus that of all.
     digest : str
     """
 
