@@ -13,12 +13,16 @@ from riskadj.study import Study
 N_PROVIDERS = 40
 OUTCOMES = {"ohs": ("OHS", 22.7, 7.7, 17.4), "eq5d": ("EQ5D3L_UK_TTO", 0.465, 0.216, 0.339)}
 LEARNERS = ("linear", "lightgbm")
+EXPLAINED = "lightgbm"
 CASEMIX = (
     "age_band_10y", "sex", "symptom_period", "living_arrangements", "comorb_depression",
     "comorb_heart", "q1_score_ohs", "q1_score_eq5d",
 )  # fmt: skip
 REFUSED = ("provider_id", "discharge_date", "q2_score_ohs", "q2_score_eq5d")
 SHARES = (0.05, 0.04, 0.03, 0.02, 0.06, 0.01, 0.5, 0.29)
+PROVIDER_FEATURES = (
+    "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference",
+)  # fmt: skip
 KINDS = tuple((outcome, learner) for outcome in OUTCOMES for learner in LEARNERS)
 
 
@@ -53,27 +57,46 @@ def example_study(**changes: Any) -> Study:
 
 
 def example_findings(study: Study | None = None, n_providers: int = N_PROVIDERS) -> Findings:
-    """Return the findings of a made-up run: 2 outcomes, 2 learners, some providers suppressed."""
+    """Return the findings of a made-up run; without a study, of 2 outcomes by 2 learners.
+
+    A study may ask for fewer of them. Some providers are suppressed.
+    """
+    study = study or example_study()
     rng = np.random.default_rng(20190213)
     providers = _providers(rng, n_providers)
+    tables = {
+        "calibration": _calibration(rng),
+        "subgroups": _subgroups(rng),
+        "providers": providers,
+        "reference": _reference(study),
+        "features": _features(),
+        "provider_features": _provider_features(rng, providers),
+        "flow": _flow(),
+        "missing": _missing(),
+    }
     return Findings(
-        study=study or example_study(),
+        study=study,
         casemix=tuple(COLUMNS[one] for one in CASEMIX),
         refused=tuple(COLUMNS[one] for one in REFUSED),
-        flow=_flow(),
-        metrics={o: {one: _metrics(o, one) for one in LEARNERS} for o in OUTCOMES},
-        calibration=_calibration(rng),
-        subgroups=_subgroups(rng),
-        providers=providers,
-        reference=_reference(),
-        features=_features(),
-        provider_features=_provider_features(rng, providers),
-        missing=pd.DataFrame(
-            [(o, c, s) for o in OUTCOMES for c, s in (("sex", 0.081), ("age_band_10y", 0.081))],
-            columns=["outcome", "column", "share"],
-        ),
+        metrics={
+            o.name: {one.kind: _metrics(o.name, one.kind) for one in study.learners}
+            for o in study.outcomes
+        },
+        **{name: _asked_for(table, study) for name, table in tables.items()},
         provenance=_provenance(),
     )
+
+
+def _asked_for(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    kept = table["outcome"].isin([one.name for one in study.outcomes])
+    if "learner" in table:
+        kept &= table["learner"].isin([one.kind for one in study.learners])
+    return table[kept].reset_index(drop=True)
+
+
+def _missing() -> pd.DataFrame:
+    rows = [(o, c, s) for o in OUTCOMES for c, s in (("sex", 0.081), ("age_band_10y", 0.081))]
+    return pd.DataFrame(rows, columns=["outcome", "column", "share"])
 
 
 def _flow() -> pd.DataFrame:
@@ -187,38 +210,44 @@ def _suppress(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _reference() -> pd.DataFrame:
+def _reference(study: Study) -> pd.DataFrame:
     rows = [
         (o, one, 21_034, OUTCOMES[o][1], OUTCOMES[o][3], OUTCOMES[o][2], 0.041 * OUTCOMES[o][1])
         for o, one in KINDS
     ]
     columns = ["outcome", "learner", "n", "gain", "baseline", "sd", "drift"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    for one in study.outcomes:
+        if one.reference:
+            mine = table["outcome"] == one.name
+            table.loc[mine, ["gain", "sd"]] = (one.reference.gain, one.reference.sd)
+    return table
 
 
 def _features() -> pd.DataFrame:
     rows = [
-        (outcome, learner, feature, share * OUTCOMES[outcome][2], share)
-        for outcome, learner in KINDS
-        for feature, share in zip(CASEMIX, SHARES, strict=True)
+        (outcome, EXPLAINED, name, COLUMNS[name].theme, share * OUTCOMES[outcome][2], share)
+        for outcome in OUTCOMES
+        for name, share in zip(CASEMIX, SHARES, strict=True)
     ]
-    columns = ["outcome", "learner", "feature", "mean_absolute", "share"]
+    columns = ["outcome", "learner", "feature", "theme", "mean_absolute", "share"]
     return pd.DataFrame(rows, columns=columns).sort_values(
-        ["outcome", "learner", "mean_absolute"], ascending=[True, True, False], ignore_index=True
+        ["outcome", "mean_absolute"], ascending=[True, False], ignore_index=True
     )
 
 
 def _provider_features(rng: np.random.Generator, providers: pd.DataFrame) -> pd.DataFrame:
-    shown = providers[providers["suppression"] == ""]
+    explained = providers[providers["learner"] == EXPLAINED]
+    shown = explained[explained["suppression"] != "all"]
     rows = [row for one in shown.itertuples() for row in _contributions(rng, one)]
-    columns = ["outcome", "learner", "provider_id", "n", "feature", "contribution", "difference"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(PROVIDER_FEATURES))
 
 
 def _contributions(rng: np.random.Generator, one: Any) -> Iterator[tuple[Any, ...]]:
     values = rng.normal(0, np.array(SHARES) * OUTCOMES[one.outcome][2] * 0.4)
-    for feature, value in zip(CASEMIX, values, strict=True):
-        yield (one.outcome, one.learner, one.provider_id, one.n, feature, value, values.sum())
+    key = (one.outcome, one.learner, one.provider_id, one.n)
+    for name, value in zip(CASEMIX, values, strict=True):
+        yield (*key, name, COLUMNS[name].theme, value, values.sum())
 
 
 def _provenance() -> dict[str, Any]:

@@ -4,9 +4,9 @@ The journey is a dozen names::
 
     load_study -> read_study -> select_cohort -> choose_casemix -> cross_fit -> evaluate
                                                                   |-> profile_providers
-                                                                  `-> explain
+                                                                  `-> explain_expectations
     run_study does all of it, writes the run folder and logs it; log_run logs it again.
-    simulate makes a world in which the truth is known; load_model reads a fitted expectation.
+    simulate_world makes a world in which the truth is known; load_model reads a fitted expectation.
 """
 
 from importlib import import_module
@@ -22,10 +22,10 @@ _WHERE = {
     "cross_fit": "riskadj.expected",
     "evaluate": "riskadj.expected",
     "profile_providers": "riskadj.profile",
-    "explain": "riskadj.explain.shap_values",
+    "explain_expectations": "riskadj.explain",
     "run_study": "riskadj.pipeline",
     "log_run": "riskadj.tracking",
-    "simulate": "riskadj.simulate.world",
+    "simulate_world": "riskadj.simulate",
     "load_model": "riskadj.expected",
 }
 __all__ = sorted(_WHERE)  # noqa: PLE0605

@@ -9,7 +9,7 @@ import pandas as pd
 
 from riskadj.errors import OutputError
 from riskadj.pipeline import OnStage, Run, run_study
-from riskadj.simulate import World, demo_scenario, simulate, write_world
+from riskadj.simulate import World, demo_scenario, simulate_world, write_world
 from riskadj.study import load_study
 
 STUDY = files("riskadj.study") / "demo.yaml"
@@ -37,7 +37,7 @@ def run_demo(out: Path, on_stage: OnStage) -> Demo:
     """Make the demonstration's world in `out`, with its study, and run it there."""
     began = perf_counter()
     on_stage("simulate", "", None)
-    world = simulate(demo_scenario())
+    world = simulate_world(demo_scenario())
     home = out.with_name(f"{out.name}-world")
     try:
         home.mkdir(parents=True, exist_ok=True)

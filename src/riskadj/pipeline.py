@@ -15,7 +15,7 @@ from riskadj.cohort import select_cohort
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.errors import RiskadjError, ValuesError
 from riskadj.expected import cross_fit, evaluate
-from riskadj.explain import explain
+from riskadj.explain import explain_expectations
 from riskadj.profile import profile_providers
 from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
@@ -112,7 +112,7 @@ def follow_outcome(
     with stages("profile", outcome.name):
         profiles = profile_providers(expectations, study)
     with stages("explain", outcome.name):
-        explanation = explain(expectations)
+        explanation = explain_expectations(expectations)
     stages.digests |= {
         f"{outcome.name}: select": cohort.digest,
         f"{outcome.name}: expect": expectations.digest,

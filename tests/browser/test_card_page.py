@@ -108,7 +108,7 @@ def test_the_contents_stay_in_sight_and_lead_there(opened, width):
 def test_figures_are_seen_and_can_be_heard(opened):
     page = opened()
     drawn = page.get_by_role("img")
-    assert drawn.count() == 16
+    assert drawn.count() == 14
     assert all(one.get_attribute("aria-label") for one in drawn.all())
     assert all(one.bounding_box()["width"] > 300 for one in drawn.all())
 

@@ -20,9 +20,7 @@ TABLES = (
     "shap_features.csv", "shap_providers.csv", "metrics.json", "study.json",
     "expectations.parquet", "shap.parquet",
 )  # fmt: skip
-FIRST_COLUMNS = (
-    "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,lower95,upper95,flag"
-)
+FIRST_COLUMNS = "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,lower95,upper95,flag"
 
 
 @pytest.fixture
@@ -69,7 +67,9 @@ def test_the_demo_writes_every_file_that_the_readme_names(home):
     section = README.split("## What a run writes")[1].split("Columns of `providers.csv`")[0]
     first_cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     named = {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
-    written = {f"{one.name}/" if one.is_dir() else one.name for one in (home / "runs/demo").iterdir()}
+    written = {
+        f"{one.name}/" if one.is_dir() else one.name for one in (home / "runs/demo").iterdir()
+    }
     assert named == written
 
 
@@ -110,9 +110,10 @@ def test_shap_values_add_up_to_the_expectation_and_to_the_provider_difference(ho
     providers = pd.read_csv(folder / "shap_providers.csv")
     keys = ["outcome", "provider_id"]
     explained = providers.groupby(keys)["contribution"].sum()
-    mean = shap.groupby(keys)["expected_score"].mean() - shap.groupby("outcome")[
-        "expected_score"
-    ].mean()
+    mean = (
+        shap.groupby(keys)["expected_score"].mean()
+        - shap.groupby("outcome")["expected_score"].mean()
+    )
     np.testing.assert_allclose(explained, mean.reindex(explained.index), atol=1e-8)
 
 

@@ -7,8 +7,17 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from findings_example import LEARNERS, OUTCOMES, example_findings, example_study
+from findings_example import (
+    EXPLAINED,
+    LEARNERS,
+    OUTCOMES,
+    PROVIDER_FEATURES,
+    example_findings,
+    example_study,
+)
 
+from riskadj.episodes.columns import COLUMNS
+from riskadj.explain.shap_values import FOLD
 from riskadj.report.card import build_card
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
@@ -44,13 +53,13 @@ def section(card, anchor):
     return next(one for one in card["sections"] if one["anchor"] == anchor)
 
 
-def tables(card, anchor, caption=""):
-    """Return the tables of a section as frames, by caption."""
+def tables(card, anchor, *captions):
+    """Return the tables of a section as frames, by caption; every part given must be in it."""
     blocks = [one for one in section(card, anchor)["blocks"] if one["kind"] == "table"]
     return {
         one["caption"]: pd.DataFrame(one["rows"], columns=[c["label"] for c in one["columns"]])
         for one in blocks
-        if caption in one["caption"]
+        if all(part in one["caption"] for part in captions)
     }
 
 
@@ -259,93 +268,304 @@ def test_refused_columns_say_why(card):
     assert table["it is known only during the episode"] == "discharge_date"
 
 
-# --- the worked example ---------------------------------------------------------------------------
+# --- what makes expectations differ ---------------------------------------------------------------
 
 
-def contributions(provider, values, learner="lightgbm"):
+def contributions(provider, values, learner=EXPLAINED):
+    """Return rows of a provider's contributions by column, or by theme where there is no column."""
     total = sum(values.values())
-    return [("ohs", learner, provider, 90, *one, total) for one in values.items()]
+    for name, value in values.items():
+        theme = COLUMNS[name].theme if name in COLUMNS else name
+        yield ("ohs", learner, provider, 90, name, theme, value, total)
+
+
+def explained(findings, *rows):
+    table = pd.DataFrame([one for some in rows for one in some], columns=list(PROVIDER_FEATURES))
+    return build_card(dataclasses.replace(findings, provider_features=table))
 
 
 def worked(findings, *rows):
-    columns = ["outcome", "learner", "provider_id", "n", "feature", "contribution", "difference"]
-    table = pd.DataFrame([one for some in rows for one in some], columns=columns)
-    card = build_card(dataclasses.replace(findings, provider_features=table))
-    return [one for one in paragraphs(card, "explanation") if one.startswith("An example")]
+    told = paragraphs(explained(findings, *rows), "explanation")
+    return [one for one in told if one.startswith("An example, Oxford")]
 
 
 BELOW = {
-    "q1_score_ohs": -1.1, "comorb_heart": -0.4, "sex": -0.3, "age_band_10y": -0.15,
-    "symptom_period": 0.1,
+    "q1_score_ohs": -1.1, "q1_score_eq5d": -0.3, "comorb_heart": -0.4, "symptom_period": 0.1,
+    "sex": 0.2, "age_band_10y": 0.1,
 }  # fmt: skip
 
 
-def test_the_example_adds_up_in_words(findings):
+def test_the_example_adds_up_in_words_by_theme(findings):
     (sentence,) = worked(findings, contributions("P005", BELOW), contributions("P006", {"sex": 1}))
     assert (
-        "provider P005's expected score after is 1.85 points below that of the reference "
-        "population: 1.10 from Oxford Hip Score (before), 0.40 from comorbidity: heart, 0.30 from "
-        "sex and 0.05 from the 2 other columns together."
+        "in boosted trees provider P005's expected score is 1.4 points below that of the reference "
+        "population: 1.4 from scores before, 0.4 from comorbidity, 0.3 the other way from age and "
+        "sex, 0.1 the other way from health and history. That describes"
     ) in sentence
 
 
-def test_the_example_says_what_points_the_other_way(findings):
-    values = {"q1_score_ohs": 2.0, "sex": 0.5, "comorb_heart": -0.25}
+def test_the_example_shows_decimals_enough_to_add_up(findings):
+    values = {"q1_score_ohs": 2.04, "sex": 0.54, "comorb_heart": 0.24, "symptom_period": -0.1}
     (sentence,) = worked(findings, contributions("P005", values))
-    assert "2.25 points above" in sentence
-    assert "and 0.25 the other way from the 1 other column together" in sentence
+    assert (
+        "2.72 points above that of the reference population: 2.04 from scores before, 0.54 from "
+        "age and sex, 0.24 from comorbidity, 0.10 the other way from health and history."
+    ) in sentence
+
+
+def test_the_example_says_what_hardly_matters(findings):
+    values = {"q1_score_ohs": 2.0, "comorb_heart": 0.0002, "sex": -0.0001}
+    (sentence,) = worked(findings, contributions("P005", values))
+    assert "2.0 from scores before, hardly anything from comorbidity or from age and sex." in (
+        sentence
+    )
+
+
+def test_the_example_names_the_model_of_the_fold(findings):
+    (sentence,) = worked(findings, contributions("P005", {"sex": 1.0, FOLD: 0.5}))
+    assert "1.0 from age and sex, 0.5 from the model of the fold." in sentence
+    assert FOLD not in sentence
+
+
+def test_without_differences_there_is_no_example(findings):
+    told = explained(findings, contributions("P005", {"sex": 0.0}))
+    assert "no provider's expected score is as far as 0.1 points" in " ".join(
+        paragraphs(told, "explanation")
+    )
 
 
 def test_the_example_is_never_of_a_suppressed_provider(findings):
     far = {"q1_score_ohs": -40.0}
-    rows = [contributions(one, far) for one in ("P000", "P001", "P002")]
+    rows = [[*contributions(one, far)] for one in ("P000", "P001", "P002")]
     assert worked(findings, *rows) == []
     (sentence,) = worked(findings, *rows, contributions("P005", BELOW))
     assert "P005" in sentence
 
 
+def test_rows_of_providers_sum_to_their_difference(findings, card):
+    for outcome in OUTCOMES:
+        table = only(tables(card, "explanation", f"({outcome})", "by theme"))
+        rows = findings.provider_features[findings.provider_features["outcome"] == outcome]
+        wanted = rows.drop_duplicates("provider_id").set_index("provider_id")["difference"]
+        for row in table.set_index("Provider").itertuples():
+            assert sum(row[2:-1]) == pytest.approx(row[-1])
+            assert row[-1] == pytest.approx(wanted[row[0]])
+
+
+def test_those_whose_expectation_differs_most_are_listed_first(findings, card):
+    table = only(tables(card, "explanation", "(ohs)", "by theme"))
+    found = findings.providers[findings.providers["suppression"] == ""]
+    rows = findings.provider_features.merge(found, on=["outcome", "learner", "provider_id"])
+    mine = rows[rows["outcome"] == "ohs"].drop_duplicates("provider_id").set_index("provider_id")
+    largest = mine["difference_x"].abs().nlargest(8)
+    assert list(table["Provider"]) == list(largest.index)
+    assert not {"P000", "P001", "P002"} & set(table["Provider"])
+    assert list(table.columns)[:2] == ["Provider", "Episodes"]
+    assert set(table.columns[2:-1]) == {
+        "Scores before", "Comorbidity", "Age and sex", "Health and history",
+        "Social circumstances",
+    }  # fmt: skip
+
+
+def test_the_model_of_the_fold_is_a_theme_with_a_note(findings):
+    card = explained(findings, contributions("P005", {"sex": 1.0, FOLD: 0.5}))
+    table = only(tables(card, "explanation", "by theme"))
+    assert list(table.columns[2:]) == ["Age and sex", "Model of the fold", "Difference (sum)"]
+    assert "Model of the fold: " in render_markdown(card)
+    assert "odel of the fold" not in render_markdown(build_card(findings))
+
+
+def test_tables_of_themes_say_who_is_not_in_them(card):
+    text = render_markdown(card)
+    assert "The 8 of 37 providers with 30 episodes or more, largest difference first." in text
+    assert "those that are suppressed are not in shap_providers.csv either" in text
+
+
+def test_what_is_not_explained_is_named(card):
+    assert "They are not worked out for the linear model." in paragraphs(card, "explanation")[0]
+
+
+def test_nobody_whose_contributions_can_be_shown(findings):
+    none = dataclasses.replace(findings, provider_features=findings.provider_features.head(0))
+    told = build_card(none)
+    assert paragraphs(told, "explanation")[1:] == 2 * [
+        "No provider has enough episodes for its contributions to be shown."
+    ]
+    assert len(tables(told, "explanation")) == len(OUTCOMES)
+
+
 # --- other studies --------------------------------------------------------------------------------
+
+
+def told(anchor, **changes):
+    """Return the labelled facts of a section of the card of a changed study."""
+    card = build_card(example_findings(example_study(**changes)))
+    return {one["label"]: one["value"] for one in facts(card, anchor)}
 
 
 def labels_of_limits(card):
     return {one["label"] for one in facts(card, "limitations")}
 
 
+FOLDED = {"train": ["2018/19"], "test": ["2018/19"], "folds": 4, "seed": 1}
+
+
+def as_published(*learners):
+    """Return findings whose boosted trees are the publisher's expectation instead."""
+    found = example_findings()
+    tables = {one.name: getattr(found, one.name) for one in dataclasses.fields(found)}
+    renamed = {
+        name: table.replace({"learner": {"lightgbm": "reference"}})
+        for name, table in tables.items()
+        if isinstance(table, pd.DataFrame)
+    }
+    metrics = {
+        name: dict.fromkeys(learners, one["lightgbm"]) for name, one in found.metrics.items()
+    }
+    study = example_study(
+        learners=[{"kind": one} for one in learners],
+        casemix={"columns": ["sex"], "allow_provider_influenced": True},
+    )
+    empty = {name: tables[name].head(0) for name in ("features", "provider_features")}
+    return dataclasses.replace(found, study=study, metrics=metrics, **(renamed | empty))
+
+
 def test_limitations_follow_from_the_method(card):
     assert {"Over-dispersion", "Missing follow-up", "Relative comparison"} <= labels_of_limits(card)
     assert not {"Published expectation", "Influence of providers"} & labels_of_limits(card)
+    assert "Own episodes" not in labels_of_limits(card)
 
 
 def test_limitations_follow_from_the_study():
-    study = example_study(
-        learners=[{"kind": "reference"}, {"kind": "linear"}],
-        recalibration={"method": "none"},
-        casemix={"columns": ["sex"], "allow_provider_influenced": True},
-    )
-    found = example_findings()
-    renamed = {
-        one.name: getattr(found, one.name).replace({"learner": {"lightgbm": "reference"}})
-        for one in dataclasses.fields(found)
-        if isinstance(getattr(found, one.name), pd.DataFrame)
-    }
-    labels = labels_of_limits(build_card(dataclasses.replace(found, study=study, **renamed)))
+    labels = labels_of_limits(build_card(as_published("reference", "linear")))
     assert {"Published expectation", "Influence of providers"} <= labels
-    assert "Relative comparison" not in labels
 
 
-def test_folds_are_told_where_periods_are_shared():
-    split = {"train": ["2018/19"], "test": ["2018/19"], "folds": 4, "seed": 1}
-    told = {one["label"]: one["value"] for one in facts(build_card(
-        example_findings(example_study(split=split))), "models")}  # fmt: skip
-    assert told["Folds"] == "4 folds, each provider whole in one"
-    assert told["Split"].startswith("Out of fold within 2018/19")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "shows only in the bias before recalibration."),
+        ({"recalibration": {"method": "none"}}, "shows only in the bias."),
+        ({"split": FOLDED}, "nothing here shows whether all of them have become better or worse"),
+    ],
+)
+def test_the_comparison_is_relative_whatever_the_study_does(changes, words):
+    assert words in told("limitations", **changes)["Relative comparison"]
+
+
+@pytest.mark.parametrize("method", ["shift", "line", "none"])
+def test_performance_says_what_recalibration_alone_makes_true(method):
+    found = example_findings(example_study(recalibration={"method": method}))
+    card = build_card(found)
+    columns = list(only(tables(card, "performance", "(ohs)")).columns)
+    before = "Bias before recalibration" in columns
+    assert before == (method != "none")
+    last = paragraphs(card, "performance")[-1]
+    wanted = {
+        "shift": "makes the bias 0 and total O/E 1",
+        "line": "the calibration slope 1 and its intercept 0",
+        "none": "Nothing is recalibrated.",
+    }
+    assert wanted[method] in last
+    assert ("slope 1" in last) == (method == "line")
+    text = render_markdown(card)
+    assert ("Without recalibration O \N{MINUS SIGN} E" in text) == (method == "none")
+
+
+@pytest.mark.parametrize("group", ["provider", "patient"])
+def test_folds_are_told_where_periods_are_shared(group):
+    split = FOLDED | {"group": group}
+    models = told("models", split=split)
+    assert models["Folds"] == f"4 folds, each {group} whole in one"
+    assert models["Split"] == (
+        f"Out of fold within 2018/19: what is expected of a {group}'s episodes was learned from "
+        f"other {group}s only."
+    )
+    assert told("outcomes", split=split)["Learned from"] == "2018/19, out of fold"
+    assert ("Own episodes" in told("limitations", split=split)) == (group == "patient")
+
+
+def test_nothing_is_said_to_be_learned_where_all_is_published():
+    card = build_card(as_published("reference"))
+    models = {one["label"]: one["value"] for one in facts(card, "models")}
+    assert models["Split"] == "Nothing is learned here; compared in 2018/19."
+    assert "held-out" not in paragraphs(card, "performance")[0]
+    assert "Whether the published expectation was fitted" in paragraphs(card, "performance")[0]
+    assert "expects by the publisher's model." in paragraphs(card, "explanation")[0]
+    mixed = build_card(as_published("reference", "linear"))
+    assert "The published expectation is the exception" in paragraphs(mixed, "performance")[0]
 
 
 def test_one_learner_has_nobody_to_agree_with():
-    found = example_findings(example_study(learners=[{"kind": "linear"}]))
+    found = example_findings(example_study(learners=[{"kind": "lightgbm"}]))
     card = build_card(found)
     assert any("With one learner" in one for one in paragraphs(card, "providers"))
     assert all("change flag" not in one for one in card["summary"])
+    assert "under 1 expectation from" in card["summary"][0]
+    assert "Learners that agree" not in only(tables(card, "providers", "Oxford")).columns
+    assert len(paragraphs(card, "calibration")[0].split(". ")) == 1
+    assert "not worked out" not in paragraphs(card, "explanation")[0]
+    assert {one["Learner"] for _, one in only(tables(card, "providers", "flag")).iterrows()} == {
+        "lightgbm"
+    }
+
+
+def test_a_study_without_trees_says_why_nothing_is_explained():
+    card = build_card(example_findings(example_study(learners=[{"kind": "linear"}])))
+    assert section(card, "explanation")["blocks"] == [
+        {"kind": "paragraph", "text": "No learner of this study has contributions to show: they "
+         "are worked out for boosted trees only, and the study expects by the linear model."}
+    ]  # fmt: skip
+
+
+def test_one_outcome_stands_alone():
+    study = example_study(
+        outcomes=[{"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"}]
+    )
+    card = build_card(example_findings(study))
+    assert "compared on EQ-5D-3L index under" in card["summary"][0]
+    assert len(card["summary"]) == 2
+    assert "Oxford" not in json.dumps([section(card, one) for one in ("data", "providers")])
+
+
+def test_given_figures_of_the_reference_population_are_stated():
+    given = {
+        "name": "ohs",
+        "instrument": "OHS",
+        "kind": "gain",
+        "reference": {"gain": 21.5, "sd": 8},
+    }
+    plain = {"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"}
+    card = build_card(example_findings(example_study(outcomes=[given, plain])))
+    items = {one["label"]: one["value"] for one in facts(card, "providers")}
+    assert items["Compared with (ohs)"] == (
+        "Oxford Hip Score is compared with figures the study gives, not with these episodes: a "
+        "mean gain of 21.5 points, and a standard deviation of residuals of 8.0."
+    )
+    assert "Compared with (eq5d)" not in items
+    table = only(tables(card, "providers", "reference population")).set_index("Outcome")
+    assert set(table.loc["ohs", "Mean gain and SD from"]) == {"the study"}
+    assert set(table.loc["eq5d", "Mean gain and SD from"]) == {"the episodes compared"}
+    assert set(table.loc["ohs", "Mean gain"]) == {21.5}
+    examples = [one for one in paragraphs(card, "explanation") if one.startswith("An example")]
+    assert ["that of all episodes compared" in one for one in examples] == [True, False]
+
+
+def test_without_given_figures_the_episodes_are_the_reference(card):
+    assert "Compared with (ohs)" not in {one["label"] for one in facts(card, "providers")}
+    assert only(tables(card, "providers", "The reference population: all episodes compared")).size
+
+
+def test_a_study_in_which_nobody_is_compared_says_so(findings):
+    few = findings.providers.assign(
+        adjusted=float("nan"), flag="Insufficient records", suppression="adjusted"
+    )
+    card = build_card(dataclasses.replace(findings, providers=few))
+    assert card["summary"][1] == (
+        "Oxford Hip Score: no provider has enough episodes to be compared."
+    )
+    assert "Chance" not in labels_of_limits(card)
+    assert any("No provider has enough" in one for one in paragraphs(card, "explanation"))
 
 
 def test_what_a_study_lacks_is_said(findings):
@@ -398,7 +618,7 @@ def test_the_page_stands_alone(card, drawn):
     assert [one["href"] for one in page.all("link")] == ["data:,"]
     policy = next(one for one in page.all("meta") if "http-equiv" in one)
     assert policy["content"].startswith("default-src 'none'")
-    assert len(page.all("svg")) == 16
+    assert len(page.all("svg")) == 14
 
 
 def test_the_page_can_be_read_by_ear(card, drawn):
@@ -418,7 +638,7 @@ def test_a_figure_that_was_not_drawn_leaves_its_description(card):
 
 def test_markdown_links_figures_and_keeps_tables_whole(card):
     text = render_markdown(card)
-    assert text.count("](figures/") == 16
+    assert text.count("](figures/") == 14
     widths = SimpleNamespace(now=0)
     for line in text.splitlines():
         columns = line.count("|") if line.startswith("|") else 0

@@ -265,6 +265,15 @@ def test_the_linear_learner_finds_a_constant_per_level_and_a_multiplier() -> Non
     assert learner.intercept_ == pytest.approx(10)
 
 
+@pytest.mark.parametrize("ridge", [0, 1e-6, 1.0])
+def test_collinear_levels_have_small_constants_whatever_the_penalty(ridge: float) -> None:
+    male = np.random.default_rng(0).integers(0, 2, 500).astype(float)
+    X = np.column_stack([male, 1 - male])
+    learner = LinearExpectation(ridge=ridge).fit(X, 30 + 4 * male)
+    assert learner.coef_ == pytest.approx([2.0, -2.0], abs=0.02)
+    assert learner.predict([[1.0, 0.0], [0.0, 1.0]]) == pytest.approx([34.0, 30.0], abs=0.02)
+
+
 def test_the_linear_learner_gives_missing_values_a_constant_of_their_own() -> None:
     X = np.array([[one] for one in [*range(20), *[NAN] * 20]], dtype=float)
     y = np.array([*range(20), *[100.0] * 20])

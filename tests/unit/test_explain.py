@@ -8,7 +8,7 @@ import pytest
 from worlds import LINEAR, OUT_OF_FOLD, expectations_of, make_study
 
 from riskadj.expected import Expectations
-from riskadj.explain import Explanation, explain
+from riskadj.explain import Explanation, explain_expectations
 from riskadj.explain.shap_values import FOLD, feature_columns
 
 WHICH = pytest.mark.parametrize("which", ["expectations", "folded"])
@@ -17,7 +17,7 @@ WHICH = pytest.mark.parametrize("which", ["expectations", "folded"])
 @pytest.fixture
 def explained(which: str, request: pytest.FixtureRequest) -> tuple[Expectations, Explanation]:
     expectations: Expectations = request.getfixturevalue(which)
-    explanation = explain(expectations)
+    explanation = explain_expectations(expectations)
     assert explanation is not None
     return expectations, explanation
 
@@ -61,7 +61,7 @@ def test_contributions_of_all_providers_cancel(explained: Explained) -> None:
 def test_differences_in_base_between_folds_are_shown_and_only_there(
     expectations: Expectations, folded: Expectations
 ) -> None:
-    out_of_time, out_of_fold = explain(expectations), explain(folded)
+    out_of_time, out_of_fold = explain_expectations(expectations), explain_expectations(folded)
     assert out_of_time is not None
     assert out_of_fold is not None
     assert FOLD not in set(out_of_time.providers["feature"])
@@ -89,7 +89,7 @@ def test_contributions_are_those_of_the_library_that_defines_them(explained: Exp
 
 
 def test_the_levels_of_a_text_are_one_column(expectations: Expectations) -> None:
-    explanation = explain(expectations)
+    explanation = explain_expectations(expectations)
     assert explanation is not None
     assert feature_columns(explanation.episodes) == expectations.casemix.names
     assert any("=" in one for one in expectations.models["lightgbm"].encoder.features_)
@@ -103,7 +103,7 @@ def test_contributions_follow_the_slope_of_recalibration(
     steeper = replace(model, intercept=slope * model.intercept, slope=slope)
     table = expectations.table.assign(expected_score=slope * expectations.table["expected_score"])
     changed = replace(expectations, models=expectations.models | {"lightgbm": steeper}, table=table)
-    got, was = explain(changed), explain(expectations)
+    got, was = explain_expectations(changed), explain_expectations(expectations)
     assert got is not None
     assert was is not None
     names = feature_columns(was.episodes)
@@ -113,11 +113,11 @@ def test_contributions_follow_the_slope_of_recalibration(
 def test_contributions_that_do_not_add_up_are_refused(expectations: Expectations) -> None:
     moved = expectations.table.assign(expected_score=expectations.table["expected_score"] + 1e-5)
     with pytest.raises(ArithmeticError, match="within 1e-06 of the expectation"):
-        explain(replace(expectations, table=moved))
+        explain_expectations(replace(expectations, table=moved))
 
 
 def test_shares_of_features_sum_to_1_largest_first(expectations: Expectations) -> None:
-    explanation = explain(expectations)
+    explanation = explain_expectations(expectations)
     assert explanation is not None
     features = explanation.features
     assert features["share"].sum() == pytest.approx(1.0)
@@ -127,11 +127,11 @@ def test_shares_of_features_sum_to_1_largest_first(expectations: Expectations) -
 
 
 def test_without_trees_there_is_nothing_to_explain(frame: pd.DataFrame) -> None:
-    assert explain(expectations_of(frame, make_study(learners=LINEAR))) is None
+    assert explain_expectations(expectations_of(frame, make_study(learners=LINEAR))) is None
 
 
 def test_the_plots_of_the_library_get_the_same_numbers(expectations: Expectations) -> None:
-    explanation = explain(expectations)
+    explanation = explain_expectations(expectations)
     assert explanation is not None
     got = explanation.to_shap(expectations.casemix.test)
     assert got.values.shape == expectations.casemix.test.shape
@@ -143,7 +143,7 @@ def test_the_plots_of_the_library_get_the_same_numbers(expectations: Expectation
 def test_explaining_out_of_fold_asks_the_member_that_did_not_learn(frame: pd.DataFrame) -> None:
     study = make_study(**OUT_OF_FOLD)
     expectations = expectations_of(frame, study)
-    explanation = explain(expectations)
+    explanation = explain_expectations(expectations)
     assert explanation is not None
     fold = expectations.table.query("learner == 'lightgbm'")["fold"].to_numpy()
     bases = explanation.episodes.groupby(fold)["base"].nunique()

@@ -17,6 +17,12 @@ def run(out: Path, text: str = "new") -> None:
         write_text(text, staging / "card.md")
 
 
+def run_then(error: BaseException, out: Path) -> None:
+    with run_folder(out) as staging:
+        write_text("half", staging / "card.md")
+        raise error
+
+
 def everything_in(folder: Path) -> set[str]:
     return {one.relative_to(folder).as_posix() for one in folder.rglob("*")}
 
@@ -43,22 +49,21 @@ def test_folders_above_are_made(tmp_path: Path) -> None:
 def test_an_error_inside_leaves_nothing_and_stays_itself(
     error: BaseException, tmp_path: Path
 ) -> None:
-    with pytest.raises(type(error)), run_folder(tmp_path / "out") as staging:
-        write_text("half", staging / "card.md")
-        raise error
+    with pytest.raises(type(error)):
+        run_then(error, tmp_path / "out")
     assert everything_in(tmp_path) == set()
 
 
 def test_an_error_inside_leaves_no_folders_above_either(tmp_path: Path) -> None:
-    with pytest.raises(EmptyCohortError), run_folder(tmp_path / "runs" / "out"):
-        raise EmptyCohortError("nobody")
+    with pytest.raises(EmptyCohortError):
+        run_then(EmptyCohortError("nobody"), tmp_path / "runs" / "deep" / "out")
     assert everything_in(tmp_path) == set()
 
 
 def test_an_earlier_run_stays_when_a_later_one_fails(tmp_path: Path) -> None:
     run(tmp_path / "out", "old")
-    with pytest.raises(EmptyCohortError), run_folder(tmp_path / "out"):
-        raise EmptyCohortError("nobody")
+    with pytest.raises(EmptyCohortError):
+        run_then(EmptyCohortError("nobody"), tmp_path / "out")
     assert (tmp_path / "out" / "card.md").read_text() == "old"
     assert everything_in(tmp_path) == {"out", f"out/{MARK}", "out/card.md"}
 
@@ -77,13 +82,17 @@ def test_an_empty_folder_may_be_written_to(tmp_path: Path) -> None:
     assert (tmp_path / "out" / MARK).exists()
 
 
-def test_the_current_folder_may_be_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("out", [".", "..", "../../out"])
+def test_the_current_folder_is_refused_as_it_would_be_taken_away(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "out").mkdir()
-    monkeypatch.chdir(tmp_path / "out")
-    run(Path())
-    assert everything_in(tmp_path) == {"out", f"out/{MARK}", "out/card.md"}
+    run(tmp_path / "out", "old")
+    inside = tmp_path / "out" / ("" if out == "." else "figures")
+    inside.mkdir(exist_ok=True)
+    monkeypatch.chdir(inside)
+    with pytest.raises(OutputError, match="got the current one"):
+        run(Path(out))
+    assert (tmp_path / "out" / "card.md").read_text() == "old"
 
 
 def test_a_link_to_an_earlier_run_leads_to_the_new_one(tmp_path: Path) -> None:
@@ -110,7 +119,7 @@ def test_a_file_in_the_way_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_under_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Choose another|choose another"):
+    with pytest.raises(OutputError, match="choose another --out"):
         run(tmp_path / "file" / "out")
 
 
@@ -132,7 +141,7 @@ def test_a_full_disk_is_one_line_and_keeps_nothing_new(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OutputError, match="'No space left on device'. Nothing was kept") as caught:
+    with pytest.raises(OutputError, match=r"'No space left on device'\. Nothing") as caught:
         run(tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert everything_in(tmp_path) == before

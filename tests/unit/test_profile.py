@@ -114,6 +114,18 @@ def test_each_figure_of_a_provider_is_what_its_name_says(expectations: Expectati
     assert got["sd"] == pytest.approx(residual.std(ddof=1))
 
 
+def test_the_reference_population_is_everybody_compared(expectations: Expectations) -> None:
+    rows = dict(expectations.by_learner())["linear"]
+    got = profile_providers(expectations, make_study()).reference.set_index("learner").loc["linear"]
+    assert got["n"] == len(rows)
+    assert got["gain"] == pytest.approx(rows["observed"].mean())
+    assert got["baseline"] == pytest.approx(rows["baseline_score"].mean())
+    assert got["sd"] == pytest.approx((rows["observed"] - rows["expected"]).std(ddof=1))
+    assert got["drift"] == pytest.approx(
+        (rows["observed_score"] - rows["expected_score_raw"]).mean()
+    )
+
+
 def test_limits_come_from_the_reference_population_and_not_the_provider(
     frame: pd.DataFrame,
 ) -> None:

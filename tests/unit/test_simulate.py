@@ -17,7 +17,7 @@ from riskadj.simulate import (
     World,
     demo_scenario,
     load_scenario,
-    simulate,
+    simulate_world,
     write_world,
 )
 from riskadj.simulate.cost import PART_TABLE
@@ -55,7 +55,7 @@ def complete(scenario: Scenario) -> Scenario:
 
 @pytest.fixture(scope="module")
 def demo() -> World:
-    return simulate(demo_scenario())
+    return simulate_world(demo_scenario())
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def confounded() -> Scenario:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return simulate(varied(demo_scenario(), episodes_per_period=40))
+    return simulate_world(varied(demo_scenario(), episodes_per_period=40))
 
 
 def item_columns(prefix: str, measure: str) -> list[str]:
@@ -87,7 +87,7 @@ class TestScenario:
     def test_every_scenario_in_configs_makes_a_world(self, path: Path) -> None:
         scenario = load_scenario(path, ["episodes_per_period=50"])
         assert scenario.name == path.stem
-        assert len(simulate(scenario).episodes) == scenario.episodes
+        assert len(simulate_world(scenario).episodes) == scenario.episodes
 
     def test_overrides_reach_into_parts(self) -> None:
         scenario = load_scenario(SCENARIOS / "demo.yaml", ["providers.effect_sd=0", "seed=7"])
@@ -165,7 +165,7 @@ class TestEpisodes:
 
     def test_values_are_as_declared(self, demo: World, confounded: Scenario) -> None:
         assert find_faults(demo.episodes, COLUMNS) == []
-        assert find_faults(simulate(confounded).episodes, COLUMNS) == []
+        assert find_faults(simulate_world(confounded).episodes, COLUMNS) == []
 
     def test_every_number_is_within_its_range(self, demo: World) -> None:
         for name in demo.episodes.columns:
@@ -188,7 +188,7 @@ class TestEpisodes:
         assert demo.episodes[["episode_id", "provider_id", "patient_id"]].notna().all(axis=None)
 
     def test_dates_are_in_order_and_in_their_period(self, confounded: Scenario) -> None:
-        episodes = simulate(confounded).episodes
+        episodes = simulate_world(confounded).episodes
         lead = (episodes["index_date"] - episodes["q1_date"]).dt.days
         days = (episodes["q2_date"] - episodes["index_date"]).dt.days
         april_year = (episodes["index_date"] - pd.DateOffset(months=3)).dt.year
@@ -204,7 +204,7 @@ class TestEpisodes:
     @pytest.mark.parametrize("group", ["HIP_PRIM", "KNEE_PRIM"])
     def test_scores_are_those_of_the_items(self, small: Scenario, group: str) -> None:
         scenario = varied(small, procedure_group=group, gaps__items=0.1)
-        episodes = simulate(scenario).episodes
+        episodes = simulate_world(scenario).episodes
         oxford = QUESTIONNAIRES[group].instrument
         for prefix in ("q1", "q2"):
             for one in (oxford, INSTRUMENTS["EQ5D3L_UK_TTO"]):
@@ -229,7 +229,7 @@ class TestMarginals:
     @pytest.mark.parametrize("group", list(ANCHORS))
     def test_oxford_scores_are_like_real_ones(self, group: str) -> None:
         measure, before, after, spread, ceiling, correlation = ANCHORS[group]
-        episodes = simulate(varied(demo_scenario(), procedure_group=group)).episodes
+        episodes = simulate_world(varied(demo_scenario(), procedure_group=group)).episodes
         pairs = episodes[[f"q1_score_{measure}", f"q2_score_{measure}"]].dropna()
         q1, q2 = pairs.to_numpy().T
         assert q1.mean() == pytest.approx(before, abs=1.5)
@@ -258,7 +258,7 @@ class TestMarginals:
             demo_scenario(), procedure_group=group, episodes_per_period=20_000, drift=0.0,
             providers__effect_sd=0.0,
         )  # fmt: skip
-        truth = simulate(scenario).truth_episodes
+        truth = simulate_world(scenario).truth_episodes
         for name in ("health_before", "health_after"):
             assert truth[name].mean() == pytest.approx(0, abs=0.02)
             assert truth[name].std() == pytest.approx(1, abs=0.02)
@@ -280,13 +280,13 @@ class TestMarginals:
 
 class TestSeed:
     def test_same_scenario_same_world(self, small: Scenario) -> None:
-        one, other = simulate(small), simulate(small)
+        one, other = simulate_world(small), simulate_world(small)
         for name in ("episodes", "truth", "truth_episodes"):
             assert_frame_equal(getattr(one, name), getattr(other, name))
         assert one.digest == other.digest
 
     def test_another_seed_is_another_world(self, small: Scenario) -> None:
-        one, other = simulate(small), simulate(varied(small, seed=small.seed + 1))
+        one, other = simulate_world(small), simulate_world(varied(small, seed=small.seed + 1))
         assert one.digest != other.digest
         shared = one.episodes["q1_score_ohs"] == other.episodes["q1_score_ohs"]
         assert shared.mean() < 0.15
@@ -306,16 +306,16 @@ class TestSeed:
     def test_a_setting_changes_only_its_own(
         self, small: Scenario, setting: str, value: float, may_change: str
     ) -> None:
-        before = simulate(small).episodes
-        after = simulate(varied(small, **{setting: value})).episodes
+        before = simulate_world(small).episodes
+        after = simulate_world(varied(small, **{setting: value})).episodes
         changed = [name for name in before if not before[name].equals(after[name])]
         kept = before.columns[~before.columns.str.match(may_change)]
         assert changed
         assert not set(changed) & set(kept)
 
     def test_gaps_only_blank(self, small: Scenario) -> None:
-        without = simulate(varied(small, gaps__casemix=0.0)).episodes["bmi"]
-        with_gaps = simulate(varied(small, gaps__casemix=0.4)).episodes["bmi"]
+        without = simulate_world(varied(small, gaps__casemix=0.0)).episodes["bmi"]
+        with_gaps = simulate_world(varied(small, gaps__casemix=0.4)).episodes["bmi"]
         answered = with_gaps.notna()
         assert_series_equal(with_gaps[answered], without[answered])
 
@@ -336,13 +336,17 @@ class TestTruth:
         assert truth["responses"].to_dict() == grouped.sum().astype(int).to_dict()
 
     def test_volumes_spread_as_asked(self) -> None:
-        alike = simulate(varied(demo_scenario(), providers__volume_spread=0.0)).truth["volume"]
-        unlike = simulate(varied(demo_scenario(), providers__volume_spread=1.5)).truth["volume"]
+        alike = simulate_world(varied(demo_scenario(), providers__volume_spread=0.0)).truth[
+            "volume"
+        ]
+        unlike = simulate_world(varied(demo_scenario(), providers__volume_spread=1.5)).truth[
+            "volume"
+        ]
         assert alike.std() / alike.mean() < 0.12
         assert unlike.std() / unlike.mean() > 1
 
     def test_residuals_show_the_effects(self) -> None:
-        world = simulate(complete(varied(demo_scenario(), episodes_per_period=10_000)))
+        world = simulate_world(complete(varied(demo_scenario(), episodes_per_period=10_000)))
         residual = world.episodes["q2_score_ohs"] - world.truth_episodes["expected"]
         by_provider = residual.groupby(world.episodes["provider_id"]).mean()
         effect = world.truth.set_index("provider_id")["effect"]
@@ -354,7 +358,7 @@ class TestTruth:
         scenario = complete(
             varied(demo_scenario(), episodes_per_period=20_000, providers__effect_sd=0.0)
         )
-        world = simulate(scenario)
+        world = simulate_world(scenario)
         after, expected = world.episodes["q2_score_ohs"], world.truth_episodes["expected"]
         tenth = pd.qcut(expected, 10, labels=False)
         difference = (after - expected).groupby(tenth).mean()
@@ -363,7 +367,7 @@ class TestTruth:
 
     def test_at_provider_explains_better_than_expected(self) -> None:
         scenario = complete(varied(demo_scenario(), providers__effect_sd=3.0))
-        world = simulate(scenario)
+        world = simulate_world(scenario)
         after, truth = world.episodes["q2_score_ohs"], world.truth_episodes
         assert after.corr(truth["at_provider"]) > after.corr(truth["expected"]) + 0.02
 
@@ -374,18 +378,18 @@ class TestTruth:
 
     def test_drift_moves_every_period(self) -> None:
         scenario = complete(varied(demo_scenario(), episodes_per_period=20_000, drift=1.0))
-        episodes = simulate(scenario).episodes
+        episodes = simulate_world(scenario).episodes
         steps = episodes.groupby("period")["q2_score_ohs"].mean().diff().dropna()
         assert steps.between(0.7, 1.2).all()
 
     @pytest.mark.parametrize("confounding", [-0.8, 0.0, 0.8])
     def test_confounding_is_as_asked(self, small: Scenario, confounding: float) -> None:
-        truth = simulate(varied(small, providers__confounding=confounding)).truth
+        truth = simulate_world(varied(small, providers__confounding=confounding)).truth
         found = np.corrcoef(truth["severity"], truth["effect"])[0, 1]
         assert found == pytest.approx(confounding, abs=1e-9)
 
     def test_severe_providers_have_worse_baselines(self) -> None:
-        world = simulate(
+        world = simulate_world(
             varied(demo_scenario(), episodes_per_period=10_000, providers__severity_sd=0.5)
         )
         before = world.episodes.groupby("provider_id")["q1_score_ohs"].mean()
@@ -393,14 +397,14 @@ class TestTruth:
 
     def test_baselines_differ_between_providers_as_they_do(self) -> None:
         """NHS England's hip file 2018/19: SD 1.9 between providers, beyond chance."""
-        world = simulate(varied(demo_scenario(), episodes_per_period=20_000))
+        world = simulate_world(varied(demo_scenario(), episodes_per_period=20_000))
         by_provider = world.episodes.groupby("provider_id")["q1_score_ohs"]
         chance = (by_provider.var() / by_provider.size()).mean()
         assert np.sqrt(by_provider.mean().var() - chance) == pytest.approx(1.9, abs=0.3)
 
     def test_raw_gains_follow_severity_and_adjusted_ones_do_not(self) -> None:
         scenario = varied(demo_scenario(), episodes_per_period=20_000, providers__effect_sd=0.0)
-        world = simulate(complete(scenario))
+        world = simulate_world(complete(scenario))
         after, provider = world.episodes["q2_score_ohs"], world.episodes["provider_id"]
         raw = (after - world.episodes["q1_score_ohs"]).groupby(provider).mean()
         adjusted = (after - world.truth_episodes["expected"]).groupby(provider).mean()
@@ -414,7 +418,7 @@ class TestTruth:
                 demo_scenario(), episodes_per_period=10_000, providers__severity_sd=0.5,
                 providers__confounding=confounding,
             )  # fmt: skip
-            world = simulate(complete(scenario))
+            world = simulate_world(complete(scenario))
             raw = world.episodes.groupby("provider_id")["q2_score_ohs"].mean()
             return float(np.polyfit(world.truth["effect"], raw, 1)[0])
 
@@ -422,13 +426,13 @@ class TestTruth:
         assert raw_slope(0.9) < raw_slope(0.0) - 0.3
 
     def test_cost_effects_show(self) -> None:
-        world = simulate(varied(demo_scenario(), providers__cost_effect_sd=0.1))
+        world = simulate_world(varied(demo_scenario(), providers__cost_effect_sd=0.1))
         logs = np.log(world.episodes["cost_index"]).groupby(world.episodes["provider_id"]).mean()
         assert logs.corr(world.truth.set_index("provider_id")["cost_effect"]) > 0.9
 
     def test_bending_and_combining_pays(self) -> None:
         """Residuals of a straight model still tell the old and lonely from the others."""
-        world = simulate(complete(varied(demo_scenario(), episodes_per_period=20_000)))
+        world = simulate_world(complete(varied(demo_scenario(), episodes_per_period=20_000)))
         seen = world.episodes
         old, alone = seen["age_years"] > 75, seen["living_arrangements"] == "alone"
         straight = np.column_stack(
@@ -447,7 +451,7 @@ class TestFollowUp:
             demo_scenario(), follow_up__missing=missing, follow_up__unsent=missing / 4,
             follow_up__by_outcome=0.5,
         )  # fmt: skip
-        episodes = simulate(scenario).episodes
+        episodes = simulate_world(scenario).episodes
         assert 1 - episodes["q2_returned"].mean() == pytest.approx(missing, abs=0.015)
         assert 1 - episodes["q2_sent"].mean() == pytest.approx(missing / 4, abs=0.01)
 
@@ -470,7 +474,7 @@ class TestFollowUp:
             demo_scenario(), episodes_per_period=20_000, follow_up__by_baseline=0.0,
             follow_up__by_age=0.0, follow_up__by_depression=0.0, follow_up__by_provider=0.0,
         )  # fmt: skip
-        assert answering_gap(simulate(scenario), "health_after") == pytest.approx(0, abs=0.03)
+        assert answering_gap(simulate_world(scenario), "health_after") == pytest.approx(0, abs=0.03)
 
     @pytest.mark.parametrize(
         ("setting", "column"),
@@ -483,18 +487,18 @@ class TestFollowUp:
         scenario = varied(
             demo_scenario(), **{f"follow_up__{name}": value for name, value in settings.items()}
         )
-        assert sign * answering_gap(simulate(scenario), column) > 0.4
+        assert sign * answering_gap(simulate_world(scenario), column) > 0.4
 
     def test_younger_and_depressed_answer_less(self) -> None:
         scenario = varied(demo_scenario(), follow_up__by_age=0.8, follow_up__by_depression=1.0)
-        episodes = simulate(scenario).episodes
+        episodes = simulate_world(scenario).episodes
         returned = episodes["q2_returned"] == 1
         assert episodes["age_years"][returned].mean() > episodes["age_years"][~returned].mean() + 3
         rates = episodes.groupby("comorb_depression")["q2_returned"].mean()
         assert rates[0.0] > rates[1.0] + 0.1
 
     def test_not_at_random_flatters(self, confounded: Scenario) -> None:
-        world = simulate(confounded)
+        world = simulate_world(confounded)
         answered = world.episodes["q2_score_oks"].mean()
         assert answered > world.truth_episodes["q2_if_answered"].mean() + 1
 
@@ -511,12 +515,12 @@ class TestFollowUp:
 
     def test_gaps_have_their_share(self, demo: World) -> None:
         scenario = varied(demo_scenario(), gaps__casemix=0.2)
-        blank = simulate(scenario).episodes.isna().mean()
+        blank = simulate_world(scenario).episodes.isna().mean()
         assert all(blank[name] == pytest.approx(0.2, abs=0.02) for name in MAY_BE_BLANK)
         assert demo.episodes["q1_score_eqvas"].isna().mean() == pytest.approx(0.09, abs=0.01)
 
     def test_nothing_is_missing_when_nothing_may_be(self, small: Scenario) -> None:
-        assert simulate(complete(small)).episodes.notna().all(axis=None)
+        assert simulate_world(complete(small)).episodes.notna().all(axis=None)
 
 
 def answering_gap(world: World, column: str) -> float:

@@ -16,8 +16,7 @@ def simulate(
     ],
 ) -> None:
     """Make a world with known truth and write its episodes."""
-    from riskadj.simulate import load_scenario, write_world
-    from riskadj.simulate import simulate as make
+    from riskadj.simulate import load_scenario, simulate_world, write_world
 
-    for path in write_world(make(load_scenario(scenario)), out):
+    for path in write_world(simulate_world(load_scenario(scenario)), out):
         typer.echo(path)

@@ -52,6 +52,13 @@ class Cohort:
 def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     """Select the episodes of an outcome by the rules of a study.
 
+    Parameters
+    ----------
+    episodes : Episodes
+    study : Study
+    outcome : Outcome
+        One of the study's.
+
     Raises
     ------
     ColumnError

@@ -1,7 +1,7 @@
 """Learners of expectations, as scikit-learn regressors that take missing values as they come."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,14 @@ Term = tuple[str, int, float]
 class _Expectation(RegressorMixin, BaseEstimator):
     """What the learners share: how a matrix is checked, and that NaN is allowed in it."""
 
-    def _check(self, X: Any, y: Any = None, *, reset: bool) -> Any:
-        return validate_data(
-            self,
-            X,
-            **({} if y is None else {"y": y, "y_numeric": True}),
-            reset=reset,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-        )
+    _SETTINGS: ClassVar[dict[str, Any]] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+
+    def _check_both(self, X: Any, y: Any, *, at_least: int = 1) -> Any:
+        settings = self._SETTINGS | {"y_numeric": True, "ensure_min_samples": at_least}
+        return validate_data(self, X, y, reset=True, **settings)
+
+    def _check(self, X: Any) -> Any:
+        return validate_data(self, X, reset=False, **self._SETTINGS)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -67,7 +66,7 @@ class LinearExpectation(_Expectation):
 
     def fit(self, X: Any, y: Any) -> "LinearExpectation":
         """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,)."""
-        X, y = self._check(X, y, reset=True)
+        X, y = self._check_both(X, y)
         self.terms_ = [
             term
             for feature in range(X.shape[1])
@@ -77,6 +76,11 @@ class LinearExpectation(_Expectation):
         if not self.terms_:
             self.coef_, self.intercept_ = np.zeros(0), float(np.mean(y))
             return self
+        if self.ridge == 0:  # the shortest of many solutions, as levels of a text are collinear
+            centre = design.mean(axis=0)
+            self.coef_ = np.linalg.lstsq(design - centre, y - y.mean())[0]
+            self.intercept_ = float(y.mean() - centre @ self.coef_)
+            return self
         fitted = Ridge(alpha=self.ridge, solver="cholesky").fit(design, y)
         self.coef_, self.intercept_ = fitted.coef_, float(fitted.intercept_)
         return self
@@ -84,7 +88,7 @@ class LinearExpectation(_Expectation):
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return expected scores of shape (n_episodes,)."""
         check_is_fitted(self)
-        X = self._check(X, reset=False)
+        X = self._check(X)
         return _design(X, self.terms_) @ self.coef_ + self.intercept_
 
 
@@ -161,7 +165,7 @@ class LightGBMExpectation(_Expectation):
         """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,)."""
         import lightgbm
 
-        X, y = self._check(X, y, reset=True)
+        X, y = self._check_both(X, y, at_least=2)
         self.booster_: Booster = lightgbm.train(
             self._settings(), lightgbm.Dataset(X, y, params={"verbose": -1}), self.trees
         )
@@ -170,7 +174,7 @@ class LightGBMExpectation(_Expectation):
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return expected scores of shape (n_episodes,)."""
         check_is_fitted(self)
-        X = self._check(X, reset=False)
+        X = self._check(X)
         return np.asarray(self.booster_.predict(X, num_threads=self.threads))
 
     def contributions(self, X: Any) -> NDArray[np.float64]:
@@ -182,7 +186,7 @@ class LightGBMExpectation(_Expectation):
             The last column is the base: the mean expectation of the episodes learned from.
         """
         check_is_fitted(self)
-        X = self._check(X, reset=False)
+        X = self._check(X)
         return np.asarray(self.booster_.predict(X, pred_contrib=True, num_threads=self.threads))
 
     def _settings(self) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def feature_columns(episodes: pd.DataFrame) -> list[str]:
     return [one for one in episodes.columns if one not in fixed]
 
 
-def explain(expectations: Expectations) -> Explanation | None:
+def explain_expectations(expectations: Expectations) -> Explanation | None:
     """Explain the expectations of the boosted trees, or return None when there are none.
 
     Raises

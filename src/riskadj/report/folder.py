@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,20 @@ def run_folder(out: Path) -> Iterator[Path]:
         When `out` holds something else than a run, cannot be written, or the disk is full.
     """
     _check_replaceable(out)
-    staging = out.with_name(f"{out.name}.partial-{os.getpid()}")
+    target = out.resolve()  # a link to an earlier run stays one
+    staging = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    above = [one for one in staging.parents if not one.exists()]
     try:
         staging.mkdir(parents=True)
-    except OSError as error:
-        raise _unwritable(out, error) from None
-    try:
         yield staging
-        _swap(staging, out)
+        _swap(staging, target)
     except OSError as error:
         raise _unwritable(out, error) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        for one in above:
+            with suppress(OSError):  # it holds the results
+                one.rmdir()
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -80,6 +82,11 @@ def _check_replaceable(out: Path) -> None:
         raise OutputError(
             f"{out}: wanted a new folder or an earlier run to replace; got a folder with other "
             "things in it. Choose another --out."
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise OutputError(
+            f"{out}: wanted a folder to put in place when all is written; got the current one. "
+            "Choose another --out."
         )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from riskadj.report.card import TODO_MARK, Block
-from riskadj.report.figures import format_number
+from riskadj.report.blocks import TODO_MARK, Block
+from riskadj.report.words import format_number
 
 DIGEST_SHOWN = 12
 _DIGEST = re.compile("[0-9a-f]{64}")

@@ -9,7 +9,7 @@ from riskadj.simulate.scenario import (
     demo_scenario,
     load_scenario,
 )
-from riskadj.simulate.world import World, simulate
+from riskadj.simulate.world import World, simulate_world
 
 __all__ = [
     "FollowUp",
@@ -19,6 +19,6 @@ __all__ = [
     "World",
     "demo_scenario",
     "load_scenario",
-    "simulate",
+    "simulate_world",
     "write_world",
 ]

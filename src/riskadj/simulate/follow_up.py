@@ -110,7 +110,7 @@ def _gap_shares(scenario: Scenario) -> dict[str, float]:
 def _blank(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return the values with null where asked, of the kind that belongs to them."""
     if np.issubdtype(values.dtype, np.datetime64):
-        return np.where(where, np.datetime64("NaT"), values)
+        return np.where(where, np.datetime64("NaT", "D"), values)
     if np.issubdtype(values.dtype, np.floating):
         return np.where(where, np.nan, values)
     return np.asarray(pd.Series(values, dtype="str").mask(where))

@@ -58,13 +58,13 @@ class World:
         return digest_of_json(self.scenario.model_dump(mode="json"))
 
 
-def simulate(scenario: Scenario) -> World:
+def simulate_world(scenario: Scenario) -> World:
     """Return the world of a scenario; the same scenario always gives the same world.
 
     Examples
     --------
     >>> from riskadj.simulate import demo_scenario
-    >>> world = simulate(demo_scenario())
+    >>> world = simulate_world(demo_scenario())
     >>> len(world.episodes), len(world.truth)
     (12000, 60)
     """

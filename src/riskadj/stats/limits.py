@@ -32,8 +32,8 @@ def z_of_mean(
 
     Examples
     --------
-    >>> z_of_mean(21.8523, 822, centre=22.6798, sd=7.67145).round(4)
-    array(-3.0926)
+    >>> float(z_of_mean(21.8523, 822, centre=22.6798, sd=7.67145).round(4))
+    -3.0926
     """
     error = np.sqrt(sd**2 / np.asarray(n, dtype=float) + tau**2)
     return np.asarray((np.asarray(mean, dtype=float) - centre) / error)

@@ -1,0 +1,139 @@
+"""What went in: the files, who was left out, what is compared, and what is adjusted for."""
+
+from collections.abc import Iterable
+
+from riskadj.casemix.roles import refusal
+from riskadj.instruments import Instrument
+from riskadj.report.blocks import Block, facts, number, percent, table, text
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import learns, rows_of
+from riskadj.report.words import counted, measure, named
+from riskadj.study import Outcome
+
+MISSING_SHOWN = 0.0005
+_KINDS = {
+    "gain": "Gain: the score after minus the score before, signed so that positive is better. The "
+    "score after is modelled given the score before."
+}
+_DIRECTIONS = {1: "higher is better", -1: "lower is better"}
+
+
+def data(findings: Findings) -> Iterable[Block]:
+    """Yield the files, the flow of episodes, and what was not recorded."""
+    yield table(
+        "Sources",
+        [text("File"), text("Digest (SHA-256)", code=True), number("Rows")],
+        [(one["name"], one["digest"], one["rows"]) for one in findings.provenance["data"]],
+    )
+    for outcome in findings.study.outcomes:
+        yield _flow(findings, outcome)
+    yield from _missing(findings)
+    words = findings.study.card.consent_and_representativeness
+    yield facts([("Consent and representativeness", words)])
+
+
+def _flow(findings: Findings, outcome: Outcome) -> Block:
+    rows = rows_of(findings.flow, outcome=outcome.name)
+    return table(
+        f"{measure(outcome)} ({outcome.name}): flow of episodes",
+        [text("Station"), text("Reason"), number("Left"), number("Remaining")],
+        rows[["station", "reason", "left", "remaining"]].itertuples(index=False),
+    )
+
+
+def _missing(findings: Findings) -> Iterable[Block]:
+    rows = findings.missing
+    if rows.empty:
+        return
+    wide = rows.pivot(index="column", columns="outcome", values="share")
+    wide = wide.reindex(rows["column"].unique())[[one.name for one in findings.study.outcomes]]
+    some = wide[wide.max(axis=1) >= MISSING_SHOWN]
+    rest = counted(len(wide) - len(some), "further column")
+    yield table(
+        "Case mix that was not recorded, share of the episodes compared",
+        [text("Column", code=True), *(percent(name) for name in wide.columns)],
+        ([name, *shares] for name, *shares in some.itertuples()),
+        f"Complete, or lacking in less than 0.05 %: {rest}.",
+    )
+
+
+# --- outcome definition ---------------------------------------------------------------------------
+
+
+def outcomes(findings: Findings) -> Iterable[Block]:
+    """Yield what each outcome measures, and when."""
+    study = findings.study
+    for outcome in study.outcomes:
+        one = outcome.definition
+        low, high = one.score_range
+        yield facts(
+            [
+                ("Instrument", one.title),
+                ("Range", f"{_range(low, high)} {one.unit}; {_DIRECTIONS[one.direction]}"),
+                ("Missing answers", _missing_rule(one)),
+                ("Source", one.source),
+                ("Compared on", _KINDS[outcome.kind]),
+                ("Window", _window(findings)),
+                ("Learned from", _learned_from(findings)),
+                ("Compared", ", ".join(study.split.test)),
+            ],
+            named(outcome),
+        )
+    yield facts([("Why these outcomes", study.card.rationale)])
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _missing_rule(one: Instrument) -> str:
+    if one.items == 0:
+        return "The score is asked for directly; without an answer there is none."
+    if one.max_missing == 0:
+        return f"Any of the {one.items} items missing: {one.missing_rule}."
+    return (
+        f"Up to {one.max_missing} of {one.items} items missing: {one.missing_rule}; more: no score."
+    )
+
+
+def _window(findings: Findings) -> str:
+    window = findings.study.cohort.follow_up_days
+    if window is None:
+        return "As the publisher applied it; the files carry no dates."
+    return f"{window.at_least:g} to {window.at_most:g} days after the operation."
+
+
+def _learned_from(findings: Findings) -> str:
+    split = findings.study.split
+    if not learns(findings):
+        return "nothing here; the expectation was published with each record"
+    periods = ", ".join(split.train)
+    return periods if split.out_of_time else f"{periods}, out of fold"
+
+
+# --- case mix -------------------------------------------------------------------------------------
+
+
+def casemix(findings: Findings) -> Iterable[Block]:
+    """Yield what is adjusted for, and what may not be."""
+    yield table(
+        "Adjusted for",
+        [text("Column", code=True), text("Meaning"), text("Unit"), text("Role"),
+         text("Known at")],
+        [
+            (one.name, one.meaning, one.unit, one.role.replace("_", " "), one.known_at)
+            for one in findings.casemix
+        ],
+    )  # fmt: skip
+    allowed = findings.study.casemix.allow_provider_influenced
+    yield facts([("Columns that the provider can influence", "allowed" if allowed else "refused")])
+    reasons: dict[str, list[str]] = {}
+    for one in findings.refused:
+        why = refusal(one, allow_provider_influenced=allowed) or "not chosen"
+        reasons.setdefault(why, []).append(one.name)
+    if reasons:
+        yield table(
+            "Refused: columns of the data that case mix may not hold",
+            [text("Because"), number("How many"), text("Columns")],
+            [(why, len(names), ", ".join(names)) for why, names in reasons.items()],
+        )

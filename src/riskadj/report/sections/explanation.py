@@ -1,0 +1,200 @@
+"""What makes expectations differ: by column, and by provider and theme."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from riskadj.explain.shap_values import FOLD
+from riskadj.report.blocks import Block, number, paragraph, percent, table, text
+from riskadj.report.figures import figure_blocks
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import learner_names, rows_of
+from riskadj.report.words import (
+    FOLD_TITLE,
+    TOP_FEATURES,
+    counted,
+    format_number,
+    learner_title,
+    listed,
+    measure,
+    named,
+    population,
+    sentence_decimals,
+    table_decimals,
+    theme_title,
+    unit_phrase,
+)
+from riskadj.study import Outcome
+
+PROVIDERS_SHOWN = 8
+KEYS = ["outcome", "learner", "provider_id"]
+
+_NOT_CAUSES = (
+    "Contributions say how the model arrives at an expected score. They are not causes, and they "
+    "speak of whom a provider treats, not of how well it treats them."
+)
+_NOBODY = "No provider has enough episodes for its contributions to be shown."
+_OF_THE_FOLD = (
+    f"{FOLD_TITLE.capitalize()}: episodes are expected by the model of their fold, and the models "
+    "of different folds do not start from quite the same expectation. That says nothing about "
+    "patients."
+)
+
+
+def explanation(findings: Findings) -> Iterable[Block]:
+    """Yield what moves expectations, and how providers differ in it."""
+    if findings.features.empty:
+        yield paragraph(
+            "No learner of this study has contributions to show: they are worked out for boosted "
+            f"trees only, and the study expects by {_titles(learner_names(findings))}."
+        )
+        return
+    yield paragraph(_NOT_CAUSES, _unexplained(findings))
+    for outcome in findings.study.outcomes:
+        yield from _of_outcome(findings, outcome)
+
+
+def _unexplained(findings: Findings) -> str:
+    explained = set(findings.features["learner"])
+    others = [one for one in learner_names(findings) if one not in explained]
+    return f"They are not worked out for {_titles(others)}." if others else ""
+
+
+def _titles(learners: Iterable[str]) -> str:
+    return listed(learner_title(one) for one in learners)
+
+
+def _of_outcome(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    features = rows_of(findings.features, outcome=outcome.name)
+    if features.empty:
+        yield paragraph(f"{measure(outcome)}: no contributions to show.")
+        return
+    yield from figure_blocks(findings, "features", outcome)
+    yield _feature_table(findings, outcome, features)
+    parts = _parts_by_theme(findings, outcome)
+    if parts.empty:
+        yield paragraph(_NOBODY)
+        return
+    top = parts.loc[parts["difference"].abs().idxmax()]
+    yield _worked(rows_of(parts, learner=top["learner"], provider_id=top["provider_id"]), outcome)
+    for learner, rows in parts.groupby("learner", sort=False):
+        yield _theme_table(findings, outcome, str(learner), rows)
+
+
+def _feature_table(findings: Findings, outcome: Outcome, features: pd.DataFrame) -> Block:
+    largest = [
+        rows_of(features, learner=one).nlargest(TOP_FEATURES, "mean_absolute")
+        for one in learner_names(findings)
+    ]
+    columns, most = {one.name: one for one in findings.casemix}, max(map(len, largest))
+    return table(
+        f"{named(outcome)}: the {counted(most, 'largest contribution')} to the expected score",
+        [text("Learner", code=True), text("Column", code=True), text("Meaning"), text("Theme"),
+         number("Mean absolute", table_decimals(outcome)), percent("Share")],
+        [
+            (one.learner, one.feature, columns[one.feature].meaning if one.feature in columns
+             else "", theme_title(one.theme), one.mean_absolute, one.share)
+            for rows in largest for one in rows.itertuples(index=False)
+        ],
+    )  # fmt: skip
+
+
+# --- by provider and theme ------------------------------------------------------------------------
+
+
+def _parts_by_theme(findings: Findings, outcome: Outcome) -> pd.DataFrame:
+    """Return the providers compared: a row each and per theme, largest difference first."""
+    compared = findings.providers.loc[findings.providers["suppression"] == "", KEYS]
+    rows = rows_of(findings.provider_features, outcome=outcome.name).merge(compared, on=KEYS)
+    same = ["learner", "provider_id", "n", "difference"]
+    parts = rows.groupby([*same, "theme"], as_index=False)["contribution"].sum()
+    parts = parts.assign(size=parts["difference"].abs())
+    return parts.sort_values(["size", "provider_id"], ascending=[False, True], ignore_index=True)
+
+
+def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.DataFrame) -> Block:
+    providers = parts.drop_duplicates("provider_id").head(PROVIDERS_SHOWN)
+    shown = parts[parts["provider_id"].isin(providers["provider_id"])]
+    wide = shown.pivot(index="provider_id", columns="theme", values="contribution")
+    themes = list(wide.abs().sum().sort_values(ascending=False, kind="stable").index)
+    wide, decimals = wide[themes].fillna(0.0), table_decimals(outcome)
+    labels = [theme_title(one) for one in themes]
+    return table(
+        f"{named(outcome)}: why providers' mean expected scores differ, by theme, "
+        f"{learner_title(learner)}",
+        [text("Provider"), number("Episodes"),
+         *(number(one[0].upper() + one[1:], decimals) for one in labels),
+         number("Difference (sum)", decimals)],
+        [
+            (one.provider_id, one.n, *wide.loc[one.provider_id], one.difference)
+            for one in providers.itertuples(index=False)
+        ],
+        _which_providers(findings, outcome, len(providers), parts["provider_id"].nunique()),
+        _OF_THE_FOLD if FOLD in themes else "",
+    )  # fmt: skip
+
+
+def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared: int) -> str:
+    enough = f"with {findings.study.profile.minimum_n} episodes or more"
+    who = f"The {shown} of {compared} providers" if shown < compared else "Every provider"
+    return (
+        f"Difference: mean expected score less that of {population(outcome)}; the row sums to it, "
+        f"but for rounding. {who} {enough}, largest difference first. Those with fewer are not "
+        "listed here, and those that are suppressed are not in shap_providers.csv either."
+    )
+
+
+# --- a sentence -----------------------------------------------------------------------------------
+
+
+def _worked(parts: pd.DataFrame, outcome: Outcome) -> Block:
+    """Return a sentence on one provider whose contributions by theme are given."""
+    first = parts.iloc[0]
+    sign = -1.0 if first["difference"] < 0 else 1.0
+    pull = sign * parts.set_index("theme")["contribution"]
+    pull = pull.reindex(pull.abs().sort_values(ascending=False, kind="stable").index)
+    decimals, unit = _decimals_that_sum(pull, outcome), unit_phrase(outcome)
+    total = format_number(float(pull.sum()), decimals)
+    if not _is_seen(float(pull.sum()), decimals):
+        return paragraph(
+            f"{measure(outcome)}: in {learner_title(first['learner'])} no provider's expected "
+            f"score is as far as {10.0**-decimals:.{decimals}f} {unit} from that of "
+            f"{population(outcome)}."
+        )
+    return paragraph(
+        f"An example, {measure(outcome)}: in {learner_title(first['learner'])} provider "
+        f"{first['provider_id']}'s expected score is {total} {unit} "
+        f"{'below' if sign < 0 else 'above'} that of {population(outcome)}: "
+        f"{_themes_in_words(pull, decimals)}.",
+        "That describes the model and the patients treated; it is not a cause.",
+    )
+
+
+def _themes_in_words(pull: "pd.Series[float]", decimals: int) -> str:
+    seen = [
+        f"{format_number(abs(value), decimals)}{' the other way' if value < 0 else ''} from "
+        f"{_theme_in_words(str(theme))}"
+        for theme, value in pull.items()
+        if _is_seen(value, decimals)
+    ]
+    rest = [_theme_in_words(str(one)) for one, v in pull.items() if not _is_seen(v, decimals)]
+    hardly = [f"hardly anything from {' or from '.join(rest)}"] if rest else []
+    return ", ".join([*seen, *hardly])
+
+
+def _theme_in_words(theme: str) -> str:
+    return f"the {theme_title(theme)}" if theme == FOLD else theme
+
+
+def _is_seen(value: float, decimals: int) -> bool:
+    return round(value, decimals) != 0
+
+
+def _decimals_that_sum(pull: "pd.Series[float]", outcome: Outcome) -> int:
+    """Return the fewest decimals with which the numbers that are read sum to the total read."""
+    fewest = sentence_decimals(outcome)
+    for decimals in range(fewest, fewest + 3):
+        read = sum(round(float(one), decimals) for one in pull)
+        if round(read - round(float(pull.sum()), decimals), decimals) == 0:
+            return decimals
+    return fewest + 1

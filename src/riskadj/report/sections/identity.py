@@ -1,0 +1,62 @@
+"""Which run this is, what it is for, and what it was made from."""
+
+from collections.abc import Iterable
+
+from riskadj.report.blocks import Block, facts, number, paragraph, table, text
+from riskadj.report.findings import Findings
+
+
+def identity(findings: Findings) -> Iterable[Block]:
+    """Yield the study, its version and its digests, and whom to ask."""
+    study, origin = findings.study, findings.provenance
+    yield facts([
+        ("Study", study.name),
+        ("Version", study.version),
+        ("Title", study.title),
+        ("Digest of the study", origin["study"]["digest"]),
+        ("Version of the code", origin["code"]["version"]),
+        ("Digest of the code", origin["code"]["digest"]),
+        ("Made", origin["created"]),
+        ("Contact", study.card.contact),
+        ("Licence", study.card.licence),
+    ])  # fmt: skip
+
+
+def use(findings: Findings) -> Iterable[Block]:
+    """Yield what the comparison is for, and what it is not for."""
+    card = findings.study.card
+    yield facts([
+        ("Intended use", card.intended_use),
+        ("Users", card.users),
+        ("Population", card.population),
+        ("Out of scope", card.out_of_scope),
+        ("Use in payment", card.payment_use),
+        ("Route of appeal", card.appeal_route),
+        ("Human oversight", card.human_oversight),
+    ])  # fmt: skip
+
+
+def provenance(findings: Findings) -> Iterable[Block]:
+    """Yield the chain of digests and the environment."""
+    origin = findings.provenance
+    environment = origin["environment"]
+    yield paragraph(
+        "The digest of each stage is made from its content and from the digest of the stage "
+        "before it; the last one changes when anything before it does."
+    )
+    yield table(
+        "The chain of digests",
+        [text("Stage"), text("Digest (SHA-256)", code=True), number("Seconds", 1, "")],
+        [
+            ("study", origin["study"]["digest"], None),
+            *((f"data: {one['name']}", one["digest"], None) for one in origin["data"]),
+            ("code", origin["code"]["digest"], None),
+            *((one["stage"], one["digest"], one.get("seconds")) for one in origin["stages"]),
+        ],
+    )
+    yield table(
+        "Environment",
+        [text("Software"), text("Version", code=True)],
+        [("python", environment["python"]), *sorted(environment["packages"].items())],
+    )
+    yield facts([("Seed", str(origin["seed"])), ("Made", origin["created"])])

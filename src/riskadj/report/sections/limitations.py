@@ -1,0 +1,97 @@
+"""What a reader must not conclude."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from riskadj.report.blocks import TODO_MARK, Block, facts
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import compared, learner_names, learns
+from riskadj.report.words import format_number
+
+
+def limitations(findings: Findings) -> Iterable[Block]:
+    """Yield what the study states, and what follows from the method."""
+    card = findings.study.card
+    stated = card.limitations or (f"{TODO_MARK}: to be written by a person",)
+    yield facts([("Stated by the study", one) for one in stated])
+    follows = [
+        (label, words) for label, applies, words in _AUTOMATIC
+        if applies is None or applies(findings)
+    ]  # fmt: skip
+    yield facts(
+        [*follows, ("Relative comparison", _relative(findings)), *_chance(findings)],
+        "What follows from the method",
+    )
+    yield facts([("Maintenance", card.maintenance)])
+
+
+def _has_reference(findings: Findings) -> bool:
+    return "reference" in learner_names(findings)
+
+
+def _lets_in_influenced(findings: Findings) -> bool:
+    return findings.study.casemix.allow_provider_influenced
+
+
+def _keeps_patients_whole(findings: Findings) -> bool:
+    split = findings.study.split
+    return learns(findings) and not split.out_of_time and split.group == "patient"
+
+
+_AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
+    ("Over-dispersion", None,
+     "The limits hold only the chance variation of patients. They ignore over-dispersion, so that "
+     "more providers fall outside them than chance alone would put there."),
+    ("Missing follow-up", None,
+     "Only episodes with both scores are compared. The share of missing follow-up is not modelled; "
+     "where those who answer differ from those who do not, adjusted gains are off by an unknown "
+     "amount."),
+    ("Case mix not recorded", None,
+     "What the data do not hold is not adjusted for. A difference may be unrecorded case mix, "
+     "quality of care, or both."),
+    ("Uncertainty of the model", None,
+     "Limits and intervals take the expected scores as known; what learning from a sample adds is "
+     "not in them."),
+    ("Ends of the scale", None,
+     "Scores are bounded. Near the best score there is little room to improve, and the learners do "
+     "not model the bound."),
+    ("Own episodes", _keeps_patients_whole,
+     "Folds keep patients whole, not providers: what is expected of a provider was learned from "
+     "other episodes of its own, too, which can make it look more ordinary than it is."),
+    ("Published expectation", _has_reference,
+     "How the published expectation was computed cannot be checked here, nor can contributions "
+     "explain it."),
+    ("Influence of providers", _lets_in_influenced,
+     "Some columns adjusted for can be influenced by the provider, and may adjust quality away."),
+)  # fmt: skip
+
+
+def _relative(findings: Findings) -> str:
+    """Return what is lost by comparing providers with their own mean, recalibrated or not."""
+    first = (
+        "Residuals are centred on the episodes compared, so that providers are compared with "
+        "their mean."
+    )
+    if learns(findings) and not findings.study.split.out_of_time:
+        return (
+            f"{first} As the expectations are learned from the same periods, nothing here shows "
+            "whether all of them have become better or worse."
+        )
+    recalibrated = findings.study.recalibration.method != "none"
+    place = "bias before recalibration" if recalibrated else "bias"
+    return f"{first} Whether all of them became better or worse shows only in the {place}."
+
+
+def _chance(findings: Findings) -> list[tuple[str, str]]:
+    most = max(
+        len(compared(findings.providers, outcome.name, learner))
+        for outcome in findings.study.outcomes
+        for learner in learner_names(findings)
+    )
+    if most == 0:
+        return []
+    words = (
+        f"Many providers are compared at once. Among {most} that do not differ, about "
+        f"{format_number(0.05 * most, 0)} would lie outside the 95 % limits and "
+        f"{format_number(0.002 * most, 1)} outside the 99.8 % limits, per outcome and learner."
+    )
+    return [("Chance", words)]

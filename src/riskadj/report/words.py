@@ -1,0 +1,150 @@
+"""How a report calls things and writes numbers."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from riskadj.episodes.columns import Column
+from riskadj.explain.shap_values import FOLD
+from riskadj.study import Outcome
+
+LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "reference": "the publisher's model",
+        "linear": "the linear model",
+        "lightgbm": "boosted trees",
+    }
+)
+"""What a learner is called in a sentence."""
+
+UNIT_DECIMALS: Mapping[str, int] = MappingProxyType({"points": 1, "index": 3})
+UNIT_PHRASES: Mapping[str, str] = MappingProxyType({"index": "on the index"})
+
+FLAG_PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "Positive outlier (99.8%)": "above 99.8 %",
+        "Positive outlier (95%)": "above 95 %",
+        "Not an outlier": "within limits",
+        "Negative outlier (95%)": "below 95 %",
+        "Negative outlier (99.8%)": "below 99.8 %",
+    }
+)
+"""Where a flag says that a provider is, from best to worst; only those compared have one."""
+
+FOLD_TITLE = "model of the fold"
+LONGEST_LABEL = 34
+TOP_FEATURES = 15
+ROUNDS_TO_ZERO = 5e-7
+
+
+def learner_title(kind: str) -> str:
+    """Return what a learner is called in a sentence."""
+    return LEARNER_TITLES.get(kind, kind)
+
+
+def measure(outcome: Outcome) -> str:
+    """Return what an outcome measures, without what qualifies it.
+
+    Examples
+    --------
+    >>> measure(Outcome(name="ohs", instrument="OHS", kind="gain"))
+    'Oxford Hip Score'
+    """
+    return outcome.definition.title.split(",")[0]
+
+
+def named(outcome: Outcome) -> str:
+    """Return an outcome with its name in the tables and its unit, for captions."""
+    return f"{measure(outcome)} ({outcome.name}), {outcome.definition.unit}"
+
+
+def sentence_decimals(outcome: Outcome) -> int:
+    """Return how many decimals of a score a sentence shows."""
+    return UNIT_DECIMALS.get(outcome.definition.unit, 2)
+
+
+def table_decimals(outcome: Outcome) -> int:
+    """Return how many decimals of a score a table shows."""
+    return sentence_decimals(outcome) + 1
+
+
+def unit_phrase(outcome: Outcome) -> str:
+    """Return the unit as it follows a number in a sentence."""
+    unit = outcome.definition.unit
+    return UNIT_PHRASES.get(unit, unit)
+
+
+def population(outcome: Outcome) -> str:
+    """Return what the episodes compared are called; a given reference population is another."""
+    return "all episodes compared" if outcome.reference else "the reference population"
+
+
+def theme_title(theme: str) -> str:
+    """Return what a theme of contributions is called."""
+    return FOLD_TITLE if theme == FOLD else theme
+
+
+def feature_label(name: str, columns: Mapping[str, Column]) -> str:
+    """Return a short name for people: what the column means, or its own name where that is long.
+
+    Examples
+    --------
+    >>> from riskadj.episodes.columns import COLUMNS
+    >>> feature_label("q1_score_ohs", COLUMNS), feature_label("symptom_period", COLUMNS)
+    ('Oxford Hip Score (before)', 'symptom period')
+    """
+    meaning = columns[name].meaning if name in columns else ""
+    if meaning.endswith(", before"):
+        meaning = f"{meaning.split(',')[0]} (before)"
+    return meaning if 0 < len(meaning) <= LONGEST_LABEL else name.replace("_", " ")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "provider"), counted(2, "provider")
+    ('1 provider', '2 providers')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return parts as a sentence lists them.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def format_number(value: float, decimals: int | None = None) -> str:
+    """Return a number for people: thousands set off, a true minus, no negative zero.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    decimals : int, optional
+        How many to show; by default as many as make three significant digits.
+
+    Examples
+    --------
+    >>> format_number(38136), format_number(22.6798, 1), format_number(0.0123456)
+    ('38,136', '22.7', '0.0123')
+    """
+    if decimals is None:
+        decimals = 0 if isinstance(value, int) else _three_digits(value)
+    shown = f"{abs(value):,.{decimals}f}"
+    negative = value < 0 and any(one in shown for one in "123456789")
+    return f"\N{MINUS SIGN}{shown}" if negative else shown
+
+
+def _three_digits(value: float) -> int:
+    if abs(value) < ROUNDS_TO_ZERO:
+        return 0
+    exponent = int(f"{value:e}".rpartition("e")[2])
+    return min(max(2 - exponent, 0), 6)

@@ -1,0 +1,38 @@
+"""scikit-learn's own checks of an estimator, all of them, for ours."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from riskadj.casemix import CaseMixEncoder
+from riskadj.expected import LightGBMExpectation, LinearExpectation
+
+OURS = [
+    CaseMixEncoder(),
+    LinearExpectation(),
+    LightGBMExpectation(
+        trees=50, learning_rate=0.2, min_episodes_per_leaf=1, column_share=1.0, l2=0.0
+    ),
+]
+
+
+@parametrize_with_checks(OURS)
+def test_scikit_learn_accepts(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", OURS, ids=lambda one: type(one).__name__)
+def test_a_clone_has_the_settings_and_nothing_learned(estimator: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    fitted = clone(estimator).fit(X, X[:, 0])
+    again = clone(fitted)
+    assert again.get_params() == fitted.get_params()
+    assert not [name for name in vars(again) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("estimator", OURS, ids=lambda one: type(one).__name__)
+def test_missing_values_are_allowed_and_said_to_be(estimator: Any) -> None:
+    assert estimator.__sklearn_tags__().input_tags.allow_nan
