@@ -20,7 +20,10 @@ TABLES = (
     "shap_features.csv", "shap_providers.csv", "metrics.json", "study.json",
     "expectations.parquet", "shap.parquet",
 )  # fmt: skip
-FIRST_COLUMNS = "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,lower95,upper95,flag"
+FIRST_COLUMNS = (
+    "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,"
+    "lower95,upper95,flag"
+)
 
 
 @pytest.fixture

@@ -49,6 +49,15 @@ def test_one_to_five_episodes_hide_every_figure(episodes: int, mark: str) -> Non
     assert marks(providers([episodes, 3, 4, 200]))["P0"] == mark
 
 
+@pytest.mark.parametrize(
+    ("records", "mark"), [(0, NOT_ADJUSTED), (1, SUPPRESSED), (5, SUPPRESSED), (6, NOT_ADJUSTED)]
+)
+def test_one_to_five_records_hide_every_figure_however_many_episodes(
+    records: int, mark: str
+) -> None:
+    assert marks(providers([100, 3, 4, 200], [records, 3, 4, 180]))["P0"] == mark
+
+
 @pytest.mark.parametrize(("records", "mark"), [(29, NOT_ADJUSTED), (30, "")])
 def test_under_thirty_records_raw_figures_are_shown_and_adjusted_ones_not(
     records: int, mark: str

@@ -1,7 +1,8 @@
 """Disclosure control: small numbers leave nothing, and cannot be worked out from the rest.
 
 NHS England's rules (CSV footnotes 2018/19): with 1 to 5 episodes every figure of a provider is
-hidden; with fewer modelled records than the minimum nothing is adjusted. Besides, where a single
+hidden; with fewer modelled records than the minimum nothing is adjusted. Besides, 1 to 5 modelled
+records hide every figure too, as those of a single record would be a patient's; and where a single
 row of a set is hidden, the next smallest is hidden too, as the hidden one would follow from the
 total.
 """
@@ -25,7 +26,8 @@ def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
     table : DataFrame
         As in `Profiles.table`.
     below : int
-        Fewer eligible episodes than this, and any at all: every figure is hidden.
+        Fewer eligible episodes than this, or fewer with both scores, and any at all: every figure
+        is hidden.
 
     Returns
     -------
@@ -33,8 +35,9 @@ def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
         With `suppression`: `all` where every figure is null, `adjusted` where only the adjusted
         ones are, else empty.
     """
-    groups = table.groupby(["outcome", "learner"], sort=False)["episodes"]
-    hidden = groups.transform(lambda sizes: _hidden(sizes, below)).astype(bool)
+    sizes = table["n"].where(table["n"] > 0, table["episodes"])
+    groups = sizes.groupby([table["outcome"], table["learner"]], sort=False)
+    hidden = groups.transform(lambda one: _hidden(one, below)).astype(bool)
     table = table.assign(
         suppression=np.select(
             [hidden, table["adjusted"].isna() & (table["episodes"] > 0)],
