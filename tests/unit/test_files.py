@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from riskadj.episodes import read_episodes
 from riskadj.episodes.files import read_parquet_table, read_text_table
 from riskadj.errors import FileFormatError, FileMissingError
 
@@ -176,6 +177,13 @@ def test_an_image_is_no_table(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(read: Callable[[Path], pd.DataFrame]) -> None:
     with pytest.raises(FileFormatError, match="wanted"):
         read(UNREADABLE)
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="needs a file that no read succeeds on")
+@pytest.mark.parametrize("kind", ["csv", "nhs_proms", "parquet"])
+def test_episodes_in_a_file_that_cannot_be_read_are_refused(kind: str) -> None:
+    with pytest.raises(FileFormatError, match="/proc/self/mem: wanted a"):
+        read_episodes([UNREADABLE], kind)
 
 
 def test_a_parquet_file_comes_back_as_it_was(tmp_path: Path) -> None:

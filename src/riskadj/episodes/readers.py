@@ -86,8 +86,8 @@ def read_episodes(
         check_there(path)
     parts, sources = [], []
     for path in files:
-        digest = digest_of_file(path)
         raw = _FORMATS[format](path).rename(columns=rename or {})
+        digest = digest_of_file(path)
         _check_names(raw, path)
         part = _check_part(raw, declared, path, digest, period_from)
         parts.append(part)

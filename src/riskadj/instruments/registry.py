@@ -169,7 +169,7 @@ def instrument(name: str) -> Instrument:
     """
     if name not in INSTRUMENTS:
         raise UnknownNameError(
-            f"instrument: wanted one of {', '.join(INSTRUMENTS)}; got {name!r}."
+            f"wanted an instrument among {', '.join(INSTRUMENTS)}; got {name!r}."
             f"{did_you_mean(name, INSTRUMENTS)}"
         )
     return INSTRUMENTS[name]

@@ -18,7 +18,7 @@ _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
 
 
-def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
+def suppress_providers(table: pd.DataFrame, below: int, by: str = "records") -> pd.DataFrame:
     """Return provider rows that may leave.
 
     Parameters
@@ -26,8 +26,10 @@ def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
     table : DataFrame
         As in `Profiles.table`.
     below : int
-        Fewer eligible episodes than this, or fewer with both scores, and any at all: every figure
-        is hidden.
+        Fewer than this, and any at all: every figure is hidden.
+    by : {"records", "episodes"}
+        What is counted: records with both scores (eligible episodes where there are none), or
+        eligible episodes alone, as NHS England does.
 
     Returns
     -------
@@ -35,9 +37,9 @@ def suppress_providers(table: pd.DataFrame, below: int) -> pd.DataFrame:
         With `suppression`: `all` where every figure is null, `adjusted` where only the adjusted
         ones are, else empty.
     """
-    sizes = table["n"].where(table["n"] > 0, table["episodes"])
-    groups = sizes.groupby([table["outcome"], table["learner"]], sort=False)
-    hidden = groups.transform(lambda one: _hidden(one, below)).astype(bool)
+    records, episodes = table["n"], table["episodes"]
+    sizes = episodes if by == "episodes" else records.where(records > 0, episodes)
+    hidden = _hide(sizes, records, below, [table["outcome"], table["learner"]])
     table = table.assign(
         suppression=np.select(
             [hidden, table["adjusted"].isna() & (table["episodes"] > 0)],
@@ -54,9 +56,8 @@ def suppress_subgroups(table: pd.DataFrame, below: int) -> pd.DataFrame:
     """Return subgroup rows that may leave: small ones are blank, and never just one of them."""
     if table.empty:
         return table
-    groups = table.groupby(["outcome", "learner", "column"], sort=False)["n"]
-    hidden = groups.transform(lambda sizes: _hidden(sizes, below)).astype(bool)
-    return _blank(table, hidden, _SUBGROUP_KEYS)
+    sets = [table["outcome"], table["learner"], table["column"]]
+    return _blank(table, _hide(table["n"], table["n"], below, sets), _SUBGROUP_KEYS)
 
 
 def keep_shown(table: pd.DataFrame, providers: pd.DataFrame) -> pd.DataFrame:
@@ -66,11 +67,18 @@ def keep_shown(table: pd.DataFrame, providers: pd.DataFrame) -> pd.DataFrame:
     return table.merge(shown, on=keys, how="inner")
 
 
-def _hidden(sizes: pd.Series, below: int) -> pd.Series:
-    small = (sizes > 0) & (sizes < below)
-    if small.sum() == 1 and (sizes >= below).any():
-        small.loc[sizes[sizes >= below].idxmin()] = True
-    return small
+def _hide(sizes: pd.Series, records: pd.Series, below: int, sets: list[pd.Series]) -> pd.Series:
+    """Return which rows to hide: the small ones, and never just one that holds records.
+
+    The records of a single hidden row would follow from the total of its set.
+    """
+    hidden = (sizes > 0) & (sizes < below)
+    for rows in records.groupby(sets, sort=False).groups.values():
+        holding = records.loc[rows][records.loc[rows] > 0]
+        others = holding[~hidden.loc[holding.index]]
+        if hidden.loc[holding.index].sum() == 1 and len(others):
+            hidden.loc[others.idxmin()] = True
+    return hidden
 
 
 def _blank(table: pd.DataFrame, hidden: pd.Series, keys: tuple[str, ...]) -> pd.DataFrame:

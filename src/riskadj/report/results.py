@@ -52,7 +52,8 @@ def build_findings(
 ) -> Findings:
     """Put the tables of all outcomes together and apply disclosure control."""
     below = study.profile.suppress_below
-    providers = suppress_providers(_stack([one.profiles.table for one in results]), below)
+    profiled = _stack([one.profiles.table for one in results])
+    providers = suppress_providers(profiled, below, study.profile.suppress_by)
     explained = [one.explanation for one in results if one.explanation]
     cohorts = [one.casemix.cohort for one in results]
     allowed = study.casemix.allow_provider_influenced

@@ -1,6 +1,7 @@
 """From YAML 1.2 to records: every fault at once, each with its line and the way out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -92,15 +93,30 @@ def build(
         Each fault as `source:line: key: what was wanted; what came`, with a did-you-mean.
     """
     plain = _plain(content)
-    for text in overrides:
-        _override(plain, text)
+    origin = _Origin(source, content, tuple(_override(plain, text) for text in overrides))
     try:
         return model.model_validate(plain)
     except ValidationError as error:
         faults = _without_echoes(error.errors())
         unknown_first = sorted(faults, key=lambda one: one["type"] != "extra_forbidden")
-        found = [_fault(one, model, content, plain, source) for one in unknown_first]
+        found = [_fault(one, model, plain, origin) for one in unknown_first]
         raise StudyFaults(found) from None
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a setting came from: a file and its lines, or an override."""
+
+    source: str
+    content: Mapping[str, Any]
+    overridden: tuple[str, ...]
+
+    def of(self, location: Sequence[Any]) -> str:
+        """Return `file:line: key` or `--set key`."""
+        key = ".".join(str(one) for one in location)
+        if any(f"{key}.".startswith(f"{one}.") for one in self.overridden):
+            return f"--set {key}"
+        return f"{self.source}{_line(self.content, location)}: {key or 'study'}"
 
 
 def _anchor_paths(content: dict[str, Any], folder: Path) -> None:
@@ -123,7 +139,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _override(content: dict[str, Any], text: str) -> None:
+def _override(content: dict[str, Any], text: str) -> str:
+    """Set one key to a value, and return the key."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -135,6 +152,7 @@ def _override(content: dict[str, Any], text: str) -> None:
     except YAMLError:
         raise StudyError(f"--set {key}: wanted a YAML value; got {raw!r}.") from None
     _put(content, key.strip().split("."), value, key.strip())
+    return key.strip()
 
 
 def _put(content: Any, path: Sequence[str], value: Any, whole: str) -> None:
@@ -179,15 +197,10 @@ def _without_echoes(errors: Sequence[Any]) -> list[Any]:
 
 
 def _fault(
-    error: Any,
-    model: type[BaseModel],
-    content: Mapping[str, Any],
-    plain: Mapping[str, Any],
-    source: str,
+    error: Any, model: type[BaseModel], plain: Mapping[str, Any], origin: _Origin
 ) -> RiskadjError:
     location = _without_tags(error["loc"], plain)
-    key = ".".join(str(one) for one in location) or "study"
-    where = f"{source}{_line(content, location)}: {key}"
+    where = origin.of(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, RiskadjError):
         return type(cause)(f"{where}: {cause}")

@@ -197,7 +197,12 @@ class ProfileRules(Record):
 
     method: Literal["nhs_england"]
     minimum_n: int = Field(ge=2, description="fewer episodes: reported, not adjusted, not flagged")
-    suppress_below: int = Field(ge=1, description="fewer episodes: nothing is shown")
+    suppress_below: int = Field(ge=1, description="fewer than this: nothing is shown")
+    suppress_by: Literal["records", "episodes"] = Field(
+        "records",
+        description="what is counted: records with both scores, or eligible episodes, as NHS "
+        "England does",
+    )
 
 
 class CardText(Record):
