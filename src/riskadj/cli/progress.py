@@ -29,7 +29,7 @@ STAGES = {
 _METRICS = (
     ("n", "n", ",.0f"),
     ("R2", "r2", ".4f"),
-    ("MAE", "mae", ".3g"),
+    ("MAE", "mae", ".3f"),
     ("slope", "calibration_slope", ".3f"),
     ("drift", "drift", ".4f"),
 )
