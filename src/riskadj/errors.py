@@ -23,12 +23,17 @@ Exit code 2 is a command line that could not be understood.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class RiskadjError(Exception):
-    """Anything that riskadj refuses, in one line that names the way out."""
+    """Anything that riskadj refuses, in one line that names the way out.
+
+    `faults` holds each of several faults that were found together.
+    """
 
     exit_code = 1
+    faults: tuple[Any, ...] = ()
 
 
 class StudyError(RiskadjError):
@@ -107,6 +112,18 @@ class TrackingError(RiskadjError):
     """Results that could not be logged; they stay on disk."""
 
     exit_code = 41
+
+
+def raise_all(faults: Iterable[RiskadjError]) -> None:
+    """Raise nothing, the one fault, or the first of several with all of them in `faults`."""
+    found = tuple(faults)
+    if not found:
+        return
+    if len(found) == 1:
+        raise found[0]
+    error = type(found[0])(f"{found[0]} ({len(found) - 1} more: riskadj validate lists them all.)")
+    error.faults = found
+    raise error
 
 
 def did_you_mean(name: str, known: Iterable[str], at_least: float = 0.6) -> str:

@@ -8,11 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from riskadj.casemix import choose_casemix
+from riskadj.casemix import casemix_faults, choose_casemix
 from riskadj.cohort import select_cohort
-from riskadj.episodes import Episodes, ValuesFault, read_episodes
+from riskadj.digest import digest_of_json
+from riskadj.episodes import Episodes, ValuesFault, declared_columns, find_faults, read_episodes
 from riskadj.errors import RiskadjError, ValuesError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.explain import explain_expectations
@@ -21,7 +23,9 @@ from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
 from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
-from riskadj.study import Outcome, Study, StudyFaults, load_study
+from riskadj.study import Outcome, Study, load_study, read_yaml
+from riskadj.study.load import _anchor_paths, build
+from riskadj.study.records import Data
 
 if TYPE_CHECKING:
     from riskadj.tracking import LoggedRun
@@ -42,7 +46,7 @@ class Run:
     results : tuple of OutcomeResults
         The records of every station, by outcome.
     seconds : dict of str to float
-        By stage.
+        By stage, of all outcomes together.
     logged : LoggedRun or None
         Where it was logged; None when tracking is off.
     """
@@ -73,22 +77,30 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
     """
     folder = Path(out) if out else Path("runs") / f"{study.name}-{digest_of_study(study)[:8]}"
     stages = Stages(on_stage or (lambda *_: None))
-    with run_folder(folder) as staging, threadpool_limits(1, user_api="blas"):
+    with (
+        _said_if_interrupted("No results were kept."),
+        run_folder(folder) as staging,
+        threadpool_limits(1, user_api="blas"),
+    ):
         with stages("read"):
             episodes = read_study(study)
-        stages.digests["read"] = episodes.digest
+        stages.digests["read", ""] = episodes.digest
         results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
         with stages("report"):
             provenance = build_provenance(study, episodes.sources, stages.table())
             findings = build_findings(study, results, provenance)
             write_results(findings, results, staging)
-    logged = _log(study, folder, stages)
-    return Run(folder, findings, results, dict(stages.seconds), logged)
+    with _said_if_interrupted(f"The results are in {folder}; log them with: riskadj log {folder}"):
+        logged = _log(study, folder, stages)
+    return Run(folder, findings, results, stages.totals(), logged)
 
 
 def read_study(study: Study) -> Episodes:
     """Read the episodes that a study names."""
-    data = study.data
+    return _read(study.data)
+
+
+def _read(data: Data) -> Episodes:
     return read_episodes(
         data.paths,
         data.format,
@@ -114,21 +126,22 @@ def follow_outcome(
     with stages("explain", outcome.name):
         explanation = explain_expectations(expectations)
     stages.digests |= {
-        f"{outcome.name}: select": cohort.digest,
-        f"{outcome.name}: expect": expectations.digest,
-        f"{outcome.name}: profile": profiles.digest,
-        f"{outcome.name}: explain": explanation.digest if explanation else "",
+        ("select", outcome.name): cohort.digest,
+        ("expect", outcome.name): expectations.digest,
+        ("profile", outcome.name): profiles.digest,
     }
+    if explanation:
+        stages.digests["explain", outcome.name] = explanation.digest
     return OutcomeResults(casemix, expectations, evaluation, profiles, explanation)
 
 
 @dataclass
 class Stages:
-    """A clock with a name for each stage; stages of the same name add up."""
+    """A clock, and the digests of what was made, by stage and outcome."""
 
     on_stage: OnStage
-    seconds: dict[str, float] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @contextmanager
     def __call__(self, name: str, outcome: str = "") -> Iterator[None]:
@@ -137,19 +150,35 @@ class Stages:
         began = perf_counter()
         yield
         spent = perf_counter() - began
-        self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        self.seconds[name, outcome] = spent
         self.on_stage(name, outcome, spent)
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the digest of each stage so far, with the seconds of all outcomes together."""
+        """Return the digest of each stage so far, with its seconds."""
         return [
             {
-                "stage": name,
+                "stage": f"{outcome}: {name}" if outcome else name,
                 "digest": digest,
-                "seconds": round(self.seconds[name.rsplit(": ", 1)[-1]], 3),
+                "seconds": round(self.seconds[name, outcome], 3),
             }
-            for name, digest in self.digests.items()
+            for (name, outcome), digest in self.digests.items()
         ]
+
+    def totals(self) -> dict[str, float]:
+        """Return the seconds of each stage, of all outcomes together."""
+        totals: dict[str, float] = {}
+        for (name, _), spent in self.seconds.items():
+            totals[name] = totals.get(name, 0.0) + spent
+        return totals
+
+
+@contextmanager
+def _said_if_interrupted(what_is_left: str) -> Iterator[None]:
+    """Let an interruption say what it left behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(what_is_left) from None
 
 
 def _log(study: Study, folder: Path, stages: Stages) -> "LoggedRun | None":
@@ -172,27 +201,65 @@ class Checked:
 def check_study(
     path: str | Path, overrides: Iterable[str] = (), on_stage: OnStage | None = None
 ) -> Checked:
-    """Return every fault of a study and of its data; nothing is written or fitted."""
+    """Return every fault of a study and of its data; nothing is written or fitted.
+
+    A study with faults still has its files checked, when it says well enough where they are.
+    """
     stages = Stages(on_stage or (lambda *_: None))
-    try:
-        study = load_study(path, overrides)
-    except RiskadjError as error:
-        return Checked(_each_fault(error), pd.DataFrame())
     faults: list[RiskadjError] = []
-    with stages("read"):
-        parts = [_attempt(faults, read_study, _one_file(study, file)) for file in study.data.paths]
-        whole = None if None in parts else _attempt(faults, read_study, study)
-    if whole is None:
-        return Checked(tuple(faults), pd.DataFrame())
-    flows = []
-    with stages("select"):
-        for outcome in study.outcomes:
-            cohort = _attempt(faults, select_cohort, whole, study, outcome)
-            if cohort is not None:
-                flows.append(cohort.flow)
-                _attempt(faults, choose_casemix, cohort, study)
+    flows: list[pd.DataFrame] = []
+    study = _attempt(faults, load_study, path, overrides := tuple(overrides))
+    data = study.data if study else _attempt([], _data_of, path, overrides)
+    if data:
+        with stages("read"):
+            episodes = _read_each(faults, data)
+        if study and episodes:
+            with stages("select"):
+                flows = _select_each(faults, episodes, study)
     once = {str(one): one for one in faults}
     return Checked(tuple(once.values()), pd.concat(flows) if flows else pd.DataFrame())
+
+
+class _OnlyData(BaseModel):
+    """What can be told of a study that has faults elsewhere."""
+
+    data: Data
+
+
+def _data_of(path: str | Path, overrides: Iterable[str]) -> Data:
+    content = read_yaml(path)
+    _anchor_paths(content, Path(path).parent)
+    return build(_OnlyData, content, str(path), overrides).data
+
+
+def _read_each(faults: list[RiskadjError], data: Data) -> Episodes | None:
+    """Read each file on its own, so that the faults of one do not hide those of another."""
+    alone = [data.model_copy(update={"paths": (file,)}) for file in data.paths]
+    parts = [part for one in alone if (part := _attempt(faults, _read, one))]
+    if len(parts) < len(alone):
+        return None
+    table = pd.concat([one.table for one in parts], ignore_index=True)
+    declared = declared_columns(data.columns)
+    unique = {name: one for name, one in declared.items() if one.unique and name in table}
+    if found := find_faults(table[list(unique)], unique):
+        faults.extend(_each_fault(ValuesFault(" and ".join(map(str, data.paths)), found)))
+    sources = tuple(source for one in parts for source in one.sources)
+    present = {name: declared[name] for name in table.columns}
+    return Episodes(table, present, sources, digest_of_json([one.digest for one in sources]))
+
+
+def _select_each(
+    faults: list[RiskadjError], episodes: Episodes, study: Study
+) -> list[pd.DataFrame]:
+    """Return the flow of each outcome that has a cohort and a case mix."""
+    faults.extend(casemix_faults(episodes.columns, study))
+    flows = []
+    for outcome in study.outcomes:
+        cohort = _attempt(faults, select_cohort, episodes, study, outcome)
+        if cohort:
+            flows.append(cohort.flow)
+            _attempt(faults, choose_casemix, cohort, study)
+    return flows
 
 
 def _attempt(faults: list[RiskadjError], step: Callable[..., Any], *inputs: Any) -> Any:
@@ -204,11 +271,8 @@ def _attempt(faults: list[RiskadjError], step: Callable[..., Any], *inputs: Any)
 
 
 def _each_fault(error: RiskadjError) -> tuple[RiskadjError, ...]:
-    """Return the faults inside an error that holds several, each with the error's exit code."""
+    """Return the faults inside an error that holds several, or the error itself."""
     if isinstance(error, ValuesFault):
         return tuple(ValuesError(f"{error.source}: {one}") for one in error.faults)
-    return error.faults if isinstance(error, StudyFaults) else (error,)
-
-
-def _one_file(study: Study, file: Path) -> Study:
-    return study.model_copy(update={"data": study.data.model_copy(update={"paths": (file,)})})
+    inside = [one for one in getattr(error, "faults", ()) if isinstance(one, RiskadjError)]
+    return tuple(fault for one in inside for fault in _each_fault(one)) or (error,)

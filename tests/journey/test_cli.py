@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from riskadj import pipeline, tracking
 from riskadj.cli import main
+from riskadj.digest import digest_of_json
+from riskadj.episodes import read_episodes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,12 +116,15 @@ def test_shap_values_add_up_to_the_expectation_and_to_the_provider_difference(ho
     assert (total - shap["expected_score"]).abs().max() < 1e-6
     providers = pd.read_csv(folder / "shap_providers.csv")
     keys = ["outcome", "provider_id"]
-    explained = providers.groupby(keys)["contribution"].sum()
-    mean = (
-        shap.groupby(keys)["expected_score"].mean()
-        - shap.groupby("outcome")["expected_score"].mean()
-    )
-    np.testing.assert_allclose(explained, mean.reindex(explained.index), atol=1e-8)
+    gains = pd.read_parquet(folder / "expectations.parquet").query("learner == 'lightgbm'")
+    to_score = providers[providers["feature"] != "(score before)"]
+    for explained, table, figure in (
+        (to_score, shap, "expected_score"),
+        (providers, gains, "expected"),
+    ):
+        parts = explained.groupby(keys)["contribution"].sum()
+        means = table.groupby(keys)[figure].mean() - table.groupby("outcome")[figure].mean()
+        np.testing.assert_allclose(parts, means.reindex(parts.index), atol=1e-8)
 
 
 def test_a_second_run_with_other_threads_gives_the_same_bytes(study, riskadj, tmp_path):
@@ -134,6 +141,15 @@ def test_a_second_run_with_other_threads_gives_the_same_bytes(study, riskadj, tm
             for one in (first, again):
                 del one["tracking"], one["compute"]
         assert first == again, name
+
+
+def test_provenance_has_the_seconds_of_each_outcome_and_a_digest_of_all(home):
+    origin = json.loads((home / "runs/demo/provenance.json").read_text(encoding="utf-8"))
+    stages = {one["stage"]: one for one in origin["stages"]}
+    assert stages["ohs: expect"]["seconds"] != stages["eq5d: expect"]["seconds"]
+    assert list(stages)[-1] == "run"
+    above = [origin["study"], origin["code"], *origin["data"], *origin["stages"][:-1]]
+    assert stages["run"]["digest"] == digest_of_json([one["digest"] for one in above])
 
 
 def test_logging_again_adds_a_run_and_overwrites_none(study, riskadj):
@@ -194,6 +210,42 @@ def test_validate_lists_every_fault_of_the_data_at_once(study, riskadj, episodes
     assert "q1_item_ohs_01" in err
 
 
+def test_validate_hides_no_fault_behind_another(study, riskadj, episodes, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        pipeline, "read_episodes", lambda *a, **k: read.append(a) or read_episodes(*a, **k)
+    )
+    episodes.assign(age_years=400.0).to_parquet(tmp_path / "bad.parquet")
+    paths = [tmp_path / "bad.parquet", tmp_path / "absent.parquet"]
+    code, _, err = riskadj(
+        "validate", study, "--set", "splitt=1", "--set", f"data.paths=[{paths[0]}, {paths[1]}]"
+    )
+    assert code == 10
+    for fault in ("splitt", "age_years: wanted 0 to 120", "absent.parquet", "3 faults"):
+        assert fault in err
+    assert len(read) == 2
+
+
+def test_validate_checks_case_mix_when_there_is_no_cohort(study, riskadj):
+    code, _, err = riskadj(
+        "validate", study, "--set", 'split.test=["1999"]',
+        "--set", "casemix.columns=[age_yeras, q2_score_ohs]",
+    )  # fmt: skip
+    assert code in (11, 12, 30)
+    for fault in ("'1999'", "'age_yeras'", "'q2_score_ohs'", "3 faults"):
+        assert fault in err
+
+
+def test_validate_finds_an_episode_that_is_in_two_files(study, riskadj, episodes, tmp_path):
+    for name in ("one", "two"):
+        episodes.to_parquet(tmp_path / f"{name}.parquet")
+    files = f"{tmp_path / 'one.parquet'}, {tmp_path / 'two.parquet'}"
+    code, _, err = riskadj("validate", study, "--set", f"data.paths=[{files}]")
+    assert code == 23
+    assert "episode_id: wanted each value once" in err
+    assert "1 fault;" in err
+
+
 def test_schema_is_json_and_knows_the_keys(riskadj):
     code, out, _ = riskadj("schema")
     assert code == 0
@@ -213,6 +265,22 @@ def test_columns_lists_what_the_table_may_hold(riskadj):
     assert code == 0
     assert "q1_score_ohs" in out
     assert "q2_score_ohs" not in out
+
+
+def test_columns_that_match_nothing_are_refused(riskadj):
+    code, _, err = riskadj("columns", "age_yeras")
+    assert code == 12
+    assert "Did you mean 'age_years'?" in _last_line(err)
+    code, _, err = riskadj("columns", "zzz")
+    assert code == 12
+    assert "riskadj columns lists them all" in _last_line(err)
+
+
+@pytest.mark.parametrize("arguments", [("rnu",), ("run",), ("run", "x.yaml", "--outt", "y")])
+def test_a_command_line_that_cannot_be_understood_leaves_with_2(riskadj, arguments):
+    code, _, err = riskadj(*arguments)
+    assert code == 2
+    assert "Usage" in err
 
 
 def test_every_verb_of_the_readme_has_help(riskadj):
@@ -339,6 +407,59 @@ def test_an_unreachable_server_leaves_the_results_and_says_how_to_log_them(
     code, printed, _ = riskadj("log", out, "--tracking-uri", store)
     assert code == 0
     assert store in printed
+
+
+def test_a_password_stays_out_of_the_run_folder(study, riskadj, tmp_path):
+    out = tmp_path / "out"
+    code, _, err = riskadj(
+        "run", study, "--out", out, "--set", "learners=[{kind: linear}]",
+        "--set", "tracking.uri=http://me:hid/den7@127.0.0.1:9",
+    )  # fmt: skip
+    assert code == 41
+    assert "den7" not in err
+    assert not any(b"den7" in one.read_bytes() for one in out.rglob("*") if one.is_file())
+    code, _, err = riskadj("log", out)
+    assert code == 41
+    assert "without its password" in _last_line(err)
+    assert "--tracking-uri URI" in _last_line(err)
+
+
+# Interruption ------------------------------------------------------------------------------------
+
+
+def _interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_says_that_nothing_was_kept(study, riskadj, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "cross_fit", _interrupt)
+    code, _, err = riskadj("run", study, "--out", tmp_path / "out")
+    assert code == 130
+    assert _last_line(err) == "riskadj: error: interrupted. No results were kept."
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_log_says_where_the_results_are(study, riskadj, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "log_run", _interrupt)
+    out = tmp_path / "out"
+    code, _, err = riskadj("run", study, "--out", out, "--set", "learners=[{kind: linear}]")
+    assert code == 130
+    assert f"The results are in {out}; log them with: riskadj log {out}" in _last_line(err)
+    assert (out / "provenance.json").exists()
+
+
+def test_a_run_that_is_told_to_end_cleans_up(study, tmp_path):
+    command = [sys.executable, "-c", "from riskadj.cli import main; main()", "run", study]
+    with subprocess.Popen(
+        [*command, "--out", tmp_path / "out"], stderr=subprocess.PIPE, text=True
+    ) as running:
+        while "reading episodes" not in running.stderr.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+        err = running.stderr.read()
+    assert running.returncode == 130
+    assert _last_line(err) == "riskadj: error: interrupted. No results were kept."
+    assert not list(tmp_path.iterdir())
 
 
 def _refused(riskadj, tmp_path, study, settings, code, says):

@@ -368,7 +368,10 @@ def refused(folder: Path, uri: str) -> str:
     [
         ("nonsense://somewhere", "unsupported URI"),
         ("file:///tmp/mlruns", "filesystem tracking backend"),
-        ("off", "filesystem tracking backend"),
+        ("off", "no place to log to"),
+        ("postgresql://somebody:se/secret@127.0.0.1:1/runs", "refused"),
+        ("postgresql://somebody:at@secret@127.0.0.1:1/runs", "refused"),
+        ("postgresql://***@127.0.0.1:1/runs", "without its password"),
         ("http://127.0.0.1:1", "refused"),
         ("http://somebody:secret@127.0.0.1:1", "refused"),
         ("postgresql://somebody:secret@127.0.0.1:1/runs", "refused"),

@@ -10,7 +10,7 @@ from worlds import casemix_of, make_study
 from riskadj.casemix import CaseMixEncoder
 from riskadj.casemix.roles import refusal
 from riskadj.episodes import COLUMNS, Column
-from riskadj.errors import CaseMixError, UnknownNameError
+from riskadj.errors import CaseMixError, RiskadjError, UnknownNameError
 
 NAN = float("nan")
 WAIT = Column(
@@ -165,3 +165,14 @@ def test_other_columns_than_those_learned_are_refused() -> None:
 def test_a_column_of_numbers_given_as_text_is_refused() -> None:
     with pytest.raises(ValueError, match="could not convert"):
         encoded({"age": [1.0]}, {"age": ["old"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("patient_id", 11), ("q2_score_ohs", 11), ("nonesuch", 12)]
+)
+def test_a_subgroup_is_known_at_baseline_and_identifies_nobody(
+    name: str, code: int, frame: pd.DataFrame
+) -> None:
+    with pytest.raises(RiskadjError, match=r"^report\.subgroups") as refused:
+        casemix_of(frame, make_study(report={"subgroups": [name]}))
+    assert refused.value.exit_code == code

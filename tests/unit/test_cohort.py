@@ -9,7 +9,13 @@ from worlds import as_episodes, cohort_of, episode_frame, make_study, typed
 
 from riskadj.cohort import Cohort, select_cohort
 from riskadj.digest import digest_of_file, digest_of_frame, digest_of_json
-from riskadj.errors import ColumnError, EmptyCohortError, NoVariationError, TooFewProvidersError
+from riskadj.errors import (
+    ColumnError,
+    EmptyCohortError,
+    NoVariationError,
+    RiskadjError,
+    TooFewProvidersError,
+)
 
 
 def flow_of(cohort: Cohort) -> dict[str, int]:
@@ -160,7 +166,9 @@ def test_volumes_count_eligible_episodes_with_or_without_scores() -> None:
 def test_nobody_left_is_refused_with_the_periods(
     part: str, periods: list[str], frame: pd.DataFrame
 ) -> None:
-    with pytest.raises(EmptyCohortError, match=rf"split\.{part} \(1999\).*got none of 600"):
+    with pytest.raises(
+        EmptyCohortError, match=rf"split\.{part}: wanted periods .*2021.*got '1999'"
+    ):
         cohort_of(frame, make_study(**{f"split__{part}": periods}))
 
 
@@ -218,3 +226,47 @@ def test_the_digest_of_json_depends_on_values_and_not_on_the_order_of_keys() -> 
 def test_the_digest_of_a_file_is_its_sha_256(tmp_path: Any) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert digest_of_file(tmp_path / "file").startswith("ba7816bf8f01cfea")
+
+
+# --- rules that mean something -------------------------------------------------------------------
+
+
+def test_an_excluded_value_may_be_written_as_the_file_codes_it(frame: pd.DataFrame) -> None:
+    women = {"column": "sex", "values": [2], "reason": "women"}
+    flow = cohort_of(frame, make_study(cohort__exclude=[women])).flow.set_index("reason")
+    assert flow.loc["women", "left"] == (frame["sex"] == "female").sum() > 0
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"column": "sex", "values": ["femal"]},
+        {"column": "sex", "below": 3},
+        {"column": "age_years", "values": ["old"]},
+        {"column": "nowhere", "missing": True},
+    ],
+)
+def test_an_exclusion_that_can_mean_nothing_is_refused(
+    rule: dict[str, Any], frame: pd.DataFrame
+) -> None:
+    study = make_study(cohort__exclude=[rule | {"reason": "any"}])
+    with pytest.raises(RiskadjError, match=r"^cohort\.exclude\.0") as refused:
+        cohort_of(frame, study)
+    assert refused.value.exit_code in (10, 22)
+
+
+def test_all_rules_that_cannot_be_applied_are_named_at_once(frame: pd.DataFrame) -> None:
+    rules = [{"column": one, "missing": True, "reason": one} for one in ("nowhere", "no_more")]
+    with pytest.raises(RiskadjError) as refused:
+        cohort_of(frame, make_study(cohort__exclude=rules))
+    assert [one.exit_code for one in refused.value.faults] == [22, 22]
+
+
+def test_excluded_episodes_are_not_eligible(frame: pd.DataFrame) -> None:
+    old = {"column": "age_years", "above": 70, "reason": "old"}
+    everybody = cohort_of(frame, make_study()).volumes
+    eligible = cohort_of(frame, make_study(cohort__exclude=[old])).volumes
+    compared = frame[(frame["period"] == "2022") & (frame["procedure_group"] == "HIP_PRIM")]
+    wanted = compared[~(compared["age_years"] > 70)]["provider_id"].value_counts()
+    assert eligible.sum() < everybody.sum()
+    assert eligible[eligible > 0].to_dict() == wanted.to_dict()

@@ -7,6 +7,9 @@ from pydantic import ValidationError
 
 from riskadj.casemix.roles import refusal
 from riskadj.episodes import COLUMNS, Column, declared_columns
+from riskadj.episodes.columns import RESERVED
+from riskadj.errors import StudyError
+from riskadj.expected import Expectations
 from riskadj.instruments import INSTRUMENTS, Instrument
 
 EVERY = pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
@@ -72,9 +75,27 @@ def test_a_declared_column_joins_the_canonical_ones() -> None:
     assert "frailty" not in COLUMNS
 
 
-def test_a_declared_column_takes_the_place_of_a_canonical_one() -> None:
-    mine = COLUMNS["bmi"].model_copy(update={"high": 100.0})
-    assert declared_columns([mine])["bmi"].high == 100.0
+def test_a_result_declared_as_known_before_is_refused() -> None:
+    mine = COLUMNS["q2_score_ohs"].model_copy(update={"known_at": "baseline"})
+    with pytest.raises(StudyError, match=r"^data\.columns: .* got 'q2_score_ohs', which is one"):
+        declared_columns([mine])
+
+
+def test_a_name_declared_twice_is_refused() -> None:
+    mine = COLUMNS["bmi"].model_copy(update={"name": "frailty"})
+    with pytest.raises(StudyError, match=r"^data\.columns: .* got 'frailty' twice"):
+        declared_columns([mine, mine.model_copy(update={"high": 100.0})])
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_that_a_run_uses_itself_is_refused(name: str) -> None:
+    assert name not in COLUMNS
+    with pytest.raises(StudyError, match=rf"^data\.columns: .* got {re.escape(repr(name))}, which"):
+        declared_columns([COLUMNS["bmi"].model_copy(update={"name": name})])
+
+
+def test_every_name_that_a_run_uses_itself_is_reserved(expectations: Expectations) -> None:
+    assert {*expectations.table.columns} <= RESERVED | set(COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -162,5 +162,20 @@ def test_no_subgroups_stay_none() -> None:
 def test_tables_by_provider_lose_the_rows_of_hidden_ones(below: int) -> None:
     shown = suppress_providers(providers([3, 4, 200]), below)
     features = shown[["outcome", "learner", "provider_id"]].assign(contribution=1.0)
-    kept: Any = set(keep_shown(features, shown)["provider_id"])
+    kept: Any = set(keep_shown(features, shown, below)["provider_id"])
     assert kept == ({"P2"} if below == 6 else {"P0", "P1", "P2"})
+
+
+def test_what_is_hidden_together_is_not_small_either() -> None:
+    shown = suppress_providers(providers([1, 1, 3, 8, 200]), 6)
+    hidden = shown["suppression"] == "all"
+    assert hidden.tolist() == 2 * [True, True, True, True, False]
+
+
+def test_contributions_of_few_records_stay_whatever_is_counted() -> None:
+    table = providers([9, 40, 200], [3, 40, 200])
+    shown = suppress_providers(table, 6, by="episodes")
+    assert shown["suppression"].tolist()[0] != "all"
+    features = shown[["outcome", "learner", "provider_id"]].assign(contribution=1.0)
+    kept = set(keep_shown(features, shown, 6)["provider_id"])
+    assert kept == {"P1", "P2"}

@@ -260,7 +260,7 @@ def test_the_linear_learner_finds_a_constant_per_level_and_a_multiplier() -> Non
     X = np.column_stack([rng.normal(50, 10, 3000), rng.integers(0, 3, 3000)]).astype(float)
     y = 10 + 0.5 * X[:, 0] + np.array([0.0, 4.0, -2.0])[X[:, 1].astype(int)]
     learner = LinearExpectation(ridge=1e-9).fit(X, y)
-    assert [term[0] for term in learner.terms_] == ["value", "level", "level"]
+    assert [one.levels for one in learner.factors_] == [(), (0.0, 1.0, 2.0)]
     assert learner.coef_ == pytest.approx([0.5, 4.0, -2.0])
     assert learner.intercept_ == pytest.approx(10)
 
@@ -444,3 +444,16 @@ def test_subgroups_that_the_data_lack_are_passed_over(expectations: Expectations
 def test_only_the_study_decides_which_learners_there_are(frame: pd.DataFrame) -> None:
     study = make_study(learners=LINEAR)
     assert list(cross_fit(casemix_of(frame, study), study).models) == ["linear"]
+
+
+def test_a_level_never_seen_is_the_nearest_and_a_value_never_missing_the_average() -> None:
+    asa = np.repeat([1.0, 2.0, 3.0, 4.0], [100, 300, 400, 200])
+    score = np.select([asa == 1, asa == 2, asa == 3], [45.0, 40.0, 35.0], 30.0)
+    learner = LinearExpectation(ridge=1e-9).fit(asa[:, None], score)
+    got = learner.predict(np.array([[5.0], [0.0], [2.4], [np.nan]]))
+    assert got == pytest.approx([30, 45, 40, score.mean()], abs=1e-6)
+
+
+def test_a_learner_that_nobody_vouches_for_is_refused(expectations: Expectations) -> None:
+    with pytest.raises(InSampleError, match="whom the model of every fold learned from"):
+        replace(expectations, models={}, learned={})

@@ -41,8 +41,8 @@ def test_contributions_of_a_provider_sum_to_its_difference_in_expectation(
 ) -> None:
     expectations, explanation = explained
     rows = expectations.table.query("learner == 'lightgbm'")
-    by_provider = rows.groupby("provider_id")["expected_score"].mean()
-    want = by_provider - rows["expected_score"].mean()
+    by_provider = rows.groupby("provider_id")["expected"].mean()
+    want = by_provider - rows["expected"].mean()
     providers = explanation.providers.groupby("provider_id")
     assert (providers["contribution"].sum() - want).abs().max() < 1e-9
     assert (providers["difference"].first() - want).abs().max() < 1e-9

@@ -10,7 +10,7 @@ import pytest
 
 from riskadj.episodes import read_episodes
 from riskadj.episodes.files import read_parquet_table, read_text_table
-from riskadj.errors import FileFormatError, FileMissingError
+from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
 UNREADABLE = Path("/proc/self/mem")
 CSV = "provider_id,note\nH01,NA\nH02,\n"
@@ -52,6 +52,25 @@ def made(kind: str, folder: Path, text: str = CSV) -> Path:
 def test_every_cell_of_a_csv_stays_the_text_it_is(kind: str, tmp_path: Path) -> None:
     table = read_text_table(made(kind, tmp_path))
     assert table.to_dict("list") == {"provider_id": ["H01", "H02"], "note": ["NA", ""]}
+
+
+@pytest.mark.parametrize("kind", ["plain", "gz", "zip"])
+@pytest.mark.parametrize("rows", ["21,x,22\n", "", "21,x\n"])
+def test_a_header_with_one_name_twice_is_refused(kind: str, rows: str, tmp_path: Path) -> None:
+    path = made(kind, tmp_path, f"bmi,note,bmi\n{rows}")
+    with pytest.raises(ColumnError, match=r"table\..*: wanted each column once; got 'bmi' twice"):
+        read_text_table(path)
+
+
+@pytest.mark.parametrize("kind", ["plain", "gz", "zip"])
+def test_a_header_of_a_name_and_its_numbered_neighbour_is_fine(kind: str, tmp_path: Path) -> None:
+    table = read_text_table(made(kind, tmp_path, 'bmi,bmi.1,"a\nb"\n21,22,\n'))
+    assert list(table.columns) == ["bmi", "bmi.1", "a\nb"]
+
+
+def test_columns_without_a_name_may_be_many(tmp_path: Path) -> None:
+    table = read_text_table(plain(tmp_path / "table.csv", "provider_id,, ,,\nH01,,,,\n"))
+    assert table["provider_id"].tolist() == ["H01"]
 
 
 def test_the_ending_of_a_zip_may_be_in_capitals(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from riskadj.report.folder import MARK, run_folder, write_csv, write_json, write
 
 def run(out: Path, text: str = "new") -> None:
     with run_folder(out) as staging:
-        write_json({"run": text}, staging / MARK)
+        write_json({"run": text, "files": {"card.md": "its digest"}}, staging / MARK)
         write_text(text, staging / "card.md")
 
 
@@ -74,6 +74,15 @@ def test_an_earlier_run_is_replaced_whole(tmp_path: Path) -> None:
     run(tmp_path / "out")
     assert (tmp_path / "out" / "card.md").read_text() == "new"
     assert everything_in(tmp_path) == {"out", f"out/{MARK}", "out/card.md"}
+
+
+def test_a_run_with_a_strangers_file_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
+    run(tmp_path / "out", "old")
+    (tmp_path / "out" / "mine").mkdir()
+    (tmp_path / "out" / "mine" / "notes.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"such as mine/notes\.txt"):
+        run(tmp_path / "out")
+    assert (tmp_path / "out" / "mine" / "notes.txt").read_text() == "years of work"
 
 
 def test_an_empty_folder_may_be_written_to(tmp_path: Path) -> None:

@@ -125,6 +125,12 @@ def test_revisions_are_another_procedure_group(flag: str, want: str, read: Read)
     assert read(row).table["procedure_group"].tolist() == [want]
 
 
+@pytest.mark.parametrize("flag", ["2", "", "*", "9"])
+def test_a_record_that_is_neither_primary_nor_revision_is_refused(flag: str, read: Read) -> None:
+    with pytest.raises(FileFormatError, match=r"Flag of 0 or 1 .* got '.*' in 1, first in row 2"):
+        read(record(), record(**{"Revision Flag": flag}))
+
+
 @pytest.mark.parametrize(
     ("header", "cell", "column"),
     [

@@ -1,5 +1,6 @@
 """Faults of a table: all at once, each with its count, a few rows, and no identifier shown."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,85 @@ def test_dates_must_be_in_the_order_of_events(
         read(path)
 
 
-@pytest.mark.parametrize("cell", ["01/05/2021", "2021-13-01", "yesterday"])
-def test_a_date_written_otherwise_is_a_fault(cell: str) -> None:
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "01/05/2021", "2021-13-01", "yesterday", "today", "2021", "2021-05", 18500, 3.5,
+        "12021-05-01", "2021-05-01T25:00", "2021-05-01T10:00 London",
+    ],
+)  # fmt: skip
+def test_a_date_written_otherwise_is_a_fault(cell: Any) -> None:
     values, faults = declared("index_date", [cell, "2021-05-01"])
     assert values.isna().tolist() == [True, False]
     assert faults[0].rule == "a date such as 2019-03-31"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2021-05-01", " 2021-05-01 ", "20210501", 20210501, 20210501.0, "2021-05-01 23:30",
+        "2021-05-01T23:30:00Z", "2021-05-01T00:30:00.123+01:00", "2021-05-01T23:30-0500",
+        "2021-05-01T10+01", "2021-05-01+01:00", "2021-05-01Z",
+        datetime.date(2021, 5, 1), pd.Timestamp("2021-05-01 23:30"),
+        pd.Timestamp("2021-05-01 00:30", tz="Asia/Tokyo"), np.datetime64("2021-05-01T23:30"),
+    ],
+)  # fmt: skip
+def test_a_date_is_the_one_that_is_written_whatever_its_time_and_zone(cell: Any) -> None:
+    values, faults = declared("index_date", [cell, None, "2021-05-02T01:00+02:00"])
+    assert faults == []
+    assert values.dtype.kind == "M"
+    assert values.tolist() == [pd.Timestamp("2021-05-01"), pd.NaT, pd.Timestamp("2021-05-02")]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/London", "Asia/Tokyo"])
+def test_dates_of_a_parquet_file_with_a_zone_are_local_ones(
+    zone: str | None, tmp_path: Path
+) -> None:
+    frame = episode_frame(10, providers=2)
+    for name in ("index_date", "q1_date", "q2_date"):
+        frame[name] = pd.Timestamp("2021-05-01")
+    zoned = frame.assign(
+        index_date=pd.Timestamp("2021-05-01 00:30", tz=zone),
+        q1_date=pd.Timestamp("2021-05-01 23:30"),
+    )
+    zoned.to_parquet(tmp_path / "zoned.parquet")
+    table = read_episodes([tmp_path / "zoned.parquet"], "parquet").table
+    for name in ("index_date", "q1_date", "q2_date"):
+        assert (table[name] == frame[name]).all()
+
+
+def test_offsets_that_differ_from_row_to_row_are_read(tmp_path: Path) -> None:
+    days = {0: "2021-05-01T00:30:00+01:00", 1: "2021-05-01T23:30:00-05:00", 2: "2021-05-01"}
+    table = read(written(tmp_path, {"index_date": days})).table
+    assert (table["index_date"].iloc[:3] == pd.Timestamp("2021-05-01")).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "want"),
+    [
+        ("provider_id", "P001 ", "P001"),
+        ("provider_id", "\tP001\xa0", "P001"),
+        ("provider_id", " * ", None),
+        ("sex", " 1 ", "male"),
+        ("sex", "9 ", None),
+        ("smoker", " yes", 1.0),
+        ("age_years", " 61.5 ", 61.5),
+        ("age_years", " - ", None),
+        ("age_years", "   ", None),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["str", "object", "category"])
+def test_spaces_around_a_cell_are_not_part_of_it(
+    column: str, cell: str, want: object, dtype: str
+) -> None:
+    values, faults = declared(column, pd.Series([cell], dtype=dtype))
+    assert faults == []
+    assert values.tolist() == [want] if want else values.isna().all()
+
+
+def test_a_date_in_a_column_of_numbers_is_a_fault() -> None:
+    _, faults = declared("age_years", [pd.Timestamp("2021-05-01")])
+    assert [(one.rule, one.count) for one in faults] == [("a number", 1)]
 
 
 @pytest.mark.parametrize("cell", ["many", "inf", "-inf", "1e999", "1,5"])

@@ -1,5 +1,6 @@
 """The guard: case mix holds what is known at baseline and belongs to the patient, nothing else."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -7,7 +8,13 @@ import pandas as pd
 
 from riskadj.cohort import Cohort
 from riskadj.episodes import Column
-from riskadj.errors import CaseMixError, UnknownNameError, did_you_mean
+from riskadj.errors import (
+    CaseMixError,
+    RiskadjError,
+    UnknownNameError,
+    did_you_mean,
+    raise_all,
+)
 from riskadj.study import Study
 
 _REFUSED_ROLES = {
@@ -15,6 +22,7 @@ _REFUSED_ROLES = {
     "difference between providers away",
     "reference": "it is another model's expectation, not a property of the patient",
 }
+_UNDECLARED = " riskadj columns lists the known ones; declare others under data.columns."
 _KNOWN_AT = {"during": "only during the episode", "after": "only after the episode"}
 
 
@@ -58,23 +66,13 @@ def choose_casemix(cohort: Cohort, study: Study) -> CaseMix:
     CaseMixError
         When a column is known too late, or is not the patient's.
     """
-    wanted: set[str] = set()
-    for pattern in study.casemix.columns:
-        matched = {name for name in cohort.columns if fnmatchcase(name, pattern)}
-        if not matched:
-            raise UnknownNameError(
-                f"casemix.columns: wanted columns of the episodes; got {pattern!r}, which matches "
-                f"none.{did_you_mean(pattern, cohort.columns)}"
-            )
-        wanted |= matched
-    allowed = study.casemix.allow_provider_influenced
-    for name in sorted(wanted):
-        why = refusal(cohort.columns[name], allow_provider_influenced=allowed)
-        if why:
-            raise CaseMixError(
-                f"casemix.columns: wanted what is known at baseline and is the patient's; got "
-                f"{name!r}: {why}. Remove it."
-            )
+    raise_all(casemix_faults(cohort.columns, study))
+    wanted = {
+        name
+        for pattern in study.casemix.columns
+        for name in cohort.columns
+        if fnmatchcase(name, pattern)
+    }
     recorded = [
         one
         for name, one in cohort.columns.items()
@@ -83,6 +81,44 @@ def choose_casemix(cohort: Cohort, study: Study) -> CaseMix:
     if not recorded:
         raise CaseMixError("casemix.columns: wanted a column with values in train; got none.")
     return CaseMix(cohort, tuple(recorded))
+
+
+def casemix_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
+    """Yield what a study asks to adjust for, or to report by, and may not or does not exist."""
+    yield from _subgroup_faults(columns, study)
+    allowed = study.casemix.allow_provider_influenced
+    refused: set[str] = set()
+    for pattern in study.casemix.columns:
+        matched = [name for name in columns if fnmatchcase(name, pattern)]
+        if not matched:
+            yield UnknownNameError(
+                f"casemix.columns: wanted columns of the episodes; got {pattern!r}, which matches "
+                f"none.{did_you_mean(pattern, columns) or _UNDECLARED}"
+            )
+        for name in matched:
+            why = refusal(columns[name], allow_provider_influenced=allowed)
+            if why and name not in refused:
+                refused.add(name)
+                yield CaseMixError(
+                    "casemix.columns: wanted what is known at baseline and is the patient's; got "
+                    f"{name!r}: {why}. Remove it."
+                )
+
+
+def _subgroup_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
+    for name in study.report.subgroups:
+        if name not in columns:
+            yield UnknownNameError(
+                f"report.subgroups: wanted columns of the episodes; got {name!r}."
+                f"{did_you_mean(name, columns)}"
+            )
+            continue
+        why = refusal(columns[name], allow_provider_influenced=True)
+        if why:
+            yield CaseMixError(
+                "report.subgroups: wanted groups of patients that are known at baseline; got "
+                f"{name!r}: {why}. Remove it."
+            )
 
 
 def refusal(column: Column, *, allow_provider_influenced: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The command line: one thin file per verb, and one place that turns errors into exit codes."""
 
 import os
+import signal
 import sys
 
 DEBUG = "RISKADJ_DEBUG"
@@ -11,15 +12,16 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every refusal is one line on stderr and an exit code of its own."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from riskadj.cli.app import app
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
+    from riskadj.cli.app import Interrupted, app
     from riskadj.errors import RiskadjError
 
     try:
         app()
     except RiskadjError as error:
         _leave(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _leave("interrupted; nothing was kept.", INTERRUPTED)
+    except Interrupted as left:
+        _leave(f"interrupted. {left}", INTERRUPTED)
     except Exception as error:
         if os.environ.get(DEBUG):
             raise

@@ -1,6 +1,9 @@
 """The verbs and their help."""
 
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from riskadj.cli.columns import columns
 from riskadj.cli.demo import demo
@@ -15,8 +18,25 @@ EPILOG = (
     "41 tracking."
 )
 
+
+class Interrupted(Exception):
+    """A verb that was stopped by Ctrl-C or SIGTERM; the message says what is left of it."""
+
+
+class Verbs(TyperGroup):
+    """The verbs, whose interruption is ours to report: Typer would leave without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(str(stopped)) from None
+
+
 app = typer.Typer(
     name="riskadj",
+    cls=Verbs,
     help="Compare providers on patient-reported outcomes, adjusted for case mix.",
     epilog=EPILOG,
     no_args_is_help=True,

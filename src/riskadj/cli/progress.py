@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from riskadj.errors import RiskadjError
+from riskadj.errors import RiskadjError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,9 +107,14 @@ def show_columns(pattern: str) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("column", "meaning", "holds", "known", "role"):
         table.add_column(name, no_wrap=name in ("column", "known", "role"), overflow="fold")
-    for one in COLUMNS.values():
-        if fnmatchcase(one.name, pattern):
-            table.add_row(one.name, one.meaning, _holds(one), one.known_at, one.role)
+    matched = [one for one in COLUMNS.values() if fnmatchcase(one.name, pattern)]
+    if not matched:
+        hint = did_you_mean(pattern, COLUMNS) or " riskadj columns lists them all."
+        raise UnknownNameError(
+            f"columns: wanted a column or a pattern; got {pattern!r}, which matches none.{hint}"
+        )
+    for one in matched:
+        table.add_row(one.name, one.meaning, _holds(one), one.known_at, one.role)
     Console().print(table)
 
 

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from riskadj.cohort.exclusions import exclusion_faults, is_excluded
 from riskadj.digest import digest_of_frame
 from riskadj.episodes import Column, Episodes
 from riskadj.errors import (
     ColumnError,
     EmptyCohortError,
     NoVariationError,
+    RiskadjError,
     TooFewProvidersError,
     did_you_mean,
+    raise_all,
 )
 from riskadj.study import Outcome, Study
-from riskadj.study.records import Exclusion
 
 FLOW_COLUMNS = ["outcome", "station", "reason", "left", "remaining"]
 
@@ -61,8 +63,8 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
 
     Raises
     ------
-    ColumnError
-        When a rule needs a column that the episodes do not have.
+    ColumnError, StudyError
+        When a rule cannot be applied to the columns that the episodes have.
     EmptyCohortError
         When nobody is left to learn from or to compare.
     TooFewProvidersError
@@ -70,9 +72,14 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     NoVariationError
         When the outcome is the same for everybody.
     """
+    raise_all([*study_faults(episodes, study), *outcome_faults(episodes, study, outcome)])
     kept = _with_scores(episodes, outcome)
     flow = [_flow_row(outcome, "episodes", "read", 0, len(kept))]
-    for reason, leaves in _rules(kept, study):
+    for reason, leaves in _eligibility(kept, study, episodes.columns):
+        kept, row = _leave(kept, leaves, outcome, "cohort", reason)
+        flow.append(row)
+    volumes = _volumes(kept, episodes.table, study)
+    for reason, leaves in _completeness(kept, study):
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
     train = kept[kept["period"].isin(study.split.train)]
@@ -80,9 +87,8 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     flow.append(_flow_row(outcome, "train", f"periods {_list(study.split.train)}", 0, len(train)))
     flow.append(_flow_row(outcome, "test", f"periods {_list(study.split.test)}", 0, len(test)))
     if study.has_learner("reference"):
-        name = f"reference_predicted_{outcome.definition.measure}"
-        _need(episodes, name, "learners: reference")
-        test, row = _leave(test, test[name].isna(), outcome, "test", "no reference expectation")
+        without = test[_reference_column(outcome)].isna()
+        test, row = _leave(test, without, outcome, "test", "no reference expectation")
         flow.append(row)
     table = pd.DataFrame(flow, columns=FLOW_COLUMNS)
     _check_usable(train, test, table, study, outcome)
@@ -91,46 +97,88 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         outcome,
         train.reset_index(drop=True),
         test.reset_index(drop=True),
-        _volumes(episodes.table, study),
+        volumes,
         episodes.columns,
         table,
         digest,
     )
 
 
-def _with_scores(episodes: Episodes, outcome: Outcome) -> pd.DataFrame:
+def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
+    """Yield what keeps the cohort rules of a study from being applied to any outcome."""
+    yield from exclusion_faults(study.cohort.exclude, episodes.columns)
+    if study.cohort.follow_up_days is not None and not (
+        "q2_days" in episodes.columns or {"q2_date", "index_date"} <= set(episodes.columns)
+    ):
+        yield ColumnError(
+            "cohort.follow_up_days: wanted q2_days, or q2_date and index_date, in the episodes; "
+            "got neither. Add them, or set it to null if the window was applied already."
+        )
+    periods = set(episodes.table["period"].dropna())
+    for part in ("train", "test"):
+        for period in getattr(study.split, part):
+            if period not in periods:
+                yield EmptyCohortError(
+                    f"split.{part}: wanted periods of the episodes "
+                    f"({', '.join(sorted(periods)[-5:])}); got {period!r}, which has none."
+                    f"{did_you_mean(period, periods)}"
+                )
+
+
+def outcome_faults(episodes: Episodes, study: Study, outcome: Outcome) -> Iterator[RiskadjError]:
+    """Yield the columns that an outcome needs and the episodes lack."""
+    needed = dict.fromkeys(_score_columns(outcome).values(), f"outcomes: {outcome.name}")
+    if study.has_learner("reference"):
+        needed[_reference_column(outcome)] = "learners: reference"
+    for name, where in needed.items():
+        if name not in episodes.columns:
+            yield ColumnError(
+                f"{where}: wanted the column {name!r} in the episodes; there is none. Add it, or "
+                "leave this out of the study."
+            )
+
+
+def _score_columns(outcome: Outcome) -> dict[str, str]:
     measure = outcome.definition.measure
-    scores = {"baseline_score": f"q1_score_{measure}", "observed_score": f"q2_score_{measure}"}
-    for name in scores.values():
-        _need(episodes, name, f"outcomes: {outcome.name}")
-    return episodes.table.assign(**{new: episodes.table[old] for new, old in scores.items()})
+    return {"baseline_score": f"q1_score_{measure}", "observed_score": f"q2_score_{measure}"}
 
 
-def _volumes(table: pd.DataFrame, study: Study) -> pd.Series:
-    compared = table[table["period"].isin(study.split.test)]
-    eligible = compared["procedure_group"] == study.cohort.procedure_group
-    return eligible.groupby(compared["provider_id"]).sum().sort_index()
+def _reference_column(outcome: Outcome) -> str:
+    return f"reference_predicted_{outcome.definition.measure}"
 
 
-def _rules(table: pd.DataFrame, study: Study) -> Iterator[tuple[str, pd.Series]]:
-    """Yield each reason to leave with whom it concerns, over the whole table."""
-    rules = study.cohort
-    yield (
-        f"another procedure than {rules.procedure_group}",
-        (table["procedure_group"] != rules.procedure_group),
-    )
+def _with_scores(episodes: Episodes, outcome: Outcome) -> pd.DataFrame:
+    scores = {new: episodes.table[old] for new, old in _score_columns(outcome).items()}
+    return episodes.table.assign(**scores)
+
+
+def _volumes(eligible: pd.DataFrame, everybody: pd.DataFrame, study: Study) -> pd.Series:
+    """Count eligible episodes of each provider that is there in the periods compared."""
+    compared = everybody.loc[everybody["period"].isin(study.split.test), "provider_id"]
+    counted = eligible.loc[eligible["period"].isin(study.split.test), "provider_id"]
+    providers = pd.Index(sorted(compared.unique()), name="provider_id")
+    return counted.value_counts().reindex(providers, fill_value=0).astype(int)
+
+
+Rules = Iterator[tuple[str, pd.Series]]
+"""Each reason to leave, with whom it concerns."""
+
+
+def _eligibility(table: pd.DataFrame, study: Study, columns: dict[str, Column]) -> Rules:
+    group = study.cohort.procedure_group
+    yield f"another procedure than {group}", table["procedure_group"] != group
     periods = {*study.split.train, *study.split.test}
     yield "a period neither in train nor in test", ~table["period"].isin(periods)
-    for number, one in enumerate(rules.exclude):
-        yield one.reason, _excluded(table, one, f"cohort.exclude.{number}")
-    if rules.follow_up_days is not None:
-        window = rules.follow_up_days
+    for one in study.cohort.exclude:
+        yield one.reason, is_excluded(table, one, columns[one.column])
+
+
+def _completeness(table: pd.DataFrame, study: Study) -> Rules:
+    window = study.cohort.follow_up_days
+    if window is not None:
         days = _follow_up_days(table)
         outside = ~days.between(window.at_least, window.at_most) & table["observed_score"].notna()
-        yield (
-            f"follow-up not within {window.at_least:g} to {window.at_most:g} days",
-            outside,
-        )
+        yield f"follow-up not within {window.at_least:g} to {window.at_most:g} days", outside
     yield "no score before", table["baseline_score"].isna()
     yield "no score after", table["observed_score"].isna()
 
@@ -138,31 +186,7 @@ def _rules(table: pd.DataFrame, study: Study) -> Iterator[tuple[str, pd.Series]]
 def _follow_up_days(table: pd.DataFrame) -> pd.Series:
     if "q2_days" in table.columns:
         return table["q2_days"]
-    if {"q2_date", "index_date"} <= set(table.columns):
-        return (table["q2_date"] - table["index_date"]).dt.days
-    raise ColumnError(
-        "cohort.follow_up_days: wanted q2_days, or q2_date and index_date, in the episodes; got "
-        "neither. Add them, or set it to null if the window was applied already."
-    )
-
-
-def _excluded(table: pd.DataFrame, rule: Exclusion, where: str) -> pd.Series:
-    if rule.column not in table.columns:
-        raise ColumnError(
-            f"{where}.column: wanted a column of the episodes; got {rule.column!r}."
-            f"{did_you_mean(rule.column, table.columns)}"
-        )
-    values = table[rule.column]
-    excluded = pd.Series(False, index=table.index)
-    if rule.missing:
-        excluded |= values.isna()
-    if rule.values:
-        excluded |= values.isin(list(rule.values))
-    if rule.below is not None:
-        excluded |= values < rule.below
-    if rule.above is not None:
-        excluded |= values > rule.above
-    return excluded
+    return (table["q2_date"] - table["index_date"]).dt.days
 
 
 def _leave(
@@ -177,14 +201,6 @@ def _flow_row(
     outcome: Outcome, station: str, reason: str, left: int, remaining: int
 ) -> tuple[str, str, str, int, int]:
     return (outcome.name, station, reason, left, remaining)
-
-
-def _need(episodes: Episodes, name: str, where: str) -> None:
-    if name not in episodes.table.columns:
-        raise ColumnError(
-            f"{where}: wanted the column {name!r} in the episodes; there is none. Add it, or leave "
-            "this out of the study."
-        )
 
 
 def _check_usable(

@@ -2,7 +2,7 @@
 
 from riskadj.episodes.columns import COLUMNS, Column, declared_columns
 from riskadj.episodes.readers import Episodes, Source, read_episodes
-from riskadj.episodes.validation import Fault, ValuesFault, find_faults
+from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
 
 __all__ = [
     "COLUMNS",
@@ -14,4 +14,5 @@ __all__ = [
     "declared_columns",
     "find_faults",
     "read_episodes",
+    "to_declared",
 ]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from riskadj.errors import StudyError
 from riskadj.instruments import INSTRUMENTS, Instrument
 
 Kind = Literal["text", "number", "whole", "flag", "date"]
@@ -242,13 +243,43 @@ COLUMNS: dict[str, Column] = {
 }
 """The canonical columns by name."""
 
+RESERVED = frozenset(
+    {
+        "outcome", "learner", "fold", "(fold)", "base", "baseline_score", "observed", "expected",
+        "observed_score", "expected_score", "expected_score_raw", "(score before)",
+    }
+)  # fmt: skip
+"""What the tables of a run call columns of their own."""
+
 
 def declared_columns(extra: Iterable[Column] = ()) -> dict[str, Column]:
     """Return the canonical columns and those that a study declares, by name.
+
+    Raises
+    ------
+    StudyError
+        When a study declares a name again, its own or a canonical one, or a reserved name.
 
     Examples
     --------
     >>> declared_columns()["q2_score_ohs"].known_at
     'after'
     """
-    return COLUMNS | {one.name: one for one in extra}
+    declared = dict(COLUMNS)
+    for one in extra:
+        if one.name in RESERVED:
+            raise StudyError(
+                f"data.columns: wanted a name that is free; got {one.name!r}, which the tables of "
+                "a run use for something else. Give it another name."
+            )
+        if one.name in COLUMNS:
+            raise StudyError(
+                f"data.columns: wanted columns beyond the canonical ones; got {one.name!r}, which "
+                "is one and keeps its declaration. Remove it, or give it another name."
+            )
+        if one.name in declared:
+            raise StudyError(
+                f"data.columns: wanted each name once; got {one.name!r} twice. Remove one of them."
+            )
+        declared[one.name] = one
+    return declared

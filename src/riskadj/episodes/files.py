@@ -5,10 +5,11 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
-from riskadj.errors import FileFormatError, FileMissingError
+from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
 _MACOS_LITTER = ("__MACOSX/", "._")
 
@@ -18,7 +19,7 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
 
     Raises
     ------
-    FileMissingError, FileFormatError
+    FileMissingError, FileFormatError, ColumnError
     """
     check_there(path)
     readers: dict[str, Callable[[Path, str], pd.DataFrame]] = {
@@ -85,23 +86,27 @@ def check_there(path: Path) -> None:
         raise FileFormatError(f"{path}: wanted a file with episodes; got a folder.")
 
 
-def _read_csv(stream: object, encoding: str) -> pd.DataFrame:
-    return pd.read_csv(
-        stream,  # type: ignore[call-overload]
-        encoding=encoding,
-        dtype=str,
-        keep_default_na=False,
-        engine="c",
-    )
+def _read_csv(stream: IO[bytes] | gzip.GzipFile, path: Path, encoding: str) -> pd.DataFrame:
+    options = {"encoding": encoding, "dtype": str, "keep_default_na": False, "engine": "c"}
+    header = pd.read_csv(stream, header=None, nrows=1, **options).iloc[0]
+    twice = header[header.duplicated() & (header.str.strip() != "")]
+    if not twice.empty:  # pandas would give the second one a name of its own
+        raise ColumnError(
+            f"{path}: wanted each column once; got {twice.iloc[0]!r} twice. Rename or remove one "
+            "of them in the file."
+        )
+    stream.seek(0)
+    return pd.read_csv(stream, **options)
 
 
 def _read_plain(path: Path, encoding: str) -> pd.DataFrame:
-    return _read_csv(path, encoding)
+    with path.open("rb") as stream:
+        return _read_csv(stream, path, encoding)
 
 
 def _read_gzip(path: Path, encoding: str) -> pd.DataFrame:
     with gzip.open(path) as stream:
-        return _read_csv(stream, encoding)
+        return _read_csv(stream, path, encoding)
 
 
 def _read_zip(path: Path, encoding: str) -> pd.DataFrame:
@@ -113,7 +118,7 @@ def _read_zip(path: Path, encoding: str) -> pd.DataFrame:
                 f"{': ' + ', '.join(names[:3]) if names else ''}."
             )
         with archive.open(names[0]) as stream:
-            return _read_csv(stream, encoding)
+            return _read_csv(stream, path, encoding)
 
 
 def _is_csv(name: str) -> bool:

@@ -145,9 +145,8 @@ def read_nhs_file(path: Path) -> pd.DataFrame:
     table["age_band_10y"] = map_distinct(
         table["age_band_10y"], lambda bands: bands.str.split(" ", n=1).str[0]
     )
-    table["procedure_group"] = raw[headers["revisionflag"]].map(
-        {flag: f"{joint}_{stage}" for flag, stage in _STAGES.items()}
-    )
+    stage = _stages(raw[headers["revisionflag"]].str.strip(), path)
+    table["procedure_group"] = f"{joint}_" + stage
     ticked = [table[f"comorb_{one}"] == "1" for one in COMORBIDITIES]
     table["comorb_block_answered"] = (
         pd.concat(ticked, axis=1).any(axis=1).map({True: "1", False: "0"})
@@ -167,6 +166,16 @@ def _one_procedure(column: pd.Series, path: Path) -> str:
             f"got {', '.join(found[:5]) or 'none'}."
         )
     return found[0]
+
+
+def _stages(flags: pd.Series, path: Path) -> pd.Series:
+    strange = flags[~flags.isin(_STAGES)]
+    if not strange.empty:
+        raise FileFormatError(
+            f"{path}: wanted a Revision Flag of 0 or 1 in every row; got {strange.iloc[0]!r} in "
+            f"{len(strange):,}, first in row {strange.index[0] + 1}."
+        )
+    return flags.map(_STAGES)
 
 
 def _check_headers(mapped: list[Mapped], headers: dict[str, str], path: Path) -> None:

@@ -77,6 +77,8 @@ def read_episodes(
     Raises
     ------
     FileMissingError, FileFormatError, ColumnError
+    StudyError
+        When the declarations clash with each other or with the canonical ones.
     ValuesFault
         With every rule that some rows break.
     """

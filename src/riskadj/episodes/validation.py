@@ -1,6 +1,6 @@
 """Faults of an episode table: all of them at once, each with its count and a few rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from riskadj.episodes.distinct import map_distinct
 from riskadj.errors import ValuesError
 
 EXAMPLES = 5
+_DATE = r"^(\d{4}-?\d\d-?\d\d(?:[T ][^Z+-]*)?)(?:Z|[+-]\d\d(?::?\d\d){0,2})?$"
+"""A whole date in ISO 8601, maybe with a time; an offset from UTC stays outside the group."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def to_declared(
     Returns
     -------
     table : DataFrame
-        Text as `str`, numbers and flags as float64, dates as datetime64; missing is null.
+        Text as `str` without spaces around it, numbers and flags as float64, dates as datetime64;
+        missing is null. A point in time is the date on the clock that it was written by.
     faults : list of Fault
         What could not be turned; such cells are null in the table.
     """
@@ -70,7 +73,7 @@ def to_declared(
         if name not in raw.columns:
             continue
         kept[name], wrong = _convert(raw[name], column)
-        faults += _fault(column, f"{_wanted_kind(column)}", raw[name], wrong)
+        faults += _fault(name, _wanted_kind(column), raw[name], wrong, _hidden(column))
     return pd.DataFrame(kept, index=raw.index), faults
 
 
@@ -118,7 +121,7 @@ def _summarise(
         rule = {"not_nullable": "a value", "field_uniqueness": "each value once"}.get(check, check)
         wrong = pd.Series(False, index=table.index)
         wrong[rows["index"].dropna().unique()] = True
-        faults += _fault(columns[name], rule, table[name], wrong)
+        faults += _fault(name, rule, table[name], wrong, _hidden(columns[name]))
     return faults
 
 
@@ -135,10 +138,7 @@ def _date_faults(table: pd.DataFrame) -> list[Fault]:
             later = table[name] > table[other]
             earlier = table[name] < table[other]
             wrong = later if name == "q1_date" else earlier
-            declaration = Column(
-                name=name, kind="date", known_at="after", role="clinical", meaning=rule
-            )
-            faults += _fault(declaration, rule, table[name], wrong)
+            faults += _fault(name, rule, table[name], wrong)
     return faults
 
 
@@ -149,21 +149,29 @@ def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
 
 
 def _convert_values(raw: pd.Series, column: Column) -> pd.DataFrame:
-    text = raw if raw.dtype == "str" else raw.map(_as_code, na_action="ignore")
+    text = raw if raw.dtype == "str" else raw.map(_as_code, na_action="ignore").astype("str")
+    text = text.str.strip()
     missing = raw.isna() | text.isin(("", *column.missing_codes))
     if column.codes:
         kept = text.map(column.codes).astype("str" if column.kind == "text" else "float64")
         wrong = kept.isna()
     elif column.kind == "date":
-        kept = pd.to_datetime(raw.mask(missing), errors="coerce", format="ISO8601")
+        kept = _to_dates(text.mask(missing))
         wrong = kept.isna()
     elif column.kind == "text":
-        kept = text.astype("str")
+        kept = text
         wrong = pd.Series(False, index=raw.index)
     else:
-        kept = pd.to_numeric(raw.mask(missing), errors="coerce").astype("float64")
+        values = raw if pd.api.types.is_numeric_dtype(raw) else text
+        kept = pd.to_numeric(values.mask(missing), errors="coerce").astype("float64")
         wrong = ~np.isfinite(kept)
     return pd.DataFrame({"kept": kept.mask(missing | wrong), "wrong": wrong & ~missing})
+
+
+def _to_dates(text: pd.Series) -> pd.Series:
+    """Read dates, with or without a time and its zone, as the date that is written."""
+    written = text.str.extract(_DATE, expand=False)
+    return pd.to_datetime(written, errors="coerce", format="ISO8601").dt.normalize()
 
 
 def _as_code(value: object) -> str:
@@ -173,15 +181,20 @@ def _as_code(value: object) -> str:
     return str(value)
 
 
-def _fault(column: Column, rule: str, raw: pd.Series, wrong: pd.Series) -> list[Fault]:
+def _fault(
+    name: str, rule: str, raw: pd.Series, wrong: pd.Series, hidden: bool = False
+) -> list[Fault]:
     if not wrong.any():
         return []
     rows = np.flatnonzero(wrong.to_numpy())[:EXAMPLES]
-    hidden = column.role == "identifier"
     examples = tuple(
         (int(row) + 1, "(not shown)" if hidden else _shown(raw.iloc[row])) for row in rows
     )
-    return [Fault(column.name, rule, int(wrong.sum()), examples)]
+    return [Fault(name, rule, int(wrong.sum()), examples)]
+
+
+def _hidden(column: Column) -> bool:
+    return column.role == "identifier"
 
 
 def _shown(value: object) -> str:
@@ -210,10 +223,3 @@ def _wanted_range(column: Column) -> str:
     if column.low is None:
         return f"{column.high:g} or less{unit}"
     return f"{column.low:g} to {column.high:g}{unit}"
-
-
-def raise_faults(source: str, faults: Iterable[Fault]) -> None:
-    """Raise a `ValuesFault` when there is any fault."""
-    found = list(faults)
-    if found:
-        raise ValuesFault(source, found)

@@ -18,6 +18,8 @@ from riskadj.stats import calibration_line
 from riskadj.study import Study
 from riskadj.study.records import Learner, LightGBMLearner, LinearLearner, Split
 
+SUPPLIED = "reference"
+"""The one learner whose expectations come from outside, so that nobody here knows from whom."""
 GROUP_COLUMNS = {"provider": "provider_id", "patient": "patient_id"}
 EXPECTATION_COLUMNS = [
     "outcome", "learner", "episode_id", "provider_id", "period", "fold", "baseline_score",
@@ -74,7 +76,8 @@ class Expectations:
     def __post_init__(self) -> None:
         for learner, rows in self.table.groupby("learner", sort=False):
             members = self.learned.get(str(learner), ())
-            if learner in self.models and not rows["fold"].isin(range(len(members))).all():
+            supplied = learner == SUPPLIED and learner not in self.models
+            if not supplied and not rows["fold"].isin(range(len(members))).all():
                 raise InSampleError(
                     f"{learner}: wanted to know whom the model of every fold learned from; got "
                     f"{len(members)} folds, and episodes of others. Make them with cross_fit."
@@ -125,7 +128,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     models: dict[str, ExpectationModel] = {}
     learned: dict[str, tuple[Learned, ...]] = {}
     for learner in study.learners:
-        if learner.kind == "reference":
+        if learner.kind == SUPPLIED:
             raw = cohort.test[f"reference_predicted_{cohort.outcome.definition.measure}"]
             expected = raw.to_numpy(dtype=float)
         else:

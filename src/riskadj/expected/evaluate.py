@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,8 @@ def evaluate(expectations: Expectations, subgroups: tuple[str, ...] = ()) -> Eva
     ----------
     expectations : Expectations
     subgroups : tuple of str
-        Columns of the episodes to report by; those that the data lack are passed over.
+        Columns of the episodes to report by; those that the data lack are passed over. Numbers
+        of more than ten values are reported by fifths.
     """
     metrics, calibrations, groups = {}, [], []
     for learner, rows in expectations.by_learner():
@@ -96,7 +98,7 @@ def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, float]:
 
 
 def _subgroup(rows: pd.DataFrame, test: pd.DataFrame, name: str) -> pd.DataFrame:
-    level = test[name].map(_label, na_action="ignore").fillna("not recorded").to_numpy()
+    level = _levels(test[name]).fillna("not recorded").to_numpy()
     residual = rows["observed_score"] - rows["expected_score"]
     means = (
         rows.assign(difference=residual)
@@ -117,8 +119,15 @@ def _subgroup(rows: pd.DataFrame, test: pd.DataFrame, name: str) -> pd.DataFrame
     return _keyed(means, rows)
 
 
-def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _levels(values: pd.Series) -> pd.Series:
+    """Return the group of each value: itself or, where numbers are many, its fifth."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return values
+    if values.nunique() <= DECILES:
+        return values.map("{:g}".format, na_action="ignore")
+    edges = np.unique(values.quantile(np.linspace(0, 1, 6)))
+    labels = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    return pd.cut(values, edges, labels=labels, include_lowest=True).astype("str")
 
 
 def _keyed(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Learners of expectations, as scikit-learn regressors that take missing values as they come."""
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,9 +15,30 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin starve shared cores
 
-Term = tuple[str, int, float]
-"""A column of the design: ("value", feature, stand-in), ("level", feature, value) or
-("missing", feature, 0)."""
+
+@dataclass(frozen=True)
+class Factor:
+    """How a feature enters the linear predictor.
+
+    Attributes
+    ----------
+    feature : int
+        Its position in the matrix.
+    levels : tuple of float
+        Values of a discrete feature, in order; empty for a continuous one.
+    shares : tuple of float
+        Share of each level among the episodes learned from.
+    mean : float
+        Of the values learned from; stands in for a missing continuous one.
+    missing : bool
+        Whether missing values were seen, and so have a constant of their own.
+    """
+
+    feature: int
+    levels: tuple[float, ...]
+    shares: tuple[float, ...]
+    mean: float
+    missing: bool
 
 
 class _Expectation(RegressorMixin, BaseEstimator):
@@ -42,7 +64,8 @@ class LinearExpectation(_Expectation):
 
     The form of NHS England's own models: a constant, plus multiplier times value for continuous
     factors, plus a constant for each discrete factor present (A Guide to PROMs Methodology,
-    version 12). A missing value has a constant of its own.
+    version 12). A missing value has a constant of its own; where none was seen when learning, it
+    counts as the average. A value between or beyond the levels seen counts as the nearest of them.
 
     Parameters
     ----------
@@ -53,9 +76,10 @@ class LinearExpectation(_Expectation):
 
     Attributes
     ----------
-    terms_ : list of Term
-    coef_ : ndarray of shape (n_terms,)
-        In the unit of the score.
+    factors_ : list of Factor
+    coef_ : ndarray
+        In the unit of the score; for each factor the constant of a missing value (if any was
+        seen), then the constants of its levels but the first, or its multiplier.
     intercept_ : float
     n_features_in_ : int
     """
@@ -67,13 +91,10 @@ class LinearExpectation(_Expectation):
     def fit(self, X: Any, y: Any) -> "LinearExpectation":
         """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,)."""
         X, y = self._check_both(X, y)
-        self.terms_ = [
-            term
-            for feature in range(X.shape[1])
-            for term in _terms(feature, X[:, feature], self.discrete_up_to)
-        ]
-        design = _design(X, self.terms_)
-        if not self.terms_:
+        factors = (_factor(one, X[:, one], self.discrete_up_to) for one in range(X.shape[1]))
+        self.factors_ = [one for one in factors if one is not None]
+        design = _design(X, self.factors_)
+        if not self.factors_:
             self.coef_, self.intercept_ = np.zeros(0), float(np.mean(y))
             return self
         if self.ridge == 0:  # the shortest of many solutions, as levels of a text are collinear
@@ -89,32 +110,48 @@ class LinearExpectation(_Expectation):
         """Return expected scores of shape (n_episodes,)."""
         check_is_fitted(self)
         X = self._check(X)
-        return _design(X, self.terms_) @ self.coef_ + self.intercept_
+        return _design(X, self.factors_) @ self.coef_ + self.intercept_
 
 
-def _terms(feature: int, values: NDArray[np.float64], discrete_up_to: int) -> list[Term]:
+def _factor(feature: int, values: NDArray[np.float64], discrete_up_to: int) -> Factor | None:
+    """Return how a feature enters, or None where it is the same for everybody."""
     missing = np.isnan(values)
     known = values[~missing]
-    levels = np.unique(known)
-    terms: list[Term] = [("missing", feature, 0.0)] if missing.any() and known.size else []
-    if 1 < levels.size <= discrete_up_to:
-        return terms + [("level", feature, float(one)) for one in levels[1:]]
-    if levels.size > 1:
-        return [*terms, ("value", feature, float(known.mean()))]
-    return terms
+    levels, counts = np.unique(known, return_counts=True)
+    if levels.size == 0 or (levels.size == 1 and not missing.any()):
+        return None
+    discrete = levels.size <= discrete_up_to
+    return Factor(
+        feature,
+        tuple(levels.tolist()) if discrete else (),
+        tuple((counts / known.size).tolist()) if discrete else (),
+        float(known.mean()),
+        bool(missing.any()),
+    )
 
 
-def _design(X: NDArray[np.float64], terms: list[Term]) -> NDArray[np.float64]:
-    design = np.empty((X.shape[0], len(terms)), order="F")
-    for position, (kind, feature, value) in enumerate(terms):
-        column = X[:, feature]
-        if kind == "level":
-            design[:, position] = column == value
-        elif kind == "missing":
-            design[:, position] = np.isnan(column)
-        else:
-            design[:, position] = np.where(np.isnan(column), value, column)
-    return design
+def _design(X: NDArray[np.float64], factors: list[Factor]) -> NDArray[np.float64]:
+    blocks = [_columns(X[:, one.feature], one) for one in factors]
+    return np.hstack(blocks) if blocks else np.empty((X.shape[0], 0))
+
+
+def _columns(values: NDArray[np.float64], factor: Factor) -> NDArray[np.float64]:
+    missing = np.isnan(values)
+    filled = np.where(missing, factor.mean, values)
+    if factor.levels:
+        columns = _nearest_level(filled, factor)
+        columns[missing] = 0.0 if factor.missing else factor.shares[1:]
+    else:
+        columns = filled[:, None]
+    return np.column_stack([missing, columns]) if factor.missing else columns
+
+
+def _nearest_level(values: NDArray[np.float64], factor: Factor) -> NDArray[np.float64]:
+    """Return an indicator of each level but the first, which is where the constant is."""
+    levels = np.asarray(factor.levels)
+    borders = (levels[1:] + levels[:-1]) / 2
+    nearest = np.searchsorted(borders, values)
+    return (nearest[:, None] == np.arange(1, levels.size)).astype(np.float64)
 
 
 class LightGBMExpectation(_Expectation):

@@ -1,8 +1,9 @@
 """A fitted expectation as a value: it can be asked, saved as text, and read again."""
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from riskadj.casemix import CaseMixEncoder
 from riskadj.episodes import Column
 from riskadj.errors import ColumnError, FileFormatError, ValuesError
-from riskadj.expected.learners import LightGBMExpectation, LinearExpectation
+from riskadj.expected.learners import Factor, LightGBMExpectation, LinearExpectation
 
 FORMAT = "riskadj expectation 1"
 Estimator = LinearExpectation | LightGBMExpectation
@@ -185,20 +186,24 @@ def _save_member(member: Estimator, folder: Path, k: int) -> dict[str, Any]:
     settings = member.get_params()
     if isinstance(member, LinearExpectation):
         learned: dict[str, Any] = {
-            "terms": member.terms_,
+            "factors": [asdict(one) for one in member.factors_],
             "coef": member.coef_.tolist(),
             "intercept": member.intercept_,
         }
         return {"kind": "linear", "settings": settings, **learned}
     name = f"trees_{k}.txt"
-    (folder / name).write_text(member.booster_.model_to_string(), encoding="utf-8")
+    text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", member.booster_.model_to_string())
+    (folder / name).write_text(text, encoding="utf-8")
     return {"kind": "lightgbm", "settings": settings | {"threads": 1}, "trees": name}
 
 
 def _load_member(content: dict[str, Any], folder: Path, features: int) -> Estimator:
     if content["kind"] == "linear":
         linear = LinearExpectation(**content["settings"])
-        linear.terms_ = [(kind, int(one), float(value)) for kind, one, value in content["terms"]]
+        linear.factors_ = [
+            Factor(**one | {"levels": tuple(one["levels"]), "shares": tuple(one["shares"])})
+            for one in content["factors"]
+        ]
         linear.coef_ = np.asarray(content["coef"], dtype=float)
         linear.intercept_ = float(content["intercept"])
         linear.n_features_in_ = features

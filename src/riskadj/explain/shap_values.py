@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
 from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FOLD = "(fold)"
 """Stands for differences in base between the models of different folds."""
+START = "(score before)"
+"""Stands for the gain that is left when patients start higher or lower."""
 ADDITIVITY = 1e-6
 ROUNDING = 1e-9
 KEYS = ["outcome", "learner"]
@@ -36,8 +39,9 @@ class Explanation:
         `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
         `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far
-        the mean contribution of the provider's episodes is from that of all. They sum to
-        `difference`, the provider's mean expected score minus that of all.
+        the mean contribution of the provider's episodes to the expected score is from that of
+        all, positive when better, and, as `(score before)`, how far their start is, negative
+        when better. They sum to `difference`, the provider's mean expected gain minus that of all.
     digest : str
     """
 
@@ -86,7 +90,7 @@ def explain_expectations(expectations: Expectations) -> Explanation | None:
             return Explanation(
                 episodes,
                 _by_feature(episodes, _themes(model)),
-                _by_provider(episodes, _themes(model)),
+                _by_provider(episodes, _themes(model), expectations.cohort),
                 digest_of_frame(episodes, expectations.digest),
             )
     return None
@@ -140,7 +144,7 @@ def _check_additive(table: pd.DataFrame) -> None:
 
 
 def _themes(model: ExpectationModel) -> dict[str, str]:
-    return {one.name: one.theme for one in model.columns} | {FOLD: FOLD}
+    return {one.name: one.theme for one in model.columns} | {FOLD: FOLD, START: "room to gain"}
 
 
 def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
@@ -152,8 +156,10 @@ def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
     return _keyed(table, episodes, ["feature", "theme", "mean_absolute", "share"])
 
 
-def _by_provider(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
+def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:
     values = episodes[["base", *feature_columns(episodes)]]
+    values = values.assign(**{START: -cohort.test["baseline_score"].to_numpy()})
+    values = values * cohort.outcome.definition.direction
     gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
     gap = gap.rename(columns={"base": FOLD})
     if gap[FOLD].abs().max() <= ROUNDING:

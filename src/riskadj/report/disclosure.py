@@ -15,6 +15,7 @@ from riskadj.profile.nhs_england import TOO_FEW
 SUPPRESSED = "all"
 NOT_ADJUSTED = "adjusted"
 _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
+_DECILE_KEYS = ("outcome", "learner", "decile", "n")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
 
 
@@ -60,24 +61,38 @@ def suppress_subgroups(table: pd.DataFrame, below: int) -> pd.DataFrame:
     return _blank(table, _hide(table["n"], table["n"], below, sets), _SUBGROUP_KEYS)
 
 
-def keep_shown(table: pd.DataFrame, providers: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a table by provider whose provider is not hidden."""
+def keep_shown(table: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return the rows of a table by provider whose provider is not hidden and has records enough.
+
+    Contributions to the expectation of few patients describe those patients, so here records
+    count whatever counts elsewhere.
+    """
     keys = ["outcome", "learner", "provider_id"]
-    shown = providers.loc[providers["suppression"] != SUPPRESSED, keys]
-    return table.merge(shown, on=keys, how="inner")
+    shown = providers["suppression"].ne(SUPPRESSED) & providers["n"].ge(below).fillna(False)
+    return table.merge(providers.loc[shown, keys], on=keys, how="inner")
+
+
+def suppress_deciles(table: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return calibration rows that may leave: where a decile is small, none of its set."""
+    smallest = table.groupby(["outcome", "learner"], sort=False)["n"].transform("min")
+    return _blank(table, smallest < below, _DECILE_KEYS)
 
 
 def _hide(sizes: pd.Series, records: pd.Series, below: int, sets: list[pd.Series]) -> pd.Series:
-    """Return which rows to hide: the small ones, and never just one that holds records.
+    """Return which rows to hide: the small ones, and as many more as keep their sum from view.
 
-    The records of a single hidden row would follow from the total of its set.
+    What is hidden of a set, taken together, follows from its total; so two rows or more are
+    hidden, and records enough that their sum is not small itself.
     """
     hidden = (sizes > 0) & (sizes < below)
     for rows in records.groupby(sets, sort=False).groups.values():
-        holding = records.loc[rows][records.loc[rows] > 0]
-        others = holding[~hidden.loc[holding.index]]
-        if hidden.loc[holding.index].sum() == 1 and len(others):
-            hidden.loc[others.idxmin()] = True
+        holding = records.loc[rows][records.loc[rows] > 0].sort_values(kind="stable")
+        small = holding[hidden.loc[holding.index]]
+        for row, more in holding.drop(small.index).items():
+            if small.empty or (len(small) > 1 and small.sum() >= below):
+                break
+            small.loc[row] = more
+        hidden.loc[small.index] = True
     return hidden
 
 

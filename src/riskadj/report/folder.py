@@ -13,7 +13,7 @@ import pandas as pd
 from riskadj.errors import OutputError
 
 MARK = "provenance.json"
-"""A folder that holds it is a run folder, and may be replaced by a newer run."""
+"""Names every file of a run, so that a run can be told from anything else in its folder."""
 
 
 @contextmanager
@@ -78,16 +78,30 @@ def _check_replaceable(out: Path) -> None:
         return
     if not out.is_dir():
         raise OutputError(f"{out}: wanted a folder to write to; got a file. Choose another --out.")
-    if any(out.iterdir()) and not (out / MARK).exists():
+    strangers = sorted(set(files_in(out)) - {MARK, *_files_of_run(out)})
+    if strangers:
         raise OutputError(
             f"{out}: wanted a new folder or an earlier run to replace; got a folder with other "
-            "things in it. Choose another --out."
+            f"things in it, such as {strangers[0]}. Choose another --out."
         )
     if Path.cwd().is_relative_to(out.resolve()):
         raise OutputError(
             f"{out}: wanted a folder to put in place when all is written; got the current one. "
             "Choose another --out."
         )
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return every file below a folder, by its path from there."""
+    found = (one for one in sorted(folder.rglob("*")) if not one.is_dir())
+    return {one.relative_to(folder).as_posix(): one for one in found}
+
+
+def _files_of_run(folder: Path) -> list[str]:
+    try:
+        return list(json.loads((folder / MARK).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _swap(staging: Path, out: Path) -> None:

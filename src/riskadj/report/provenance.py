@@ -1,6 +1,7 @@
 """Where results come from: digests of study, data, code and every stage."""
 
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -16,13 +17,32 @@ from riskadj.study import Study
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap")
 _CHANGES_NO_RESULT = ("tracking", "compute")
+_CODE = (".py", ".yaml", ".jinja", ".css")
+_MASK = "://***@"
 
 
 def portable_study(study: Study) -> dict[str, Any]:
-    """Return a study as JSON, with file names for paths: what it is, wherever it is run."""
+    """Return a study as JSON: file names for paths, and no password to where it is logged."""
     content = study.model_dump(mode="json")
     content["data"]["paths"] = [path.name for path in study.data.paths]
+    content["tracking"]["uri"] = without_password(study.tracking.uri)
     return content
+
+
+def without_password(text: str) -> str:
+    """Return a text with the user and password of every URI in it masked.
+
+    Examples
+    --------
+    >>> without_password("postgresql://me:p/w@d@host/runs, sqlite:////home/me@work/mlflow.db")
+    'postgresql://***@host/runs, sqlite:////home/me@work/mlflow.db'
+    """
+    return re.sub(r"://(?!/)\S*@", _MASK, text)
+
+
+def is_masked(uri: str) -> bool:
+    """Whether `without_password` has taken something from a URI."""
+    return _MASK in uri
 
 
 def digest_of_study(study: Study) -> str:
@@ -35,10 +55,10 @@ def digest_of_study(study: Study) -> str:
 
 @cache
 def digest_of_code() -> str:
-    """Return the digest of this package's source files."""
+    """Return the digest of this package's source files, templates and packaged studies."""
     root = Path(riskadj.__file__).parent
     digest = sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(one for one in root.rglob("*") if one.suffix in _CODE):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -54,21 +74,25 @@ def build_provenance(
     study : Study
     sources : iterable of Source
     stages : iterable of mapping
-        `stage, digest, seconds`, in the order of the journey.
+        `stage, digest, seconds`, in the order of the journey. After the last comes `run`, whose
+        digest is made from those of study, data, code and every stage.
     """
+    data = [{"name": one.name, "digest": one.digest, "rows": one.rows} for one in sources]
+    journey = [dict(one) for one in stages]
+    chained = [digest_of_study(study), digest_of_code()]
+    chained += [one["digest"] for one in (*data, *journey)]
     return {
-        "study": {
-            "name": study.name,
-            "version": study.version,
-            "digest": digest_of_study(study),
-        },
-        "data": [{"name": one.name, "digest": one.digest, "rows": one.rows} for one in sources],
-        "code": {"version": riskadj.__version__, "digest": digest_of_code()},
+        "study": {"name": study.name, "version": study.version, "digest": chained[0]},
+        "data": data,
+        "code": {"version": riskadj.__version__, "digest": chained[1]},
         "environment": {
             "python": platform.python_version(),
             "packages": {name: version(name) for name in PACKAGES},
         },
         "seed": study.split.seed,
-        "stages": [dict(one) for one in stages],
+        "stages": [
+            *journey,
+            {"stage": "run", "digest": digest_of_json(chained), "seconds": None},
+        ],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -9,14 +9,20 @@ import pandas as pd
 
 from riskadj.casemix import CaseMix
 from riskadj.casemix.roles import refusal
+from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation
 from riskadj.profile import Profiles
 from riskadj.report.card import build_card
-from riskadj.report.disclosure import keep_shown, suppress_providers, suppress_subgroups
+from riskadj.report.disclosure import (
+    keep_shown,
+    suppress_deciles,
+    suppress_providers,
+    suppress_subgroups,
+)
 from riskadj.report.figures import draw_figures
 from riskadj.report.findings import Findings
-from riskadj.report.folder import write_csv, write_json, write_parquet, write_text
+from riskadj.report.folder import MARK, files_in, write_csv, write_json, write_parquet, write_text
 from riskadj.report.provenance import portable_study
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study import Study
@@ -66,13 +72,15 @@ def build_findings(
         metrics={
             one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
         },
-        calibration=_stack([one.evaluation.calibration for one in results]),
+        calibration=suppress_deciles(
+            _stack([one.evaluation.calibration for one in results]), below
+        ),
         subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
         providers=providers,
         reference=_stack([one.profiles.reference for one in results]),
         features=_stack([one.features for one in explained], NO_FEATURES),
         provider_features=keep_shown(
-            _stack([one.providers for one in explained], NO_PROVIDERS), providers
+            _stack([one.providers for one in explained], NO_PROVIDERS), providers, below
         ),
         missing=_stack([_missing(one.casemix) for one in results]),
         provenance=provenance,
@@ -93,7 +101,8 @@ def write_results(findings: Findings, results: Sequence[OutcomeResults], folder:
     write_json(card, folder / "card.json")
     write_text(render_markdown(card), folder / "card.md")
     write_text(render_html(card, figures), folder / "card.html")
-    write_json(findings.provenance, folder / "provenance.json")
+    files = {name: digest_of_file(path) for name, path in files_in(folder).items()}
+    write_json({**findings.provenance, "files": files}, folder / MARK)
 
 
 def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:

@@ -61,6 +61,14 @@ class FollowUpWindow(Record):
     at_least: float = Field(ge=0, description="days")
     at_most: float = Field(gt=0, description="days")
 
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> "FollowUpWindow":
+        if self.at_least > self.at_most:
+            raise ValueError(
+                f"wanted at_least up to at_most; got {self.at_least:g} and {self.at_most:g}"
+            )
+        return self
+
 
 class CohortRules(Record):
     """Who counts."""

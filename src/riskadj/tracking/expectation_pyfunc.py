@@ -12,6 +12,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
+from riskadj.episodes import ValuesFault, find_faults, to_declared
 from riskadj.errors import ValuesError
 from riskadj.expected import ExpectationModel, load_model
 
@@ -38,8 +39,9 @@ class ExpectationPyfunc(PythonModel):
         context : PythonModelContext
             Not used: `load_context` has read what there is to read.
         model_input : DataFrame of shape (n_episodes, >= n_columns)
-            The model's case mix, numbers and flags as float64; missing values as they come. With
-            a column `fold`, which member to ask; without it, the mean of all members.
+            The model's case mix, numbers and flags as float64; missing values as they come; the
+            codes that files use are understood (sex 1 is male). With a column `fold`, which
+            member to ask; without it, the mean of all members.
         params : dict, optional
             Not used.
 
@@ -53,10 +55,21 @@ class ExpectationPyfunc(PythonModel):
         ColumnError
             When a column is absent, which is not the same as its values being missing.
         ValuesError
-            When a fold is none of the model's.
+            When a value is outside its declaration, or a fold is none of the model's.
         """
-        expected = self.model.expect(model_input, _folds(self.model, model_input))
+        casemix = _declared(self.model, model_input)
+        expected = self.model.expect(casemix, _folds(self.model, model_input))
         return pd.DataFrame({"expected_score": expected}, index=model_input.index)
+
+
+def _declared(model: ExpectationModel, episodes: pd.DataFrame) -> pd.DataFrame:
+    """Return the case mix as the model knows it, and refuse what its columns cannot hold."""
+    columns = {one.name: one for one in model.columns}
+    table, faults = to_declared(episodes, columns)
+    faults += find_faults(table, columns)
+    if faults:
+        raise ValuesFault(f"model {model.outcome}-{model.learner}", faults)
+    return table
 
 
 def _folds(model: ExpectationModel, episodes: pd.DataFrame) -> NDArray[np.int64] | None:

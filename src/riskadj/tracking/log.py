@@ -24,6 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 import riskadj
 from riskadj.errors import FileFormatError, FileMissingError, RiskadjError, TrackingError
 from riskadj.expected import ExpectationModel, load_model
+from riskadj.report.provenance import is_masked, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -108,7 +109,8 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     >>> mlflow.pyfunc.load_model(logged.models[0])  # doctest: +SKIP
     """
     finished = _read_folder(Path(folder))
-    uri = uri or finished.study["tracking"]["uri"]
+    uri = uri or str(finished.study["tracking"]["uri"])
+    _check_somewhere(uri, finished.folder)
     experiment = experiment or finished.study["tracking"]["experiment"]
     with _mlflow_at_work(), _one_line_refusals(finished.folder, uri):
         _reach(uri)
@@ -117,7 +119,7 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
         client = MlflowClient(tracking_uri=uri)
         experiment_id = _find_or_create(client, experiment, uri)
         run_id, models = _log(client, experiment_id, finished)
-    return LoggedRun(run_id, experiment, _without_password(uri), models)
+    return LoggedRun(run_id, experiment, without_password(uri), models)
 
 
 def _read_folder(folder: Path) -> _Finished:
@@ -384,9 +386,23 @@ def _requirements() -> list[str]:
 # Where it is logged ------------------------------------------------------------------------------
 
 
+def _check_somewhere(uri: str, folder: Path) -> None:
+    if uri == "off" or is_masked(uri):
+        why = "no place to log to" if uri == "off" else "a place without its password"
+        raise TrackingError(
+            f"tracking.uri: wanted where to log a run; got {uri}, {why}. {_way_out(folder)}"
+        )
+
+
+def _way_out(folder: Path) -> str:
+    return (
+        f"The results are in {folder}; log them later with: riskadj log {folder} --tracking-uri URI"
+    )
+
+
 def _reach(uri: str) -> None:
     """Knock first: MLflow itself would try for minutes."""
-    place = urlsplit(uri)
+    place = urlsplit(without_password(uri))
     scheme = place.scheme.split("+")[0]
     database = _database(uri)
     if database:
@@ -463,19 +479,14 @@ def _one_line_refusals(folder: Path, uri: str) -> Iterator[None]:
     except RiskadjError:
         raise
     except refusals as error:
-        reason = _without_password(f"{uri}: wanted to log a run; got {_first_words(error)}")
         raise TrackingError(
-            f"{reason} The results are in {folder}; log them later with: riskadj log {folder} "
-            "--tracking-uri URI"
+            f"{without_password(uri)}: wanted to log a run; got {_first_words(error)} "
+            f"{_way_out(folder)}"
         ) from None
 
 
 def _first_words(error: Exception) -> str:
-    """Return two sentences of an error at most, on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Return two sentences of an error at most, on one line and without a password."""
+    text = without_password(" ".join(str(error).split())) or type(error).__name__
     two = " ".join(re.split(r"(?<=\.) (?=[A-Z])", text)[:2])
     return f"{textwrap.shorten(two, 300, placeholder=' ...').rstrip('.')}."
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//***@", text)

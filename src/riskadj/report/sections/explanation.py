@@ -8,7 +8,7 @@ from riskadj.explain.shap_values import FOLD
 from riskadj.report.blocks import Block, number, paragraph, percent, table, text
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import learner_names, rows_of
+from riskadj.report.lookup import BEYOND_998, learner_names, rows_of
 from riskadj.report.words import (
     FOLD_TITLE,
     TOP_FEATURES,
@@ -31,7 +31,9 @@ KEYS = ["outcome", "learner", "provider_id"]
 
 _NOT_CAUSES = (
     "Contributions say how the model arrives at an expected score. They are not causes, and they "
-    "speak of whom a provider treats, not of how well it treats them."
+    "speak of whom a provider treats, not of how well it treats them. The expected gain of a "
+    "provider is its expected score less the score before, so there the start counts twice: in "
+    "what is expected after, and in the room that is left to gain."
 )
 _NOBODY = "No provider has enough episodes for its contributions to be shown."
 _OF_THE_FOLD = (
@@ -113,14 +115,18 @@ def _parts_by_theme(findings: Findings, outcome: Outcome) -> pd.DataFrame:
 
 
 def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.DataFrame) -> Block:
-    providers = parts.drop_duplicates("provider_id").head(PROVIDERS_SHOWN)
+    compared = parts.drop_duplicates("provider_id")
+    flags = rows_of(findings.providers, outcome=outcome.name, learner=learner)
+    beyond = flags.loc[flags["flag"].isin(BEYOND_998), "provider_id"]
+    largest = compared.head(PROVIDERS_SHOWN)["provider_id"]
+    providers = compared[compared["provider_id"].isin([*beyond, *largest])]
     shown = parts[parts["provider_id"].isin(providers["provider_id"])]
     wide = shown.pivot(index="provider_id", columns="theme", values="contribution")
     themes = list(wide.abs().sum().sort_values(ascending=False, kind="stable").index)
     wide, decimals = wide[themes].fillna(0.0), table_decimals(outcome)
     labels = [theme_title(one) for one in themes]
     return table(
-        f"{named(outcome)}: why providers' mean expected scores differ, by theme, "
+        f"{named(outcome)}: why providers' mean expected gains differ, by theme, "
         f"{learner_title(learner)}",
         [text("Provider"), number("Episodes"),
          *(number(one[0].upper() + one[1:], decimals) for one in labels),
@@ -138,9 +144,10 @@ def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared:
     enough = f"with {findings.study.profile.minimum_n} episodes or more"
     who = f"The {shown} of {compared} providers" if shown < compared else "Every provider"
     return (
-        f"Difference: mean expected score less that of {population(outcome)}; the row sums to it, "
-        f"but for rounding. {who} {enough}, largest difference first. Those with fewer are not "
-        "listed here, and those that are suppressed are not in shap_providers.csv either."
+        f"Difference: mean expected gain less that of {population(outcome)}; the row sums to it, "
+        f"but for rounding. {who} {enough}: those beyond the 99.8 % limits and the largest "
+        "differences. Room to gain: patients who start higher have less of it. All others are in "
+        "shap_providers.csv, but for those that are suppressed."
     )
 
 
@@ -158,12 +165,12 @@ def _worked(parts: pd.DataFrame, outcome: Outcome) -> Block:
     if not _is_seen(float(pull.sum()), decimals):
         return paragraph(
             f"{measure(outcome)}: in {learner_title(first['learner'])} no provider's expected "
-            f"score is as far as {10.0**-decimals:.{decimals}f} {unit} from that of "
+            f"gain is as far as {10.0**-decimals:.{decimals}f} {unit} from that of "
             f"{population(outcome)}."
         )
     return paragraph(
         f"An example, {measure(outcome)}: in {learner_title(first['learner'])} provider "
-        f"{first['provider_id']}'s expected score is {total} {unit} "
+        f"{first['provider_id']}'s expected gain is {total} {unit} "
         f"{'below' if sign < 0 else 'above'} that of {population(outcome)}: "
         f"{_themes_in_words(pull, decimals)}.",
         "That describes the model and the patients treated; it is not a cause.",

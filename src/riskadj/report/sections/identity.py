@@ -42,7 +42,8 @@ def provenance(findings: Findings) -> Iterable[Block]:
     environment = origin["environment"]
     yield paragraph(
         "The digest of each stage is made from its content and from the digest of the stage "
-        "before it; the last one changes when anything before it does."
+        "that it builds on; the last digest, that of the run, is made from all those above it "
+        "and changes when any of them does."
     )
     yield table(
         "The chain of digests",
