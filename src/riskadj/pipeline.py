@@ -24,7 +24,7 @@ from riskadj.report.folder import run_folder
 from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.study import Outcome, Study, load_study, read_yaml
-from riskadj.study.load import _anchor_paths, build
+from riskadj.study.load import anchor_paths, build
 from riskadj.study.records import Data
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class _OnlyData(BaseModel):
 
 def _data_of(path: str | Path, overrides: Iterable[str]) -> Data:
     content = read_yaml(path)
-    _anchor_paths(content, Path(path).parent)
+    anchor_paths(content, Path(path).parent)
     return build(_OnlyData, content, str(path), overrides).data
 
 

@@ -177,6 +177,21 @@ def test_the_python_of_the_readme_runs_as_written(study, capsys):
     assert largest < 1e-9
 
 
+def test_the_study_of_the_readme_for_a_file_of_ones_own_runs(riskadj, episodes, tmp_path):
+    names = {
+        "provider_id": "Hospital", "procedure_group": "Group", "age_years": "Age",
+        "index_date": "Operated", "q1_score_ohs": "OHS_before", "q2_score_ohs": "OHS_after",
+    }  # fmt: skip
+    mine = episodes[list(names)].rename(columns=names)
+    mine = mine.assign(frailty=np.arange(len(mine)) % 9 + 1, handedness="R", Ignored=1)
+    mine.to_csv(tmp_path / "episodes.csv", index=False)
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", README, flags=re.S)[0])
+    out = tmp_path / "out"
+    code, _, err = riskadj("run", tmp_path / "mine.yaml", "--out", out, "--set", "tracking.uri=off")
+    assert code == 0, err
+    assert (pd.read_csv(out / "providers.csv")["learner"].value_counts() > 20).all()
+
+
 # Other verbs -------------------------------------------------------------------------------------
 
 

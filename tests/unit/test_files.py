@@ -239,3 +239,10 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": []}).to_parquet(tmp_path / "table.parquet")
     with pytest.raises(FileFormatError, match="wanted rows; got none"):
         read_parquet_table(tmp_path / "table.parquet")
+
+
+def test_renaming_a_column_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "episodes.csv"
+    path.write_text("Hospital,period,procedure_group\nA,2021,HIP_PRIM\n")
+    with pytest.raises(ColumnError, match=r"data\.rename.*'Hopsital'.*Did you mean 'Hospital'"):
+        read_episodes([path], "csv", rename={"Hopsital": "provider_id"})

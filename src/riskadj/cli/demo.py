@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the world and its run go.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the run goes; its world goes to DIR-world.")]
 
 
 def demo(out: Out = Path("runs/demo")) -> None:

@@ -56,6 +56,9 @@ def show_run(run: "Run") -> None:
     """Show what a run found, how long it took, and where it is."""
     console = Console()
     console.print(_metrics_table(run))
+    if run.findings.providers["z"].isna().all():
+        least = run.findings.study.profile.minimum_n
+        console.print(f"No provider has {least} episodes with both scores: nobody is compared.")
     console.print(_seconds_table(run.seconds))
     console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
     console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)

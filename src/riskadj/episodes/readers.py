@@ -86,18 +86,30 @@ def read_episodes(
     files = [Path(path) for path in paths]
     for path in files:
         check_there(path)
+    raws = [_FORMATS[format](path) for path in files]
+    _check_rename(rename or {}, raws, files)
     parts, sources = [], []
-    for path in files:
-        raw = _FORMATS[format](path).rename(columns=rename or {})
+    for path, raw in zip(files, raws, strict=True):
         digest = digest_of_file(path)
-        _check_names(raw, path)
-        part = _check_part(raw, declared, path, digest, period_from)
+        renamed = raw.rename(columns=rename or {})
+        _check_names(renamed, path)
+        part = _check_part(renamed, declared, path, digest, period_from)
         parts.append(part)
         sources.append(Source(path.name, digest, len(part)))
     table = pd.concat(parts, ignore_index=True)
     _check_unique(table, declared, sources)
     present = {name: declared[name] for name in table.columns}
     return Episodes(table, present, tuple(sources), digest_of_json([one.digest for one in sources]))
+
+
+def _check_rename(rename: dict[str, str], raws: list[pd.DataFrame], files: list[Path]) -> None:
+    names = {name for raw in raws for name in raw.columns}
+    for name in rename:
+        if name not in names:
+            raise ColumnError(
+                f"data.rename: wanted columns of {' or '.join(one.name for one in files)}; got "
+                f"{name!r}, which none has.{did_you_mean(name, names)}"
+            )
 
 
 def _check_part(

@@ -111,7 +111,7 @@ def _swap(staging: Path, out: Path) -> None:
         out.rename(old)
     try:
         staging.rename(out)
-    except OSError:
+    except BaseException:
         if old.exists():
             old.rename(out)
         raise

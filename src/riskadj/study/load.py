@@ -43,7 +43,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     """
     path = Path(path)
     content = read_yaml(path)
-    _anchor_paths(content, path.parent)
+    anchor_paths(content, path.parent)
     return build(Study, content, str(path), overrides)
 
 
@@ -119,7 +119,8 @@ class _Origin:
         return f"{self.source}{_line(self.content, location)}: {key or 'study'}"
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> None:
+def anchor_paths(content: dict[str, Any], folder: Path) -> None:
+    """Make the data paths of a study's content relative to here instead of to its folder."""
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("paths"), list):
         data["paths"] = [
