@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the run goes; its world goes to DIR-world.")]
+Out = Annotated[
+    Path, typer.Option(metavar="DIR", help="Where the run goes; its world goes to DIR-world.")
+]
 
 
 def demo(out: Out = Path("runs/demo")) -> None:
