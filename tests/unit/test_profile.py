@@ -227,3 +227,13 @@ def test_profiles_come_for_every_learner_and_provider_once(expectations: Expecta
     table = profile_providers(expectations, make_study()).table
     assert not table.duplicated(["outcome", "learner", "provider_id"]).any()
     assert len(table) == 2 * 6
+
+
+def test_a_row_says_under_which_learners_its_flag_holds(expectations: Expectations) -> None:
+    table = profile_providers(expectations, make_study()).table
+    compared = table[table["adjusted"].notna()]
+    for _, rows in compared.groupby("provider_id"):
+        for row in rows.itertuples():
+            same = rows.loc[rows["flag"] == row.flag, "learner"]
+            assert row.flag_holds_under.split() == list(same)
+    assert (table.loc[table["adjusted"].isna(), "flag_holds_under"] == "").all()

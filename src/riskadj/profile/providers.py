@@ -17,7 +17,7 @@ from riskadj.study.records import ReferencePopulation
 PROVIDER_COLUMNS = [
     "outcome", "learner", "provider_id", "n", "observed", "expected", "ratio", "difference",
     "adjusted", "z", "lower95", "upper95", "flag", "lower998", "upper998", "ci_lower95",
-    "ci_upper95", "sd", "episodes", "note",
+    "ci_upper95", "sd", "episodes", "note", "flag_holds_under",
 ]  # fmt: skip
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
 
@@ -34,7 +34,8 @@ class Profiles:
         adjusted gain; `z`: its distance from the centre in standard errors; `lower95` ...
         `upper998`: control limits around the centre; `ci_lower95`, `ci_upper95`: interval of the
         provider's own adjusted gain; `sd`: of its residuals; `n`: episodes with both scores;
-        `episodes`: all eligible ones.
+        `episodes`: all eligible ones; `flag_holds_under`: the learners, this one included, under
+        which a provider that is compared has the same flag.
     reference : DataFrame
         `outcome, learner, n, gain, baseline, sd, drift`: the population compared with.
     digest : str
@@ -63,8 +64,21 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
         reference = _reference(rows, learner, expectations.cohort.outcome.reference)
         references.append(reference)
         tables.append(_profile(rows, reference, expectations.cohort, study.profile.minimum_n))
-    table = pd.concat(tables, ignore_index=True)
+    table = _with_agreement(pd.concat(tables, ignore_index=True))
     return Profiles(table, pd.DataFrame(references), digest_of_frame(table, expectations.digest))
+
+
+def _with_agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """Say of every flag under which learners it holds: model choice alone moves flags."""
+    learners = list(dict.fromkeys(table["learner"]))
+    flags = table.pivot(index="provider_id", columns="learner", values="flag")
+    compared = table.loc[table["adjusted"].notna(), ["provider_id", "flag"]]
+    agreeing = [
+        " ".join(one for one in learners if flags.at[provider, one] == flag)
+        for provider, flag in compared.itertuples(index=False)
+    ]
+    held = pd.Series(agreeing, index=compared.index, dtype="str")
+    return table.assign(flag_holds_under=held.reindex(table.index, fill_value=""))
 
 
 def _reference(
@@ -136,4 +150,5 @@ def _flags(table: pd.DataFrame, minimum_n: int) -> np.ndarray:
 def _keyed(table: pd.DataFrame, reference: dict[str, float | str]) -> pd.DataFrame:
     keyed = table.rename_axis("provider_id").reset_index()
     keyed["outcome"], keyed["learner"] = reference["outcome"], reference["learner"]
+    keyed["flag_holds_under"] = ""
     return keyed[PROVIDER_COLUMNS]
