@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_WAIT_POLICY := passive
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo test lint slow schema clean
+.PHONY: help demo test lint slow cards clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,6 +29,11 @@ lint: $(READY)  ## Check style, types and the layers.
 
 slow: $(READY)  ## Pass the slow tests: scale and recovery.
 	$(BIN)/python -m pytest -m slow
+
+cards: demo  ## Put the demonstration's card under model_cards/.
+	rm -rf model_cards/demo/1
+	mkdir -p model_cards/demo/1
+	cp -r runs/demo/card.html runs/demo/card.json runs/demo/card.md runs/demo/figures model_cards/demo/1/
 
 clean:  ## Remove what was set up.
 	rm -rf .venv
