@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from riskadj.casemix import casemix_faults, choose_casemix
 from riskadj.cohort import select_cohort
-from riskadj.digest import digest_of_json
-from riskadj.episodes import Episodes, ValuesFault, declared_columns, find_faults, read_episodes
+from riskadj.episodes import Episodes, ValuesFault, read_episodes
+from riskadj.episodes.readers import join_episodes, repeated
 from riskadj.errors import RiskadjError, ValuesError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.explain import explain_expectations
@@ -238,14 +238,10 @@ def _read_each(faults: list[RiskadjError], data: Data) -> Episodes | None:
     parts = [part for one in alone if (part := _attempt(faults, _read, one))]
     if len(parts) < len(alone):
         return None
-    table = pd.concat([one.table for one in parts], ignore_index=True)
-    declared = declared_columns(data.columns)
-    unique = {name: one for name, one in declared.items() if one.unique and name in table}
-    if found := find_faults(table[list(unique)], unique):
-        faults.extend(_each_fault(ValuesFault(" and ".join(map(str, data.paths)), found)))
-    sources = tuple(source for one in parts for source in one.sources)
-    present = {name: declared[name] for name in table.columns}
-    return Episodes(table, present, sources, digest_of_json([one.digest for one in sources]))
+    episodes = join_episodes(parts)
+    for fault in repeated(episodes):
+        faults.extend(_each_fault(fault))
+    return episodes
 
 
 def _select_each(

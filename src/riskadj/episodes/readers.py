@@ -1,6 +1,6 @@
 """Reading episodes: from files in any accepted form to one checked, canonical table."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,18 +88,35 @@ def read_episodes(
         check_there(path)
     raws = [_FORMATS[format](path) for path in files]
     _check_rename(rename or {}, raws, files)
-    parts, sources = [], []
+    parts = []
     for path, raw in zip(files, raws, strict=True):
         digest = digest_of_file(path)
         renamed = raw.rename(columns=rename or {})
         _check_names(renamed, path)
         part = _check_part(renamed, declared, path, digest, period_from)
-        parts.append(part)
-        sources.append(Source(path.name, digest, len(part)))
-    table = pd.concat(parts, ignore_index=True)
-    _check_unique(table, declared, sources)
-    present = {name: declared[name] for name in table.columns}
-    return Episodes(table, present, tuple(sources), digest_of_json([one.digest for one in sources]))
+        source = Source(path.name, digest, len(part))
+        parts.append(Episodes(part, {one: declared[one] for one in part}, (source,), digest))
+    episodes = join_episodes(parts)
+    for fault in repeated(episodes):
+        raise fault
+    return episodes
+
+
+def join_episodes(parts: Iterable[Episodes]) -> Episodes:
+    """Put the episodes of several files under each other, in their order."""
+    parts = list(parts)
+    table = pd.concat([one.table for one in parts], ignore_index=True)
+    columns = {name: column for one in parts for name, column in one.columns.items()}
+    sources = tuple(source for one in parts for source in one.sources)
+    digest = digest_of_json([one.digest for one in sources])
+    return Episodes(table, {name: columns[name] for name in table.columns}, sources, digest)
+
+
+def repeated(episodes: Episodes) -> Iterator[ValuesFault]:
+    """Yield the fault of episodes that are in more than one file, if there are any."""
+    unique = {name: one for name, one in episodes.columns.items() if one.unique}
+    if len(episodes.sources) > 1 and (faults := find_faults(episodes.table[list(unique)], unique)):
+        yield ValuesFault(" and ".join(one.name for one in episodes.sources), faults)
 
 
 def _check_rename(rename: dict[str, str], raws: list[pd.DataFrame], files: list[Path]) -> None:
@@ -164,14 +181,6 @@ def _check_needed(table: pd.DataFrame, raw: pd.DataFrame, path: Path) -> None:
                 f"{path}: wanted the column {name!r}; there is none."
                 f"{did_you_mean(name, raw.columns, 0.75)} Rename it with data.rename."
             )
-
-
-def _check_unique(table: pd.DataFrame, declared: dict[str, Column], sources: list[Source]) -> None:
-    if len(sources) > 1:
-        unique = {name: one for name, one in declared.items() if one.unique}
-        faults: list[Fault] = find_faults(table[list(unique)], unique)
-        if faults:
-            raise ValuesFault(" and ".join(one.name for one in sources), faults)
 
 
 def _once_each(faults: list[Fault]) -> list[Fault]:

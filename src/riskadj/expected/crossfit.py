@@ -46,8 +46,8 @@ class Learned:
 class Expectations:
     """Observed and expected of every episode compared, by every learner.
 
-    On construction, every expectation is checked to be for an episode that its model did not
-    learn from, so that an in-sample O/E cannot be built.
+    On construction, every expectation but a supplied reference is checked to be for an episode
+    that its model did not learn from.
 
     Attributes
     ----------
