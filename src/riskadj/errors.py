@@ -14,6 +14,7 @@
     |-- TooFewProvidersError    31   nobody to compare with
     |-- NoVariationError        32   an outcome in which nothing differs
     |-- InSampleError           33   an expectation for an episode that its model was fitted on
+    |-- ArrayError              34   arrays that a statistic cannot be computed from
     |-- OutputError             40   results that could not be written
     `-- TrackingError           41   results that could not be logged; they stay on disk
 
@@ -100,6 +101,12 @@ class InSampleError(RiskadjError):
     """An expectation for an episode that its model was fitted on."""
 
     exit_code = 33
+
+
+class ArrayError(RiskadjError, ValueError):
+    """Arrays that a statistic cannot be computed from: not finite, collinear, of unequal length."""
+
+    exit_code = 34
 
 
 class OutputError(RiskadjError):
