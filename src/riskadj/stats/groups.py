@@ -9,6 +9,8 @@ from scipy import sparse
 
 from riskadj.errors import ArrayError
 
+_MISSING = {"None", "nan", "<NA>", "NaT"}
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -145,7 +147,7 @@ def _of_objects(values: list[Any], name: str) -> tuple[NDArray[Any], NDArray[np.
     numbered: dict[Any, int] = {}
     came = np.array([numbered.setdefault(one, len(numbered)) for one in values], dtype=np.intp)
     labels = np.array(list(numbered), dtype=object)
-    if any(one is None or one != one for one in labels):  # noqa: PLR0124 - only NaN differs from itself
+    if any(repr(one) in _MISSING for one in labels):
         raise ArrayError(f"{name}: wanted a label for every row; got some missing.")
     place, rank = _sorted(labels)
     return labels[place], rank[came]
