@@ -1,0 +1,133 @@
+"""Arrow-shaped systems: one dense block of coefficients, and a diagonal of provider effects.
+
+::
+
+    [ diag(d)  cross' ] [effects]   [a]
+    [ cross    gram   ] [coef   ] = [b]
+
+Effects are eliminated one by one, which leaves the Schur complement of the diagonal: cost is
+linear in providers.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import cho_solve, lapack, solve_triangular
+
+from riskadj.errors import ArrayError
+from riskadj.stats.arrays import Floats
+
+SMALLEST_PIVOT = 1e-10
+"""Share of a covariate's sum of squares that has to be its own; below, it is called collinear."""
+
+
+class CollinearError(ArrayError):
+    """Covariates of which some are a combination of others; `columns` says which."""
+
+    def __init__(self, columns: Floats) -> None:
+        super().__init__("X: wanted covariates none of which is a combination of others.")
+        self.columns = columns
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An arrow system, its diagonal given by the inverse.
+
+    Attributes
+    ----------
+    inverse : ndarray of shape (n_providers,)
+        1 / d; 0 holds an effect where it is.
+    cross : ndarray of shape (n_coef, n_providers)
+    gram : ndarray of shape (n_coef, n_coef)
+    copies : ndarray of shape (n_providers,) or float
+        How many equal rows of the diagonal each stands for.
+    """
+
+    inverse: Floats
+    cross: Floats
+    gram: Floats
+    copies: Floats | float = 1.0
+
+    @cached_property
+    def schur(self) -> Floats:
+        """Information about the coefficients once the effects are eliminated."""
+        return self.gram - (self.cross * (self.copies * self.inverse)) @ self.cross.T
+
+    @cached_property
+    def _scale(self) -> Floats:
+        size = np.sqrt(np.diag(self.gram))
+        return np.where(size > 0, size, 1.0)
+
+    @cached_property
+    def _factor(self) -> Floats:
+        """Return the Cholesky factor of the scaled Schur complement."""
+        scaled = self.schur / np.outer(self._scale, self._scale)
+        if not np.isfinite(scaled).all():
+            raise np.linalg.LinAlgError("information is not finite")
+        factor, rank_failed = lapack.dpotrf(scaled, lower=True, clean=True)
+        if rank_failed or (scaled.size and np.diag(factor).min() ** 2 < SMALLEST_PIVOT):
+            _, pivots, rank, _ = lapack.dpstrf(scaled, tol=SMALLEST_PIVOT, lower=True)
+            raise CollinearError(np.sort(pivots[rank:] - 1) if rank < len(scaled) else pivots - 1)
+        return np.asarray(factor)
+
+    @property
+    def log_determinant(self) -> float:
+        """Of the Schur complement."""
+        return float(2 * (np.log(np.diag(self._factor)).sum() + np.log(self._scale).sum()))
+
+    def solve(self, a: Floats, b: Floats, inverse: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return effects and coefficients.
+
+        Parameters
+        ----------
+        a : ndarray of shape (n_providers,)
+        b : ndarray of shape (n_coef,)
+        inverse : ndarray of shape (n_providers,), optional
+            Of a diagonal that is newer than the rest.
+
+        Raises
+        ------
+        CollinearError
+        """
+        inverse = self.inverse if inverse is None else inverse
+        coef = self.solve_schur(b - self.cross @ (self.copies * inverse * a))
+        return inverse * (a - coef @ self.cross), coef
+
+    def solve_schur(self, b: Floats) -> Floats:
+        """Return the coefficients for a right-hand side from which effects are eliminated."""
+        if not b.size:
+            return b
+        return np.asarray(cho_solve((self._factor, True), b / self._scale)) / self._scale
+
+    @cached_property
+    def coef_covariance(self) -> Floats:
+        """Inverse of the Schur complement."""
+        return self.solve_schur_all(np.eye(len(self.gram)))
+
+    def solve_schur_all(self, columns: Floats) -> Floats:
+        """Return the coefficients for each column of a right-hand side."""
+        if not columns.size:
+            return columns
+        scaled = np.asarray(cho_solve((self._factor, True), columns / self._scale[:, None]))
+        return scaled / self._scale[:, None]
+
+    def leverage(self, rows: Floats) -> Floats:
+        """Return x' inverse(schur) x of each column x of `rows`."""
+        half = self.half(rows)
+        return np.einsum("ij,ij->j", half, half)
+
+    def half(self, rows: Floats) -> Floats:
+        """Return columns whose squared length is x' inverse(schur) x of each column x."""
+        if not rows.size:
+            return rows
+        return self._half @ rows
+
+    @cached_property
+    def _half(self) -> Floats:
+        return solve_triangular(self._factor, np.diag(1 / self._scale), lower=True)
+
+    @property
+    def effect_variance(self) -> Floats:
+        """Diagonal of the inverse that belongs to the effects."""
+        return self.inverse + self.leverage(self.cross * self.inverse)

@@ -1,0 +1,208 @@
+"""Random provider intercepts: drawn from one distribution, small providers to its middle.
+
+With one grouping factor nothing depends on the number of episodes but a few passes over them.
+Coefficients mix differences within and between providers; where case mix goes with quality they
+are biased, and `correlated=True` keeps the two apart (Mundlak 1978, Econometrica 46:69-85).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from riskadj.errors import ArrayError
+from riskadj.stats.arrays import Floats, one_of
+from riskadj.stats.arrow import CollinearError
+from riskadj.stats.between import between_covariates
+from riskadj.stats.design import Design, build_design, said
+from riskadj.stats.families import FAMILIES
+from riskadj.stats.fits import (
+    FitWarning,
+    NotConvergedWarning,
+    RandomIntercept,
+    SeparationWarning,
+    tell,
+)
+from riskadj.stats.laplace import Point, first_point, fit_laplace, shrinkage
+from riskadj.stats.newton import LARGE, Summit
+from riskadj.stats.reml import fit_linear
+
+METHODS = ("reml", "ml")
+
+
+def fit_random_intercept(
+    y: ArrayLike,
+    X: ArrayLike,
+    provider: ArrayLike,
+    family: str = "gaussian",
+    *,
+    method: str = "reml",
+    correlated: bool = False,
+    weights: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
+) -> RandomIntercept:
+    """Fit case-mix coefficients and normally distributed provider intercepts.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_episodes,)
+        Outcome; 0 or 1 for `binomial`, above 0 for `gamma`.
+    X : array-like or DataFrame of shape (n_episodes, n_covariates)
+        Case mix, without a constant; may have no columns.
+    provider : array-like of shape (n_episodes,)
+        Labels; at least two different ones.
+    family : {"gaussian", "binomial", "gamma"}
+        With identity, logit and log link. `binomial` and `gamma` maximise Laplace's
+        approximation of the likelihood, which is glmer's with nAGQ = 1.
+    method : {"reml", "ml"}
+        For `gaussian`: restricted or full maximum likelihood.
+    correlated : bool
+        Add each provider's mean of every covariate: correlated random effects. Coefficients are
+        then those within providers.
+    weights : array-like of shape (n_episodes,), optional
+        Not negative. `gaussian`: inverse variances, up to a factor; otherwise they multiply the
+        log-likelihood. Episodes of weight 0 take no part.
+    offset : array-like of shape (n_episodes,), optional
+        Added to the linear predictor.
+
+    Returns
+    -------
+    RandomIntercept
+
+    Raises
+    ------
+    ArrayError
+        When arrays do not fit each other or are not finite, a covariate is collinear or constant,
+        there are fewer than two providers, or every provider has one episode only.
+
+    Warns
+    -----
+    SeparationWarning, NotConvergedWarning
+        Also in `warnings` of the result.
+
+    Notes
+    -----
+    Standard errors of coefficients are those given sigma. Posterior standard deviations of
+    effects are those given coefficients and sigma, as lme4 reports them.
+
+    Examples
+    --------
+    >>> y = [1.0, 2.0, 4.0, 6.5, 5.0, 2.0]
+    >>> x = [[0.0], [1.0], [0.0], [2.0], [1.0], [1.0]]
+    >>> fit = fit_random_intercept(y, x, ["a", "a", "b", "b", "b", "a"], method="ml")
+    >>> fit.coef.round(3).tolist(), fit.effects.round(3).tolist(), round(fit.sigma, 3)
+    ([1.189], [-1.548, 1.548], 1.55)
+    """
+    one_of("family", family, FAMILIES)
+    one_of("method", method, METHODS)
+    design = build_design(y, X, provider, weights, offset)
+    FAMILIES[family].check(design.y)
+    _check_providers(design)
+    between = between_covariates(design, correlated)
+    try:
+        if family == "gaussian":
+            return _linear(design, between, method)
+        return _laplace(design, between, family)
+    except CollinearError as error:
+        names = ("intercept", *(f"mean of {one}" for one in design.names if correlated))
+        raise ArrayError(
+            "X: wanted covariates that vary, none a combination of others; got "
+            f"{said((*names, *design.names), error.columns)}. Leave them out."
+        ) from None
+
+
+def _check_providers(design: Design) -> None:
+    if len(design.groups) < 2:
+        raise ArrayError("provider: wanted at least two providers; got one.")
+    if design.n == len(design.groups):
+        raise ArrayError(
+            "provider: wanted providers with several episodes, to tell differences between them "
+            f"from those within; got {design.n:,} providers of one episode each."
+        )
+
+
+def _linear(design: Design, between: Floats, method: str) -> RandomIntercept:
+    fit = fit_linear(design, between, restricted=method == "reml")
+    covariance = fit.residual_variance * fit.arrow.coef_covariance
+    return RandomIntercept(
+        family="gaussian",
+        method=method,
+        **_coefficients(design, between, fit.coef, covariance),
+        effects=fit.effects,
+        effects_se=np.sqrt(fit.residual_variance * fit.arrow.inverse),
+        sigma=float(np.sqrt(fit.ratio * fit.residual_variance)),
+        residual_sd=float(np.sqrt(fit.residual_variance)),
+        shape=float("nan"),
+        loglik=fit.loglik,
+        converged=True,
+        passes=1,
+    )
+
+
+def _laplace(design: Design, between: Floats, family: str) -> RandomIntercept:
+    found = fit_laplace(design, FAMILIES[family], between, _start(design, family, between))
+    point, information = found.point, found.point.shape * found.point.information
+    return RandomIntercept(
+        family=family,
+        method="laplace",
+        **_coefficients(design, between, point.coef, found.view.arrow.coef_covariance),
+        effects=point.effects,
+        effects_se=np.sqrt(shrinkage(point.variance, information)),
+        sigma=float(np.sqrt(point.variance)),
+        residual_sd=float("nan"),
+        shape=point.shape if FAMILIES[family].has_shape else float("nan"),
+        loglik=found.view.objective,
+        converged=found.settled,
+        passes=found.passes,
+        warnings=tell(_warnings(design, found)),
+    )
+
+
+def _start(design: Design, family: str, between: Floats) -> Point | None:
+    """Start from a fit to a tenth of the episodes, where there are many."""
+    if design.n < LARGE:
+        return None
+    part = design.part(10)
+    try:
+        _check_providers(part)
+        FAMILIES[family].check(part.y)
+        few = between[:, : len(part.groups)]
+        found = fit_laplace(part, FAMILIES[family], few).point
+    except ArrayError:
+        return None
+    start = first_point(design, FAMILIES[family], between)
+    return replace(start, coef=found.coef, variance=found.variance, shape=found.shape)
+
+
+def _coefficients(
+    design: Design, between: Floats, coef: Floats, covariance: Floats
+) -> dict[str, Any]:
+    """Name the coefficients: intercept, those of provider means, those of the covariates."""
+    errors, k = np.sqrt(np.diag(covariance)), len(between)
+    return {
+        "providers": design.groups.labels,
+        "n": design.groups.sizes,
+        "intercept": float(coef[0]),
+        "intercept_se": float(errors[0]),
+        "coef": coef[k:],
+        "coef_se": errors[k:],
+        "between_coef": coef[1:k],
+        "between_se": errors[1:k],
+        "coef_covariance": covariance,
+    }
+
+
+def _warnings(design: Design, found: Summit[Point]) -> list[FitWarning]:
+    if found.runaway.size:
+        places = found.runaway - (len(found.point.coef) - len(design.names))
+        which = said(design.names, places[places >= 0]) or "some covariates"
+        return [
+            SeparationWarning(
+                f"{which} tell events from others without error: the coefficients have no bound. "
+                "Use fixed effects with firth=True or leave them out."
+            )
+        ]
+    if not found.settled:
+        return [NotConvergedWarning(f"not settled after {found.passes} passes.")]
+    return []
