@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats
@@ -32,8 +32,8 @@ class Family:
     name : str
     slopes : callable
         Of (y, linear predictor).
-    link : callable
-        The linear predictor of means.
+    link, mean : callable
+        The linear predictor of means, and the reverse.
     check : callable
         Raises ArrayError when outcomes are none of this family's.
     has_shape : bool
@@ -43,6 +43,7 @@ class Family:
     name: str
     slopes: Callable[[Floats, Floats], Slopes]
     link: Callable[[Floats], Floats]
+    mean: Callable[[Floats], Floats]
     check: Callable[[Floats], None]
     has_shape: bool = False
 
@@ -92,8 +93,8 @@ def _same(mean: Floats) -> Floats:
 
 
 FAMILIES = {
-    "gaussian": Family("gaussian", _gaussian, _same, _check_gaussian),
-    "binomial": Family("binomial", _binomial, logit, _check_binomial),
-    "gamma": Family("gamma", _gamma, np.log, _check_gamma, has_shape=True),
+    "gaussian": Family("gaussian", _gaussian, _same, _same, _check_gaussian),
+    "binomial": Family("binomial", _binomial, logit, expit, _check_binomial),
+    "gamma": Family("gamma", _gamma, np.log, np.exp, _check_gamma, has_shape=True),
 }
 """By name."""

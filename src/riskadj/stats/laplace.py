@@ -23,7 +23,7 @@ from riskadj.stats.arrow import Arrow
 from riskadj.stats.between import extended_arrow, extended_slope
 from riskadj.stats.design import Design
 from riskadj.stats.families import Family
-from riskadj.stats.newton import Summit, View, climb, measure
+from riskadj.stats.newton import MAX_PASSES, Summit, View, climb, measure
 from riskadj.stats.passes import Sums, sum_episodes
 
 ROUNDS = 3
@@ -68,16 +68,21 @@ class Point:
 
 
 def fit_laplace(
-    design: Design, family: Family, between: Floats, start: Point | None = None
+    design: Design,
+    family: Family,
+    between: Floats,
+    start: Point | None = None,
+    at_most: int = MAX_PASSES,
 ) -> Summit[Point]:
-    """Maximise Laplace's approximation.
+    """Maximise Laplace's approximation, from `start` where it is given.
 
     Raises
     ------
     CollinearError
     """
     look = partial(_look, design, family, between)
-    return climb(start or first_point(design, family, between), look, slack=1e-4, settled=SETTLED)
+    start = start or first_point(design, family, between)
+    return climb(start, look, slack=1e-4, settled=SETTLED, at_most=at_most)
 
 
 def first_point(design: Design, family: Family, between: Floats) -> Point:

@@ -85,6 +85,7 @@ def climb(
     slack: float = 1e-9,
     bends: bool = True,
     settled: float = SETTLED,
+    at_most: int = MAX_PASSES,
 ) -> Summit[P]:
     """Take Newton steps until they are short.
 
@@ -99,11 +100,13 @@ def climb(
         Whether curvature differs between points.
     settled : float
         Length of the last step, in standard errors.
+    at_most : int
+        Passes.
     """
     view = look(start, None)
     first, before, point = np.diag(view.arrow.schur), start, view.proposal
     drift = view.movement if bends else 0.0
-    for passes in range(2, MAX_PASSES + 1):
+    for passes in range(2, at_most + 1):
         fresh = drift > (FINE if view.errors < NEAR else STALE)
         seen = look(point, None if fresh else view.arrow)
         if seen.objective < view.objective - slack * (1 + abs(view.objective)):
@@ -115,7 +118,7 @@ def climb(
             return Summit(view.proposal, view, passes, not lost.size, lost)
         drift += view.movement if bends else 0.0
         before, point = point, view.proposal
-    return Summit(point, view, MAX_PASSES, settled=False)
+    return Summit(point, view, at_most, settled=False)
 
 
 def _runaway(first: Floats, now: Arrow) -> NDArray[np.intp]:
