@@ -119,7 +119,9 @@ def test_the_real_columns_of_profiles_are_hidden_too() -> None:
     hidden = shown[shown["suppression"] == SUPPRESSED]
     assert "H04" in set(hidden["provider_id"])
     assert hidden["provider_id"].nunique() == 2
-    assert hidden.drop(columns=KEYS).isna().all(axis=None)
+    texts = ["note", "flag_moved_by", "flag_holds_under"]
+    assert (hidden[texts] == "").all(axis=None)
+    assert hidden.drop(columns=[*KEYS, *texts], errors="ignore").isna().all(axis=None)
 
 
 def subgroups(*sizes: int) -> pd.DataFrame:

@@ -9,13 +9,13 @@ from worlds import LINEAR, OUT_OF_FOLD, episode_frame, expectations_of, make_stu
 
 from riskadj.errors import InSampleError
 from riskadj.expected import Expectations
-from riskadj.profile import FLAGS, Profiles, flag_from_z, profile_providers
-from riskadj.profile.nhs_england import NONE, NOT_FLAGGED, TOO_FEW
+from riskadj.profile import NHS_ENGLAND, Profiles, flag_from_z, profile_providers
 from riskadj.profile.providers import RATIO_WITHHELD
 from riskadj.stats import Z95, Z998, limits_of_mean, z_of_mean
 
 P95, P998 = "Positive outlier (95%)", "Positive outlier (99.8%)"
 N95, N998 = "Negative outlier (95%)", "Negative outlier (99.8%)"
+NOT_FLAGGED, TOO_FEW, NONE = NHS_ENGLAND.of[0], NHS_ENGLAND.too_few, NHS_ENGLAND.none
 OHS, OKS = (22.6798, 7.67145), (17.3303, 8.33501)
 EQ5D_HIP, VAS_HIP = (0.465448, 0.215572), (14.4222, 15.6801)
 
@@ -66,7 +66,7 @@ def test_a_provider_on_a_limit_is_inside_it(z: float, flag: str) -> None:
 
 
 def test_the_labels_are_those_published() -> None:
-    assert set(FLAGS) == {P95, P998, N95, N998, NOT_FLAGGED, TOO_FEW, NONE}
+    assert set(NHS_ENGLAND.all) == {P95, P998, N95, N998, NOT_FLAGGED, TOO_FEW, NONE}
 
 
 def profiled(frame: pd.DataFrame, **changes: Any) -> Profiles:

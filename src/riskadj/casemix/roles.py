@@ -86,6 +86,7 @@ def choose_casemix(cohort: Cohort, study: Study) -> CaseMix:
 def casemix_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
     """Yield what a study asks to adjust for, or to report by, and may not or does not exist."""
     yield from _subgroup_faults(columns, study)
+    yield from _peer_group_faults(columns, study)
     allowed = study.casemix.allow_provider_influenced
     refused: set[str] = set()
     for pattern in study.casemix.columns:
@@ -119,6 +120,15 @@ def _subgroup_faults(columns: Mapping[str, Column], study: Study) -> Iterator[Ri
                 "report.subgroups: wanted groups of patients that are known at baseline; got "
                 f"{name!r}: {why}. Remove it."
             )
+
+
+def _peer_group_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
+    name = study.profile.peer_group
+    if name is not None and (name not in columns or name == "provider_id"):
+        yield UnknownNameError(
+            f"profile.peer_group: wanted a column of the episodes; got {name!r}."
+            f"{did_you_mean(name, columns)}"
+        )
 
 
 def refusal(column: Column, *, allow_provider_influenced: bool = False) -> str:

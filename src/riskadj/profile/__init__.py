@@ -1,6 +1,14 @@
 """Observed against expected, by provider."""
 
-from riskadj.profile.nhs_england import FLAGS, flag_from_z
-from riskadj.profile.providers import Profiles, profile_providers
+from riskadj.profile.flags import NHS_ENGLAND, FlagLabels, flag_from_z, flag_labels
+from riskadj.profile.providers import Profiles, profile_providers, provider_columns
 
-__all__ = ["FLAGS", "Profiles", "flag_from_z", "profile_providers"]
+__all__ = [
+    "NHS_ENGLAND",
+    "FlagLabels",
+    "Profiles",
+    "flag_from_z",
+    "flag_labels",
+    "profile_providers",
+    "provider_columns",
+]

@@ -1,25 +1,37 @@
-"""Profiles: each provider's observed against its expected, with limits and flags."""
+"""Profiles: each provider's observed against its expected, with limits, flags and their doubts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
-from riskadj.errors import InSampleError
+from riskadj.errors import InSampleError, TooFewProvidersError
 from riskadj.expected import Expectations
-from riskadj.profile.nhs_england import NONE, TOO_FEW, flag_from_z
-from riskadj.stats import Z95, Z998, limits_of_mean, z_of_mean
+from riskadj.profile.analysis import Analysis
+from riskadj.profile.belief import (
+    BELIEF_COLUMNS,
+    Raw,
+    agreements,
+    believe,
+    overlap,
+    reliabilities,
+)
+from riskadj.profile.estimates import Sample, estimate
+from riskadj.profile.flags import flag_labels, per_cent
+from riskadj.profile.sensitivity import analyse_all, flags_of_all, sensitivity
+from riskadj.stats import Z95, bootstrap_predicted_over_expected, fit_random_intercept
 from riskadj.study import Study
-from riskadj.study.records import ReferencePopulation
+from riskadj.study.records import ProfileRules, ReferencePopulation
 
-PROVIDER_COLUMNS = [
-    "outcome", "learner", "provider_id", "n", "observed", "expected", "ratio", "difference",
-    "adjusted", "z", "lower95", "upper95", "flag", "lower998", "upper998", "ci_lower95",
-    "ci_upper95", "sd", "episodes", "note", "flag_holds_under",
-]  # fmt: skip
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
+SENSITIVITY_COLUMNS = ["flag_share", "flag_moved_by", "flag_holds_under"]
+PREDICTED_COLUMNS = [
+    "predicted", "predicted_ratio", "predicted_ratio_lower95", "predicted_ratio_upper95",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,21 +41,57 @@ class Profiles:
     Attributes
     ----------
     table : DataFrame
-        One row per learner and provider. `observed`, `expected`: mean gain per episode, in the
-        unit of the score; `ratio`: their ratio; `difference`: observed - expected; `adjusted`:
-        adjusted gain; `z`: its distance from the centre in standard errors; `lower95` ...
-        `upper998`: control limits around the centre; `ci_lower95`, `ci_upper95`: interval of the
-        provider's own adjusted gain; `sd`: of its residuals; `n`: episodes with both scores;
-        `episodes`: all eligible ones; `flag_holds_under`: the learners, this one included, under
-        which a provider that is compared has the same flag.
+        One row per learner and provider; the columns of `provider_columns`. `observed`,
+        `expected`: mean gain per episode, in the unit of the score; `ratio`: their ratio;
+        `difference`: observed - expected; `adjusted`: adjusted gain; `z`: its distance from where a
+        provider that is not to be flagged would be, in spreads; `lower95` ... `upper998`: limits;
+        `flag`; `ci_lower95`, `ci_upper95`: interval of the provider's own adjusted gain; `sd`: of
+        its residuals; `n`: episodes with both scores; `episodes`: all eligible ones.
+    analyses : DataFrame
+        `outcome, learner, method, limits, provider_id, adjusted, z, flag`: every analysis of the
+        declared set.
     reference : DataFrame
         `outcome, learner, n, gain, baseline, sd, drift`: the population compared with.
+    reliability : DataFrame
+        By learner and estimator of the variance between providers.
+    agreement : DataFrame
+        By learner: agreement between halves, and between years where there are several.
+    warnings : tuple of str
+        What fits warned of: which learner, method, and why.
     digest : str
     """
 
     table: pd.DataFrame
+    analyses: pd.DataFrame
     reference: pd.DataFrame
+    reliability: pd.DataFrame
+    agreement: pd.DataFrame
+    warnings: tuple[str, ...]
     digest: str
+
+
+def provider_columns(rules: ProfileRules) -> list[str]:
+    """Return the columns of the provider table, in order; limits are named by their level.
+
+    Examples
+    --------
+    >>> rules = ProfileRules(method="nhs_england", minimum_n=30, suppress_below=6)
+    >>> provider_columns(rules)[9:13]
+    ['z', 'lower95', 'upper95', 'flag']
+    """
+    inner, outer = level_names(rules)
+    return [
+        "outcome", "learner", "provider_id", "n", "observed", "expected", "ratio", "difference",
+        "adjusted", "z", f"lower{inner}", f"upper{inner}", "flag", f"lower{outer}",
+        f"upper{outer}", "ci_lower95", "ci_upper95", "sd", "episodes", "note",
+        *SENSITIVITY_COLUMNS, *BELIEF_COLUMNS, *PREDICTED_COLUMNS, "overlap",
+    ]  # fmt: skip
+
+
+def level_names(rules: ProfileRules) -> tuple[str, str]:
+    """Return what the inner and the outer limits are called in column names: 95 and 998."""
+    inner, outer = (per_cent(one).replace(".", "") for one in rules.levels)
+    return inner, outer
 
 
 def profile_providers(expectations: Expectations, study: Study) -> Profiles:
@@ -53,37 +101,164 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
     ------
     InSampleError
         When given anything but `Expectations`.
+    TooFewProvidersError
+        When limits that learn from how providers differ have too few to learn from.
     """
     if not isinstance(expectations, Expectations):
         raise InSampleError(
             "profile_providers: wanted Expectations, which are never in-sample; got "
             f"{type(expectations).__name__}. Make them with cross_fit."
         )
-    tables, references = [], []
-    for learner, rows in expectations.by_learner():
-        reference = _reference(rows, learner, expectations.cohort.outcome.reference)
-        references.append(reference)
-        tables.append(_profile(rows, reference, expectations.cohort, study.profile.minimum_n))
-    table = _with_agreement(pd.concat(tables, ignore_index=True))
-    return Profiles(table, pd.DataFrame(references), digest_of_frame(table, expectations.digest))
+    rules, cohort = study.profile, expectations.cohort
+    peers = None if rules.peer_group is None else _peers(cohort.test, rules.peer_group)
+    parts = {
+        learner: _Part.of(rows, learner, cohort, study, peers)
+        for learner, rows in expectations.by_learner()
+    }
+    labels = flag_labels(rules.labels, rules.levels)
+    analyses = flags_of_all(
+        cohort.outcome.name, {name: one.analyses for name, one in parts.items()}, labels.of
+    )
+    beside = sensitivity(analyses, rules).set_index(["learner", "provider_id"])
+    table = pd.concat([one.table(beside) for one in parts.values()], ignore_index=True)
+    return Profiles(
+        table=table,
+        analyses=analyses,
+        reference=pd.DataFrame([one.reference for one in parts.values()]),
+        reliability=_stacked({name: one.reliability() for name, one in parts.items()}, cohort),
+        agreement=_stacked({name: one.agreement() for name, one in parts.items()}, cohort),
+        warnings=tuple(
+            f"{cohort.outcome.name}, {name}, {analysis.method}: {one}"
+            for name, part in parts.items()
+            for analysis in part.analyses
+            for one in analysis.warnings
+        ),
+        digest=digest_of_frame(table, expectations.digest),
+    )
 
 
-def _with_agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """Say of every flag under which learners it holds: model choice alone moves flags."""
-    learners = list(dict.fromkeys(table["learner"]))
-    flags = table.pivot(index="provider_id", columns="learner", values="flag")
-    compared = table.loc[table["adjusted"].notna(), ["provider_id", "flag"]]
-    agreeing = [
-        " ".join(one for one in learners if flags.at[provider, one] == flag)
-        for provider, flag in compared.itertuples(index=False)
+def _peers(episodes: pd.DataFrame, column: str) -> pd.Series:
+    """Return the commonest value of a column among each provider's episodes; ties go by value."""
+    counts = episodes.groupby("provider_id")[column].value_counts().reset_index(name="n")
+    counts = counts.sort_values(["n", column], ascending=[False, True], kind="stable")
+    peers = counts.drop_duplicates("provider_id").set_index("provider_id")[column].astype(str)
+    without = set(episodes["provider_id"]) - set(peers.index)
+    if without:
+        raise TooFewProvidersError(
+            f"profile.peer_group: wanted {column!r} for every provider; got {len(without)} "
+            "without any value of it. Choose another column."
+        )
+    return peers
+
+
+def _stacked(tables: Mapping[str, pd.DataFrame], cohort: Cohort) -> pd.DataFrame:
+    """Put tables by learner on top of each other, outcome and learner first."""
+    named = [one.assign(outcome=cohort.outcome.name, learner=name) for name, one in tables.items()]
+    whole = pd.concat(named, ignore_index=True)
+    return whole[
+        ["outcome", "learner", *(one for one in whole if one not in ("outcome", "learner"))]
     ]
-    held = pd.Series(agreeing, index=compared.index, dtype="str")
-    return table.assign(flag_holds_under=held.reindex(table.index, fill_value=""))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One learner's comparison, on the way to its rows."""
+
+    rows: pd.DataFrame
+    learner: str
+    cohort: Cohort
+    study: Study
+    reference: dict[str, Any]
+    analyses: list[Analysis]
+    raw: Raw
+
+    @classmethod
+    def of(
+        cls,
+        rows: pd.DataFrame,
+        learner: str,
+        cohort: Cohort,
+        study: Study,
+        peers: pd.Series | None,
+    ) -> "_Part":
+        rules, given = study.profile, cohort.outcome.reference
+        reference = _reference(rows, learner, given)
+        sample = Sample(
+            rows["observed"].to_numpy(float),
+            rows["expected"].to_numpy(float),
+            rows["provider_id"].to_numpy(),
+            given.sd if given else None,
+            rules.between,
+        )
+        analyses = analyse_all(sample, rules, float(reference["gain"]), peers)
+        raw = _raw(sample, analyses[0].table.index, float(reference["sd"]))
+        return cls(rows, learner, cohort, study, reference, analyses, raw)
+
+    @property
+    def rules(self) -> ProfileRules:
+        return self.study.profile
+
+    @property
+    def gain(self) -> float:
+        return float(self.reference["gain"])
+
+    def reliability(self) -> pd.DataFrame:
+        return reliabilities(self.raw, self.rules)
+
+    def agreement(self) -> pd.DataFrame:
+        return agreements(self.rows, self.rules.minimum_n, self.study.split.seed)
+
+    def table(self, beside: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the provider table."""
+        table = _means(self.rows).reindex(self.cohort.volumes.index)
+        table["episodes"] = self.cohort.volumes
+        table["n"] = table["n"].fillna(0).astype(int)
+        table["difference"] = table["observed"] - table["expected"]
+        table = _with_ratio(table, float(self.reference["sd"]))
+        table["sd"] = table["sd"].where(table["n"] >= self.rules.minimum_n)
+        table = (
+            table.join(self._compared())
+            .join(self._believed())
+            .join(overlap(self.rows).rename("overlap"))
+        )
+        table = _with_predicted(table, self.rows, self.study)
+        table["flag"] = self._flags(table)
+        return self._keyed(table, beside)
+
+    def _compared(self) -> pd.DataFrame:
+        """Return adjusted gain, limits and interval of the study's own analysis."""
+        own = self.analyses[0]
+        shown = own.table[["adjusted", "z", "place"]].copy()
+        for name, cut in zip(level_names(self.rules), own.cuts, strict=True):
+            shown[f"lower{name}"] = own.table["middle"] - cut * own.table["spread"]
+            shown[f"upper{name}"] = own.table["middle"] + cut * own.table["spread"]
+        shown["ci_lower95"] = shown["adjusted"] - Z95 * own.table["error"]
+        shown["ci_upper95"] = shown["adjusted"] + Z95 * own.table["error"]
+        return shown
+
+    def _believed(self) -> pd.DataFrame:
+        return believe(self.raw, self.rules, self.gain, self.study.split.seed)
+
+    def _flags(self, table: pd.DataFrame) -> np.ndarray:
+        labels = flag_labels(self.rules.labels, self.rules.levels)
+        compared = table["place"].notna()
+        return np.select(
+            [compared, table["episodes"] == 0],
+            [labels.at(table["place"].fillna(0)), labels.none],
+            default=labels.too_few,
+        )
+
+    def _keyed(self, table: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
+        keyed = table.join(beside.loc[self.learner]).rename_axis("provider_id").reset_index()
+        keyed["outcome"], keyed["learner"] = self.cohort.outcome.name, self.learner
+        texts = ["flag_moved_by", "flag_holds_under"]
+        keyed[texts] = keyed[texts].fillna("").astype("str")
+        return keyed[provider_columns(self.rules)]
 
 
 def _reference(
     rows: pd.DataFrame, learner: str, given: ReferencePopulation | None
-) -> dict[str, float | str]:
+) -> dict[str, Any]:
     residual = rows["observed"] - rows["expected"]
     return {
         "outcome": rows["outcome"].iloc[0],
@@ -97,25 +272,11 @@ def _reference(
     }
 
 
-def _profile(
-    rows: pd.DataFrame, reference: dict[str, float | str], cohort: Cohort, minimum_n: int
-) -> pd.DataFrame:
-    centre, sd = float(reference["gain"]), float(reference["sd"])
-    table = _means(rows).reindex(cohort.volumes.index)
-    table["episodes"] = cohort.volumes
-    table["n"] = table["n"].fillna(0).astype(int)
-    table["difference"] = table["observed"] - table["expected"]
-    adjusted = centre + table["difference"] - float(reference["mean_residual"])
-    enough = table["n"] >= minimum_n
-    table["adjusted"], table["sd"] = adjusted.where(enough), table["sd"].where(enough)
-    n = table["n"].where(enough)
-    table["z"] = z_of_mean(table["adjusted"], n, centre, sd)
-    for level, cut in (("95", Z95), ("998", Z998)):
-        table[f"lower{level}"], table[f"upper{level}"] = limits_of_mean(n, centre, sd, cut)
-    half = Z95 * sd / np.sqrt(n)
-    table["ci_lower95"], table["ci_upper95"] = table["adjusted"] - half, table["adjusted"] + half
-    table["flag"] = _flags(table, minimum_n)
-    return _keyed(_with_ratio(table, sd), reference)
+def _raw(sample: Sample, providers: pd.Index, sd: float) -> Raw:
+    found = estimate("nhs_england", sample)
+    effect = pd.Series(found.effect, index=found.providers).loc[providers]
+    error = pd.Series(found.error, index=found.providers).loc[providers]
+    return Raw(effect, error, sd)
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -139,16 +300,30 @@ def _with_ratio(table: pd.DataFrame, sd: float) -> pd.DataFrame:
     return table.assign(ratio=ratio, note=np.where(unstable, RATIO_WITHHELD, ""))
 
 
-def _flags(table: pd.DataFrame, minimum_n: int) -> np.ndarray:
-    return np.select(
-        [table["episodes"] == 0, table["n"] < minimum_n],
-        [NONE, TOO_FEW],
-        default=flag_from_z(table["z"]),
-    )
+def _with_predicted(table: pd.DataFrame, rows: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Add predicted over expected: with the provider's own shrunken effect, over the average's.
 
-
-def _keyed(table: pd.DataFrame, reference: dict[str, float | str]) -> pd.DataFrame:
-    keyed = table.rename_axis("provider_id").reset_index()
-    keyed["outcome"], keyed["learner"] = reference["outcome"], reference["learner"]
-    keyed["flag_holds_under"] = ""
-    return keyed[PROVIDER_COLUMNS]
+    Expectations enter as they are (an offset), so that providers alone are modelled.
+    """
+    nothing, provider = np.empty((len(rows), 0)), rows["provider_id"].to_numpy()
+    outcome, offset = rows["observed"].to_numpy(), rows["expected"].to_numpy()
+    fit = fit_random_intercept(outcome, nothing, provider, offset=offset)
+    effect = pd.Series(fit.effects, index=fit.providers).reindex(table.index)
+    average = table["expected"] + fit.intercept
+    shown = table["ratio"].notna()
+    columns = {"predicted": average + effect, "predicted_ratio": 1 + effect / average.where(shown)}
+    for bound in PREDICTED_COLUMNS[2:]:
+        columns[bound] = pd.Series(np.nan, index=table.index)
+    if study.profile.replicates:
+        drawn = bootstrap_predicted_over_expected(
+            outcome,
+            nothing,
+            provider,
+            "gaussian",
+            replicates=study.profile.replicates,
+            seed=study.split.seed,
+            offset=offset,
+        )
+        for name, bounds in zip(PREDICTED_COLUMNS[2:], (drawn.lower, drawn.upper), strict=True):
+            columns[name] = pd.Series(bounds, drawn.providers).reindex(table.index).where(shown)
+    return table.assign(**columns)

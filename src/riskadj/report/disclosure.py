@@ -10,16 +10,17 @@ total.
 import numpy as np
 import pandas as pd
 
-from riskadj.profile.nhs_england import TOO_FEW
-
 SUPPRESSED = "all"
 NOT_ADJUSTED = "adjusted"
 _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
+_PROVIDER_TEXTS = ("note", "flag_moved_by", "flag_holds_under")
 _DECILE_KEYS = ("outcome", "learner", "decile", "n")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
 
 
-def suppress_providers(table: pd.DataFrame, below: int, by: str = "records") -> pd.DataFrame:
+def suppress_providers(
+    table: pd.DataFrame, below: int, by: str = "records", too_few: str = "Insufficient records"
+) -> pd.DataFrame:
     """Return provider rows that may leave.
 
     Parameters
@@ -31,6 +32,8 @@ def suppress_providers(table: pd.DataFrame, below: int, by: str = "records") -> 
     by : {"records", "episodes"}
         What is counted: records with both scores (eligible episodes where there are none), or
         eligible episodes alone, as NHS England does.
+    too_few : str
+        The flag of a provider that is hidden.
 
     Returns
     -------
@@ -48,9 +51,10 @@ def suppress_providers(table: pd.DataFrame, below: int, by: str = "records") -> 
             default="",
         )
     )
-    table["note"] = table["note"].mask(hidden, "")
-    table["flag"] = table["flag"].mask(hidden, TOO_FEW)
-    return _blank(table, hidden, (*_PROVIDER_KEYS, "note"))
+    texts = [name for name in _PROVIDER_TEXTS if name in table]
+    table[texts] = table[texts].mask(hidden, "")
+    table["flag"] = table["flag"].mask(hidden, too_few)
+    return _blank(table, hidden, (*_PROVIDER_KEYS, *texts))
 
 
 def suppress_subgroups(table: pd.DataFrame, below: int) -> pd.DataFrame:

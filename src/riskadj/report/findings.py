@@ -35,6 +35,15 @@ class Findings:
     reference : DataFrame
         `outcome, learner, n, gain, baseline, sd, drift`: the population that is the centre of the
         comparison; `gain` is its mean observed gain, `sd` that of its residuals.
+    analyses : DataFrame
+        The rows of `analyses.csv`: every flag under every declared analysis.
+    reliability : DataFrame
+        `outcome, learner, estimator, used, n_providers, tau, icc, median_reliability, volume_07,
+        volume_09`.
+    agreement : DataFrame
+        `outcome, learner, kind, first, second, n_providers, correlation, corrected`.
+    fit_warnings : tuple of str
+        What the fits behind the analyses warned of.
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`: how much each column moves
         expectations.
@@ -55,6 +64,10 @@ class Findings:
     subgroups: pd.DataFrame
     providers: pd.DataFrame
     reference: pd.DataFrame
+    analyses: pd.DataFrame
+    reliability: pd.DataFrame
+    agreement: pd.DataFrame
+    fit_warnings: tuple[str, ...]
     features: pd.DataFrame
     provider_features: pd.DataFrame
     missing: pd.DataFrame

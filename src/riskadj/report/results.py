@@ -12,7 +12,7 @@ from riskadj.casemix.roles import refusal
 from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation
-from riskadj.profile import Profiles
+from riskadj.profile import Profiles, flag_labels
 from riskadj.report.card import build_card
 from riskadj.report.disclosure import (
     keep_shown,
@@ -59,7 +59,8 @@ def build_findings(
     """Put the tables of all outcomes together and apply disclosure control."""
     below = study.profile.suppress_below
     profiled = _stack([one.profiles.table for one in results])
-    providers = suppress_providers(profiled, below, study.profile.suppress_by)
+    labels = flag_labels(study.profile.labels, study.profile.levels)
+    providers = suppress_providers(profiled, below, study.profile.suppress_by, labels.too_few)
     explained = [one.explanation for one in results if one.explanation]
     cohorts = [one.casemix.cohort for one in results]
     allowed = study.casemix.allow_provider_influenced
@@ -78,6 +79,10 @@ def build_findings(
         subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
         providers=providers,
         reference=_stack([one.profiles.reference for one in results]),
+        analyses=keep_shown(_stack([one.profiles.analyses for one in results]), providers, below),
+        reliability=_stack([one.profiles.reliability for one in results]),
+        agreement=_stack([one.profiles.agreement for one in results]),
+        fit_warnings=tuple(one for r in results for one in r.profiles.warnings),
         features=_stack([one.features for one in explained], NO_FEATURES),
         provider_features=keep_shown(
             _stack([one.providers for one in explained], NO_PROVIDERS), providers, below
@@ -111,7 +116,10 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
     tables = {
         "flow": findings.flow,
         "providers": findings.providers,
+        "analyses": findings.analyses,
         "reference": findings.reference,
+        "reliability": findings.reliability,
+        "agreement": findings.agreement,
         "calibration": findings.calibration,
         "subgroups": findings.subgroups,
         "shap_providers": findings.provider_features,

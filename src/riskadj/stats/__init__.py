@@ -1,20 +1,123 @@
-"""Arithmetic on arrays: accuracy, calibration, control limits, intervals."""
+"""Arithmetic on arrays: provider effects, their uncertainty, and how much to believe them."""
 
 from riskadj.stats.accuracy import Accuracy, accuracy
+from riskadj.stats.agreement import (
+    correlate_effects,
+    flag_agreement,
+    split_half,
+    year_on_year,
+)
+from riskadj.stats.bootstrap import ProviderBootstrap, bootstrap_predicted_over_expected
 from riskadj.stats.calibration import calibration_line, groups_by_rank
+from riskadj.stats.dispersion import adjusted_z, between_variance, dispersion
+from riskadj.stats.event_counts import (
+    exact_ratio_interval,
+    exact_test,
+    poisson_binomial_tails,
+    score_test,
+    wald_test,
+)
+from riskadj.stats.fits import (
+    AllOrNoneWarning,
+    FitWarning,
+    FixedEffects,
+    NotConvergedWarning,
+    RandomIntercept,
+    SeparationWarning,
+)
+from riskadj.stats.fixed_effects import fit_fixed_effects
+from riskadj.stats.funnels import (
+    expected_at_limits,
+    funnel_effect,
+    funnel_limits,
+    poisson_limits,
+    predictive_limits_of_binomial,
+    predictive_limits_of_count,
+    predictive_limits_of_sum,
+)
+from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.intervals import Interval, proportion_interval, ratio_interval
 from riskadj.stats.limits import Z95, Z998, limits_of_mean, z_of_mean
+from riskadj.stats.multiplicity import (
+    benjamini_hochberg,
+    empirical_null,
+    empirical_null_z,
+    two_sided_p,
+)
+from riskadj.stats.random_intercept import fit_random_intercept
+from riskadj.stats.ranks import expected_rank, rank_probabilities
+from riskadj.stats.reliability import (
+    inter_unit_reliability,
+    intraclass_correlation,
+    reliability,
+    volume_needed,
+)
+from riskadj.stats.shrinkage import shrink
+from riskadj.stats.standardise import (
+    case_mix_overlap,
+    direct_standardisation,
+    indirect_standardisation,
+    predicted_over_expected,
+    reference_effect,
+)
 
 __all__ = [
+    "AllOrNoneWarning",
+    "Accuracy",
+    "FitWarning",
+    "FixedEffects",
+    "Groups",
+    "Interval",
+    "NotConvergedWarning",
+    "ProviderBootstrap",
+    "RandomIntercept",
+    "SeparationWarning",
     "Z95",
     "Z998",
-    "Accuracy",
-    "Interval",
     "accuracy",
+    "adjusted_z",
+    "benjamini_hochberg",
+    "between_variance",
+    "bootstrap_predicted_over_expected",
     "calibration_line",
+    "case_mix_overlap",
+    "correlate_effects",
+    "direct_standardisation",
+    "dispersion",
+    "empirical_null",
+    "empirical_null_z",
+    "exact_ratio_interval",
+    "exact_test",
+    "expected_at_limits",
+    "expected_rank",
+    "fit_fixed_effects",
+    "fit_random_intercept",
+    "flag_agreement",
+    "funnel_effect",
+    "funnel_limits",
+    "group_rows",
     "groups_by_rank",
+    "indirect_standardisation",
+    "inter_unit_reliability",
+    "intraclass_correlation",
     "limits_of_mean",
+    "poisson_binomial_tails",
+    "poisson_limits",
+    "predicted_over_expected",
+    "predictive_limits_of_binomial",
+    "predictive_limits_of_count",
+    "predictive_limits_of_sum",
     "proportion_interval",
+    "rank_probabilities",
     "ratio_interval",
+    "reference_effect",
+    "reliability",
+    "score_test",
+    "shrink",
+    "split_half",
+    "two_sided_p",
+    "volume_needed",
+    "wald_test",
+    "year_on_year",
     "z_of_mean",
 ]

@@ -33,8 +33,10 @@ def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
     if shape is not None and array.shape != shape:
         raise ArrayError(f"{name}: wanted shape {shape}; got {array.shape}.")
     # A sum is one pass without a mask; it is finite unless a value is not, or it overflows.
-    if array.size and not np.isfinite(array.sum()) and not np.isfinite(array).all():
-        wrong = np.argwhere(~np.isfinite(array))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    if not np.isfinite(total) and not np.isfinite(array).all():
+        wrong = np.argwhere(~np.isfinite(np.atleast_1d(array)))
         raise ArrayError(
             f"{name}: wanted finite numbers; got {len(wrong):,} that are not, "
             f"first at row {wrong[0][0]}."

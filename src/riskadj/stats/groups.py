@@ -136,10 +136,11 @@ def _of_integers(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     if high - low > 4 * values.size:
         labels, codes = np.unique(values, return_inverse=True)
         return labels, codes
-    offset = (values - low).astype(np.intp, copy=False)
+    # Read without a sign: the distance between two small integers may pass their type.
+    offset = (values - low).view(f"u{values.itemsize}").astype(np.intp, copy=False)
     present = np.bincount(offset, minlength=high - low + 1) > 0
     codes = (np.cumsum(present) - 1)[offset]
-    return (np.flatnonzero(present) + low).astype(values.dtype), codes
+    return np.flatnonzero(present).astype(values.dtype) + low, codes
 
 
 def _of_objects(values: list[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -56,7 +56,7 @@ def fit_linear(design: Design, between: Floats, restricted: bool) -> LinearFit:
     ArrayError
         When residual variance and variance between providers cannot be told apart.
     """
-    centre = float(design.y.mean())
+    centre = float((design.y if design.offset is None else design.y - design.offset).mean())
     sums = _sums(design, centre)
     degrees = design.counted - (len(between) + len(design.x) if restricted else 0)
     if degrees < 1 or design.n == len(design.groups):

@@ -200,10 +200,61 @@ class Recalibration(Record):
     )
 
 
+Method = Literal[
+    "nhs_england",
+    "fixed_effects",
+    "random_intercept",
+    "correlated_random_effects",
+    "empirical_bayes",
+]
+Limits = Literal[
+    "nominal",
+    "multiplicative",
+    "additive",
+    "winsorised",
+    "trimmed",
+    "empirical_null",
+    "benjamini_hochberg",
+]
+SHRUNKEN_METHODS = frozenset({"random_intercept", "correlated_random_effects", "empirical_bayes"})
+"""Methods whose effects already allow for differences between providers: a posterior."""
+Between = Literal["dersimonian_laird", "paule_mandel", "reml", "winsorised", "trimmed"]
+
+
+class Sensitivity(Record):
+    """The other analyses that every flag is held against, beside all learners."""
+
+    methods: tuple[Method, ...] = Field((), description="with each of `limits`")
+    limits: tuple[Limits, ...] = Field((), description="shrunken methods take nominal ones only")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "Sensitivity":
+        if bool(self.methods) != bool(self.limits):
+            raise ValueError("wanted methods and limits, or neither; got one of them")
+        return self
+
+
 class ProfileRules(Record):
     """How providers are compared."""
 
-    method: Literal["nhs_england"]
+    method: Method = Field(
+        description="how effects are estimated; nhs_england: mean of observed - expected"
+    )
+    limits: Limits = Field(
+        "nominal", description="what they are held against; nominal allows for chance alone"
+    )
+    levels: tuple[float, float] = Field(
+        (0.95, 0.998), description="of the inner and the outer limits"
+    )
+    reference: Literal["volume_weighted", "median"] | float = Field(
+        "volume_weighted",
+        description="what providers are compared with: their mean or median effect, or a given "
+        "adjusted gain",
+    )
+    peer_group: str | None = Field(
+        None, description="a column: providers are compared with those alike in its commonest value"
+    )
+    labels: Literal["nhs_england", "cms"] = Field("nhs_england", description="the words of flags")
     minimum_n: int = Field(ge=2, description="fewer episodes: reported, not adjusted, not flagged")
     suppress_below: int = Field(ge=1, description="fewer than this: nothing is shown")
     suppress_by: Literal["records", "episodes"] = Field(
@@ -211,6 +262,30 @@ class ProfileRules(Record):
         description="what is counted: records with both scores, or eligible episodes, as NHS "
         "England does",
     )
+    between: Between = Field(
+        "dersimonian_laird",
+        description="estimator of the variance between providers, for shrinkage and reliability",
+    )
+    replicates: int = Field(
+        0, ge=0, description="of the provider bootstrap of predicted over expected; 0: none"
+    )
+    sensitivity: Sensitivity = Sensitivity()
+
+    @field_validator("levels")
+    @classmethod
+    def _inner_first(cls, levels: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < levels[0] < levels[1] < 1:
+            raise ValueError(f"wanted two levels between 0 and 1, the inner first; got {levels}")
+        return levels
+
+    @model_validator(mode="after")
+    def _shrunken_is_nominal(self) -> "ProfileRules":
+        if self.method in SHRUNKEN_METHODS and self.limits != "nominal":
+            raise ValueError(
+                f"wanted nominal limits with {self.method}, whose effects already allow for "
+                f"differences between providers; got {self.limits}"
+            )
+        return self
 
 
 class CardText(Record):

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 MAY_LEAVE = (
     "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "flow.csv",
-    "providers.csv", "reference.csv", "calibration.csv", "subgroups.csv", "shap_features.csv",
-    "shap_providers.csv", "figures/*.svg",
+    "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
+    "calibration.csv", "subgroups.csv", "shap_features.csv", "shap_providers.csv", "figures/*.svg",
 )  # fmt: skip
 """What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
 

@@ -1,0 +1,127 @@
+"""Flag sensitivity: how far a provider's flag hangs on choices that nobody can prove right.
+
+The study declares a set of analyses: every learner with every method and all limits. Methods whose
+effects are shrunken already allow for differences between providers, so they go with nominal limits
+only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from riskadj.profile.analysis import Analysis, analyse
+from riskadj.profile.estimates import Sample
+from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
+
+CHOICES = ("learner", "method", "limits")
+ANALYSIS_COLUMNS = [
+    "outcome", "learner", "method", "limits", "provider_id", "adjusted", "z", "flag",
+]  # fmt: skip
+
+
+def declared(rules: ProfileRules) -> Iterator[tuple[str, str]]:
+    """Yield each method with its limits, the study's own choice first.
+
+    Examples
+    --------
+    >>> rules = ProfileRules(method="nhs_england", minimum_n=30, suppress_below=6)
+    >>> list(declared(rules))
+    [('nhs_england', 'nominal')]
+    """
+    asked = product(rules.sensitivity.methods, rules.sensitivity.limits)
+    pairs = [(rules.method, rules.limits)]
+    pairs += [
+        (method, "nominal" if method in SHRUNKEN_METHODS else limits) for method, limits in asked
+    ]
+    yield from dict.fromkeys(pairs)
+
+
+def analyse_all(
+    sample: Sample, rules: ProfileRules, gain: float, peers: pd.Series | None
+) -> list[Analysis]:
+    """Return every declared analysis of one learner, the study's own choice first."""
+    return [analyse(sample, rules, gain, peers, *one) for one in declared(rules)]
+
+
+def flags_of_all(
+    outcome: str, analyses: Mapping[str, Iterable[Analysis]], labels: Mapping[int, str]
+) -> pd.DataFrame:
+    """Return the flag of every provider under every analysis of every learner.
+
+    Returns
+    -------
+    DataFrame
+        `outcome, learner, method, limits, provider_id, adjusted, z, flag`.
+    """
+    tables = [
+        one.table.rename_axis("provider_id")
+        .reset_index()
+        .assign(
+            outcome=outcome,
+            learner=learner,
+            method=one.method,
+            limits=one.limits,
+            flag=lambda table: table["place"].map(labels),
+        )[ANALYSIS_COLUMNS]
+        for learner, several in analyses.items()
+        for one in several
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def sensitivity(flags: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
+    """Return how far each provider's flag holds under the other analyses.
+
+    Parameters
+    ----------
+    flags : DataFrame
+        As from `flags_of_all`.
+    rules : ProfileRules
+
+    Returns
+    -------
+    DataFrame
+        `learner, provider_id, flag_share, flag_moved_by, flag_holds_under`. The share of analyses,
+        this one included, that agree with the flag of the study's own method and limits under that
+        learner; the choices of which another option, all else equal, gives another flag; the
+        learners under which the flag is the same.
+    """
+    wide = flags.pivot(index="provider_id", columns=list(CHOICES), values="flag")
+    analyses = wide.columns.to_frame(index=False)
+    own = (analyses["method"] == rules.method) & (analyses["limits"] == rules.limits)
+    tables = [_beside(wide, analyses, own, int(place)) for place in np.flatnonzero(own)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _beside(wide: pd.DataFrame, analyses: pd.DataFrame, own: pd.Series, place: int) -> pd.DataFrame:
+    """Compare the flags of one analysis with those of all."""
+    rows = wide[wide.iloc[:, place].notna()]
+    flags, present = rows.to_numpy(dtype=object), rows.notna().to_numpy()
+    same = flags == flags[:, [place]]
+    alone = _differing_in_one(analyses, place)
+    moved = {one: (~same & present)[:, which].any(axis=1) for one, which in alone.items()}
+    learners = analyses["learner"].to_numpy()
+    return pd.DataFrame(
+        {
+            "learner": learners[place],
+            "provider_id": rows.index,
+            "flag_share": same.sum(axis=1) / present.sum(axis=1),
+            "flag_moved_by": _joined(moved, len(rows)),
+            "flag_holds_under": _joined(
+                {learners[one]: same[:, one] for one in np.flatnonzero(own)}, len(rows)
+            ),
+        }
+    )
+
+
+def _differing_in_one(analyses: pd.DataFrame, place: int) -> dict[str, np.ndarray]:
+    """Return, by choice, the places of analyses that differ from one in that choice alone."""
+    differs = analyses.ne(analyses.iloc[place])
+    once = differs.sum(axis=1) == 1
+    return {one: np.flatnonzero(once & differs[one]) for one in CHOICES}
+
+
+def _joined(which: Mapping[str, np.ndarray], n: int) -> list[str]:
+    return [" ".join(name for name, held in which.items() if held[row]) for row in range(n)]
