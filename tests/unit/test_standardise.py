@@ -10,8 +10,8 @@ from scipy import special
 from riskadj.errors import ArrayError
 from riskadj.stats.intervals import ratio_interval
 from riskadj.stats.links import LINKS
+from riskadj.stats.overlap import case_mix_overlap
 from riskadj.stats.standardise import (
-    case_mix_overlap,
     direct_standardisation,
     indirect_standardisation,
     population_mean,

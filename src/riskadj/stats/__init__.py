@@ -44,6 +44,7 @@ from riskadj.stats.multiplicity import (
     empirical_null_z,
     two_sided_p,
 )
+from riskadj.stats.overlap import case_mix_overlap
 from riskadj.stats.random_intercept import fit_random_intercept
 from riskadj.stats.ranks import expected_rank, rank_probabilities
 from riskadj.stats.reliability import (
@@ -54,7 +55,6 @@ from riskadj.stats.reliability import (
 )
 from riskadj.stats.shrinkage import shrink
 from riskadj.stats.standardise import (
-    case_mix_overlap,
     direct_standardisation,
     indirect_standardisation,
     predicted_over_expected,

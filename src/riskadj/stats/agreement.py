@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, at_least, finite
+from riskadj.stats.arrays import Floats, a_row, above, at_least, finite, whole
 from riskadj.stats.groups import group_rows
-from riskadj.stats.ranks import whole
-from riskadj.stats.shrinkage import a_row
 
 _FEWEST = 3
 """Two points always lie on a line."""

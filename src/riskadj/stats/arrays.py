@@ -1,4 +1,4 @@
-"""What every statistic asks of the arrays it is given: numbers, finite, of the right shape."""
+"""What every statistic asks of what it is given: numbers, finite, in range, of the right shape."""
 
 from typing import Any
 
@@ -90,3 +90,91 @@ def one_of(name: str, value: Any, known: Any) -> Any:
     if value not in known:
         raise ArrayError(f"{name}: wanted one of {', '.join(known)}; got {value!r}.")
     return value
+
+
+def a_row(name: str, values: ArrayLike) -> Floats:
+    """Return the values as floats, one per provider.
+
+    Raises
+    ------
+    ArrayError
+        When they are not finite numbers in one dimension, or there are none.
+
+    Examples
+    --------
+    >>> a_row("effect", [])
+    Traceback (most recent call last):
+    riskadj.errors.ArrayError: effect: wanted one number per provider; got shape (0,).
+    """
+    array = finite(name, values)
+    if array.ndim != 1 or not array.size:
+        raise ArrayError(f"{name}: wanted one number per provider; got shape {array.shape}.")
+    return array
+
+
+def a_number(name: str, value: float, least: float = -np.inf) -> float:
+    """Return one finite number of `least` or more.
+
+    Raises
+    ------
+    ArrayError
+
+    Examples
+    --------
+    >>> a_number("tau2", -1.0, 0.0)
+    Traceback (most recent call last):
+    riskadj.errors.ArrayError: tau2: wanted numbers of 0 or more; got -1.
+    """
+    if np.ndim(value):
+        raise ArrayError(f"{name}: wanted one number; got shape {np.shape(value)}.")
+    return float(at_least(name, [value], least)[0])
+
+
+def tail_of(level: float) -> float:
+    """Return the probability below (and above) a two-sided interval.
+
+    Raises
+    ------
+    ArrayError
+        When the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> tail_of(0.5)
+    0.25
+    """
+    if not 0 < level < 1:
+        raise ArrayError(f"level: wanted a number between 0 and 1; got {level!r}.")
+    return (1 - float(level)) / 2
+
+
+def whole(name: str, value: Any, bound: int) -> None:
+    """Refuse what is not a whole number of `bound` or more.
+
+    Raises
+    ------
+    ArrayError
+
+    Examples
+    --------
+    >>> whole("draws", 0, 1)
+    Traceback (most recent call last):
+    riskadj.errors.ArrayError: draws: wanted a whole number of 1 or more; got 0.
+    """
+    if not isinstance(value, int | np.integer) or value < bound:
+        raise ArrayError(f"{name}: wanted a whole number of {bound} or more; got {value!r}.")
+
+
+def weights_or_ones(weights: ArrayLike | None, n: int) -> Floats:
+    """Return the weights of n rows, not all of them 0; without weights, ones.
+
+    Raises
+    ------
+    ArrayError
+    """
+    if weights is None:
+        return np.ones(n)
+    array = at_least("weights", weights, 0.0, (n,))
+    if not array.sum() > 0:
+        raise ArrayError("weights: wanted some above 0; got none.")
+    return array

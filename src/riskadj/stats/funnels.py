@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import signal, special, stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, at_least, finite, one_of
+from riskadj.stats.arrays import Floats, above, at_least, finite, one_of, tail_of
 from riskadj.stats.groups import group_rows
 from riskadj.stats.intervals import Interval, ratio_interval
 
@@ -282,7 +282,6 @@ def poisson_limits(expected: ArrayLike, level: float = 0.95) -> Interval:
     (0.5596924, 1.649348)
     """
     count = above("expected", expected, 0.0)
-    _tail(level)
     return ratio_interval(count, count, "exact", level)
 
 
@@ -316,7 +315,6 @@ def expected_at_limits(observed: ArrayLike, level: float = 0.95) -> ExpectedAtLi
     (5.571643, 0.025318)
     """
     count = at_least("observed", observed, 0.0)
-    _tail(level)
     bounds = ratio_interval(count, 1.0, "exact", level)
     return ExpectedAtLimits(lower=bounds.upper, upper=bounds.lower)
 
@@ -496,12 +494,6 @@ def _widened(error: Floats, phi: float, tau2: float) -> Floats:
     return np.asarray(times * error**2 + plus)
 
 
-def _tail(level: float) -> float:
-    if not 0 < level < 1:
-        raise ArrayError(f"level: wanted a number between 0 and 1; got {level!r}.")
-    return (1 - level) / 2
-
-
 def _half_tail(level: float) -> float:
     """Return the tail of a level at which the two limits cannot cross."""
     if not 0.5 <= level < 1:
@@ -510,7 +502,7 @@ def _half_tail(level: float) -> float:
 
 
 def _z(level: float) -> float:
-    return float(special.ndtri(1 - _tail(level)))
+    return float(special.ndtri(1 - tail_of(level)))
 
 
 def _probabilities(

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 from scipy.optimize import elementwise
 
+from riskadj.errors import ArrayError
+from riskadj.stats.arrays import above, at_least, one_of, tail_of
+
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -39,7 +42,7 @@ def ratio_interval(
 
     Raises
     ------
-    ValueError
+    ArrayError
         When a count is negative or not finite, an expected count is not above 0, the method is
         unknown, or the level is not between 0 and 1.
 
@@ -49,14 +52,8 @@ def ratio_interval(
     >>> float(one.lower.round(4)), float(one.upper.round(4))
     (0.5994, 2.2988)
     """
-    count, mean = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
-    if not (np.isfinite(count).all() and (count >= 0).all()):
-        raise ValueError("observed: wanted finite counts of 0 or more; got others")
-    if not (np.isfinite(mean).all() and (mean > 0).all()):
-        raise ValueError("expected: wanted finite expected counts above 0; got others")
-    if method not in _COUNT_BOUNDS:
-        raise ValueError(f"method: wanted one of {', '.join(_COUNT_BOUNDS)}; got {method!r}")
-    lower, upper = _COUNT_BOUNDS[method](count, _tail(level))
+    count, mean = at_least("observed", observed, 0.0), above("expected", expected, 0.0)
+    lower, upper = _COUNT_BOUNDS[one_of("method", method, _COUNT_BOUNDS)](count, tail_of(level))
     return Interval(lower / mean, upper / mean)
 
 
@@ -74,20 +71,14 @@ def proportion_interval(events: ArrayLike, n: ArrayLike, level: float = 0.95) ->
     >>> float(one.lower.round(6)), float(one.upper.round(6))
     (0.552544, 0.736358)
     """
-    k, size = np.asarray(events, dtype=float), np.asarray(n, dtype=float)
-    if not ((size >= 1).all() and (k >= 0).all() and (k <= size).all()):
-        raise ValueError("wanted 0 <= events <= n and n of 1 or more; got others")
-    z = float(special.ndtri(1 - _tail(level)))
+    k, size = at_least("events", events, 0.0), at_least("n", n, 1.0)
+    if (k > size).any():
+        raise ArrayError("events: wanted no more events than episodes, n; got more.")
+    z = float(special.ndtri(1 - tail_of(level)))
     p = k / size
     centre = (p + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(p * (1 - p) / size + z**2 / (4 * size**2))
     return Interval(np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0))
-
-
-def _tail(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level: wanted a number between 0 and 1; got {level!r}")
-    return (1 - level) / 2
 
 
 def _exact(count: NDArray[np.float64], tail: float) -> Bounds:

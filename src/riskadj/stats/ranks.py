@@ -7,15 +7,13 @@ providers (Goldstein and Spiegelhalter 1996, Journal of the Royal Statistical So
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, at_least, one_of
-from riskadj.stats.shrinkage import a_row, tail_of
+from riskadj.stats.arrays import Floats, a_row, at_least, one_of, tail_of, whole
 
 _SIGN = {"high": -1.0, "low": 1.0}
 _VALUES_AT_ONCE = 500_000
@@ -196,23 +194,6 @@ def _scores(effect: ArrayLike, sd: ArrayLike, best: str) -> tuple[Floats, Floats
     if mean.size < 2:
         raise ArrayError("effect: wanted two or more providers to rank; got 1.")
     return _SIGN[one_of("best", best, _SIGN)] * mean, spread
-
-
-def whole(name: str, value: Any, bound: int) -> None:
-    """Refuse what is not a whole number of `bound` or more.
-
-    Raises
-    ------
-    ArrayError
-
-    Examples
-    --------
-    >>> whole("draws", 0, 1)
-    Traceback (most recent call last):
-    riskadj.errors.ArrayError: draws: wanted a whole number of 1 or more; got 0.
-    """
-    if not isinstance(value, int | np.integer) or value < bound:
-        raise ArrayError(f"{name}: wanted a whole number of {bound} or more; got {value!r}.")
 
 
 def _expected(score: Floats, spread: Floats) -> Floats:

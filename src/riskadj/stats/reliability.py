@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, finite
+from riskadj.stats.arrays import Floats, a_number, above, finite
 from riskadj.stats.groups import Groups, group_rows
-from riskadj.stats.shrinkage import a_number
 
 
 @dataclass(frozen=True)

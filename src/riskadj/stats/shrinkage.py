@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, at_least, finite
+from riskadj.stats.arrays import Floats, a_number, a_row, above, tail_of
 
 
 @dataclass(frozen=True)
@@ -132,62 +132,6 @@ def shrink(
         level=float(level),
         allows_for_estimation=allow_for_estimation,
     )
-
-
-def a_row(name: str, values: ArrayLike) -> Floats:
-    """Return the values as floats, one per provider.
-
-    Raises
-    ------
-    ArrayError
-        When they are not finite numbers in one dimension, or there are none.
-
-    Examples
-    --------
-    >>> a_row("effect", [])
-    Traceback (most recent call last):
-    riskadj.errors.ArrayError: effect: wanted one number per provider; got shape (0,).
-    """
-    array = finite(name, values)
-    if array.ndim != 1 or not array.size:
-        raise ArrayError(f"{name}: wanted one number per provider; got shape {array.shape}.")
-    return array
-
-
-def a_number(name: str, value: float, least: float = -np.inf) -> float:
-    """Return one finite number of `least` or more.
-
-    Raises
-    ------
-    ArrayError
-
-    Examples
-    --------
-    >>> a_number("tau2", -1.0, 0.0)
-    Traceback (most recent call last):
-    riskadj.errors.ArrayError: tau2: wanted numbers of 0 or more; got -1.
-    """
-    if np.ndim(value):
-        raise ArrayError(f"{name}: wanted one number; got shape {np.shape(value)}.")
-    return float(at_least(name, [value], least)[0])
-
-
-def tail_of(level: float) -> float:
-    """Return the probability below (and above) a two-sided interval.
-
-    Raises
-    ------
-    ArrayError
-        When the level is not between 0 and 1.
-
-    Examples
-    --------
-    >>> tail_of(0.5)
-    0.25
-    """
-    if not 0 < level < 1:
-        raise ArrayError(f"level: wanted a number between 0 and 1; got {level!r}.")
-    return (1 - float(level)) / 2
 
 
 def _centre(y: Floats, precision: Floats, centre: float | None) -> float:
