@@ -7,7 +7,7 @@ the hospital-wide readmission measure: Horwitz et al. 2011). Percentiles of the 
 interval.
 
 A refit starts from the fit to all providers. A bootstrap sample lies a standard error or two away
-from it, so that two Newton steps are within a thousandth of a standard error of the optimum;
+from it, so that a few Newton steps are within a thousandth of a standard error of the optimum;
 `refit=True` climbs all the way from nothing, to show it.
 """
 
@@ -24,12 +24,12 @@ from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.between import between_covariates
 from riskadj.stats.design import Design, build_design
 from riskadj.stats.families import FAMILIES, Family
-from riskadj.stats.laplace import Point, fit_laplace, shrinkage
-from riskadj.stats.newton import MAX_PASSES
+from riskadj.stats.laplace import PATIENT, Point, fit_laplace, shrinkage
+from riskadj.stats.newton import Patience
 from riskadj.stats.reml import fit_linear
 
-PASSES = 2
-"""Newton steps of a refit that starts from the fit to all providers."""
+ROUGH = Patience(settled=1e-2, fine=np.inf)
+"""A refit's last step is under a hundredth of a standard error; a fiftieth of that is left."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,14 @@ def _bootstrap(
     refit: bool,
     on_replicate: Callable[[int, int], None] | None,
 ) -> ProviderBootstrap:
-    fitted = _fit(design, family, None, MAX_PASSES)
+    fitted = _fit(design, family)
     ratios = np.full((replicates, len(design.groups)), np.nan)
     sigma = np.full(replicates, np.nan)
     for one in range(replicates):
         rng = np.random.default_rng([seed, one])
         sample = _drawn(design, rng)
         try:
-            found = _fit(sample, family, *((None, MAX_PASSES) if refit else (fitted, PASSES)))
+            found = _fit(sample, family, None if refit else fitted)
             ratios[one], sigma[one] = _drawn_ratio(sample, family, found, rng), found.sigma
         except ArrayError:
             pass
@@ -174,14 +174,15 @@ def _drawn(design: Design, rng: np.random.Generator) -> Design:
     return replace(design, copies=copies.astype(np.float64))
 
 
-def _fit(design: Design, family: Family, start: _Fit | None, passes: int) -> _Fit:
+def _fit(design: Design, family: Family, near: _Fit | None = None) -> _Fit:
     between = between_covariates(design, correlated=False)
     if family.name == "gaussian":
         linear = fit_linear(design, between, restricted=True)
         posterior = linear.residual_variance * linear.arrow.inverse
         sigma = float(np.sqrt(linear.ratio * linear.residual_variance))
         return _Fit(linear.coef, linear.effects, np.sqrt(posterior), sigma, None)
-    found = fit_laplace(design, family, between, start.point if start else None, passes)
+    start, patience = (near.point, ROUGH) if near else (None, PATIENT)
+    found = fit_laplace(design, family, between, start, patience)
     if found.runaway.size:
         raise ArrayError("y: wanted a refit with bounded coefficients; got separation.")
     point = found.point

@@ -23,13 +23,13 @@ from riskadj.stats.arrow import Arrow
 from riskadj.stats.between import extended_arrow, extended_slope
 from riskadj.stats.design import Design
 from riskadj.stats.families import Family
-from riskadj.stats.newton import MAX_PASSES, Summit, View, climb, measure
+from riskadj.stats.newton import Patience, Summit, View, climb, measure
 from riskadj.stats.passes import Sums, sum_episodes
 
 ROUNDS = 3
 """Times that coefficients, variance and shape take turns between two passes."""
-SETTLED = 1e-5
-"""In standard errors; the step that short is still taken, and what is left a fiftieth of it."""
+PATIENT = Patience(settled=1e-5)
+"""The last step is still taken; what is left is a fiftieth of it."""
 LARGEST_VARIANCE = 1e8
 
 
@@ -72,7 +72,7 @@ def fit_laplace(
     family: Family,
     between: Floats,
     start: Point | None = None,
-    at_most: int = MAX_PASSES,
+    patience: Patience = PATIENT,
 ) -> Summit[Point]:
     """Maximise Laplace's approximation, from `start` where it is given.
 
@@ -82,7 +82,7 @@ def fit_laplace(
     """
     look = partial(_look, design, family, between)
     start = start or first_point(design, family, between)
-    return climb(start, look, slack=1e-4, settled=SETTLED, at_most=at_most)
+    return climb(start, look, slack=1e-4, patience=patience)
 
 
 def first_point(design: Design, family: Family, between: Floats) -> Point:

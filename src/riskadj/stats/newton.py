@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 
-SETTLED = 1e-6
-"""Largest step, in standard errors, of estimates that have settled."""
 STALE = 0.02
 """Movement of the linear predictor after which its curvature is computed again on the way."""
-FINE = 1e-4
-"""The same when all but there: standard errors are as exact as the curvature."""
 NEAR = 0.1
 """Step, in standard errors, of estimates that are all but there."""
 LOST = 1e-6
@@ -23,6 +19,23 @@ LOST = 1e-6
 MAX_PASSES = 100
 LARGE = 200_000
 """Episodes from which a fit to a tenth of them pays as a start."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a climb may end.
+
+    Attributes
+    ----------
+    settled : float
+        Largest step, in standard errors, of estimates that have settled.
+    fine : float
+        Movement of the linear predictor since the curvature was computed: standard errors are as
+        exact as the curvature.
+    """
+
+    settled: float = 1e-6
+    fine: float = 1e-4
 
 
 class _Point(Protocol):
@@ -84,8 +97,7 @@ def climb(
     look: Callable[[P, Arrow | None], View[P]],
     slack: float = 1e-9,
     bends: bool = True,
-    settled: float = SETTLED,
-    at_most: int = MAX_PASSES,
+    patience: Patience = Patience(),
 ) -> Summit[P]:
     """Take Newton steps until they are short.
 
@@ -98,27 +110,24 @@ def climb(
         Relative fall of the objective that calls for half a step.
     bends : bool
         Whether curvature differs between points.
-    settled : float
-        Length of the last step, in standard errors.
-    at_most : int
-        Passes.
+    patience : Patience
     """
     view = look(start, None)
     first, before, point = np.diag(view.arrow.schur), start, view.proposal
     drift = view.movement if bends else 0.0
-    for passes in range(2, at_most + 1):
-        fresh = drift > (FINE if view.errors < NEAR else STALE)
+    for passes in range(2, MAX_PASSES + 1):
+        fresh = drift > (patience.fine if view.errors < NEAR else STALE)
         seen = look(point, None if fresh else view.arrow)
         if seen.objective < view.objective - slack * (1 + abs(view.objective)):
             point = before.halfway(point)
             continue
         drift = 0.0 if fresh else drift
         view, lost = seen, _runaway(first, seen.arrow)
-        if lost.size or (view.errors < settled and drift <= FINE):
+        if lost.size or (view.errors < patience.settled and drift <= patience.fine):
             return Summit(view.proposal, view, passes, not lost.size, lost)
         drift += view.movement if bends else 0.0
         before, point = point, view.proposal
-    return Summit(point, view, at_most, settled=False)
+    return Summit(point, view, MAX_PASSES, settled=False)
 
 
 def _runaway(first: Floats, now: Arrow) -> NDArray[np.intp]:
