@@ -28,8 +28,8 @@ from riskadj.stats.laplace import PATIENT, Point, fit_laplace, shrinkage
 from riskadj.stats.newton import Patience
 from riskadj.stats.reml import fit_linear
 
-ROUGH = Patience(settled=1e-2, fine=np.inf)
-"""A refit's last step is under a hundredth of a standard error; a fiftieth of that is left."""
+ROUGH = Patience(settled=1e-2, stale=0.2, fine=np.inf)
+"""A refit's last step is under a hundredth of a standard error; a tenth of that is left."""
 
 
 @dataclass(frozen=True)

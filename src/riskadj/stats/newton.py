@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 
-STALE = 0.02
-"""Movement of the linear predictor after which its curvature is computed again on the way."""
 NEAR = 0.1
 """Step, in standard errors, of estimates that are all but there."""
 LOST = 1e-6
@@ -29,12 +27,14 @@ class Patience:
     ----------
     settled : float
         Largest step, in standard errors, of estimates that have settled.
+    stale : float
+        Movement of the linear predictor after which its curvature is computed again on the way.
     fine : float
-        Movement of the linear predictor since the curvature was computed: standard errors are as
-        exact as the curvature.
+        The same at the end: standard errors are as exact as the curvature.
     """
 
     settled: float = 1e-6
+    stale: float = 0.02
     fine: float = 1e-4
 
 
@@ -116,7 +116,7 @@ def climb(
     first, before, point = np.diag(view.arrow.schur), start, view.proposal
     drift = view.movement if bends else 0.0
     for passes in range(2, MAX_PASSES + 1):
-        fresh = drift > (patience.fine if view.errors < NEAR else STALE)
+        fresh = drift > (patience.fine if view.errors < NEAR else patience.stale)
         seen = look(point, None if fresh else view.arrow)
         if seen.objective < view.objective - slack * (1 + abs(view.objective)):
             point = before.halfway(point)
