@@ -7,22 +7,25 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from riskadj import pipeline, tracking
 from riskadj.cli import main
 from riskadj.digest import digest_of_json
 from riskadj.episodes import read_episodes
+from riskadj.study.records import Limits, Method, ProfileRules
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = (
-    "flow.csv", "providers.csv", "reference.csv", "calibration.csv", "subgroups.csv",
-    "shap_features.csv", "shap_providers.csv", "metrics.json", "study.json",
-    "expectations.parquet", "shap.parquet",
+    "flow.csv", "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv",
+    "reference.csv", "calibration.csv", "subgroups.csv", "shap_features.csv",
+    "shap_providers.csv", "metrics.json", "study.json", "expectations.parquet", "shap.parquet",
 )  # fmt: skip
 FIRST_COLUMNS = (
     "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,"
@@ -168,13 +171,23 @@ def test_logging_again_adds_a_run_and_overwrites_none(study, riskadj):
 
 def test_the_python_of_the_readme_runs_as_written(study, capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "below the limits whatever the learner" in printed
     largest = float(re.search(r"largest difference from the table: (\S+)", printed)[1])
     assert largest < 1e-9
+    assert printed.count("converged True") == 3
+
+
+def test_the_profile_of_the_readme_is_one_and_names_every_method_and_limit():
+    block = YAML(typ="safe").load(re.findall(r"```yaml\n(profile:.*?)```", README, flags=re.S)[0])
+    assert ProfileRules.model_validate(block["profile"]).replicates == 1000
+    section = README.split("## How providers are compared")[1].split("## Your own data")[0]
+    told = {one for cell in re.findall(r"^\| (`.*?) \|", section, flags=re.M)
+            for one in re.findall(r"`(\w+)`", cell)}  # fmt: skip
+    assert told >= {*get_args(Method), *get_args(Limits)}
 
 
 def test_the_study_of_the_readme_for_a_file_of_ones_own_runs(riskadj, episodes, tmp_path):
@@ -185,7 +198,9 @@ def test_the_study_of_the_readme_for_a_file_of_ones_own_runs(riskadj, episodes, 
     mine = episodes[list(names)].rename(columns=names)
     mine = mine.assign(frailty=np.arange(len(mine)) % 9 + 1, handedness="R", Ignored=1)
     mine.to_csv(tmp_path / "episodes.csv", index=False)
-    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", README, flags=re.S)[0])
+    (tmp_path / "mine.yaml").write_text(
+        re.findall(r"```yaml\n(name: .*?)```", README, flags=re.S)[0]
+    )
     out = tmp_path / "out"
     code, _, err = riskadj("run", tmp_path / "mine.yaml", "--out", out, "--set", "tracking.uri=off")
     assert code == 0, err
