@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
@@ -27,6 +26,7 @@ from riskadj.stats.families import FAMILIES, Family
 from riskadj.stats.laplace import PATIENT, Point, fit_laplace, shrinkage
 from riskadj.stats.newton import Patience
 from riskadj.stats.reml import fit_linear
+from riskadj.stats.threads import one_thread
 
 ROUGH = Patience(settled=1e-2, stale=0.2, fine=np.inf)
 """A refit's last step is under a hundredth of a standard error; a tenth of that is left."""
@@ -128,7 +128,7 @@ def bootstrap_predicted_over_expected(
         )
     design = build_design(y, X, provider, weights, offset)
     kind.check(design.y)
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return _bootstrap(design, kind, replicates, seed, level, refit, on_replicate)
 
 

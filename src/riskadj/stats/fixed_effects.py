@@ -28,6 +28,7 @@ from riskadj.stats.fits import (
 )
 from riskadj.stats.newton import LARGE, Summit, View, climb, measure
 from riskadj.stats.passes import Sums, sum_episodes, sum_penalty
+from riskadj.stats.threads import one_thread
 
 FAMILY_NAMES = ("gaussian", "binomial")
 BEYOND = 500.0
@@ -100,13 +101,13 @@ def fit_fixed_effects(
             f"{design.n:,} episodes of {len(design.groups):,} providers. Fit random intercepts."
         )
     try:
-        found = _maximise(design, FAMILIES[family], firth)
+        with one_thread():
+            return _result(design, family, firth, _maximise(design, FAMILIES[family], firth))
     except CollinearError as error:
         raise ArrayError(
             "X: wanted covariates that vary within providers, none a combination of others; got "
             f"{said(design.names, error.columns)}. Leave them out."
         ) from None
-    return _result(design, family, firth, found)
 
 
 @dataclass(frozen=True)

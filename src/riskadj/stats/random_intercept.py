@@ -27,6 +27,7 @@ from riskadj.stats.fits import (
 from riskadj.stats.laplace import Point, first_point, fit_laplace, shrinkage
 from riskadj.stats.newton import LARGE, Summit
 from riskadj.stats.reml import fit_linear
+from riskadj.stats.threads import one_thread
 
 METHODS = ("reml", "ml")
 
@@ -101,9 +102,10 @@ def fit_random_intercept(
     _check_providers(design)
     between = between_covariates(design, correlated)
     try:
-        if family == "gaussian":
-            return _linear(design, between, method)
-        return _laplace(design, between, family)
+        with one_thread():
+            if family == "gaussian":
+                return _linear(design, between, method)
+            return _laplace(design, between, family)
     except CollinearError as error:
         names = ("intercept", *(f"mean of {one}" for one in design.names if correlated))
         raise ArrayError(
