@@ -27,7 +27,10 @@ def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
     riskadj.errors.ArrayError: weights: wanted finite numbers; got 1 that are not, first at row 1.
     """
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind in "mM" or is_masked(values):
+            raise TypeError("dates, or masked values")
+        array = array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ArrayError(f"{name}: wanted numbers; got others ({error}).") from None
     if shape is not None and array.shape != shape:
@@ -42,6 +45,11 @@ def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
             f"first at row {wrong[0][0]}."
         )
     return array
+
+
+def is_masked(values: Any) -> bool:
+    """Whether some values are hidden by a mask, which plain arrays would forget."""
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 
 def above(

@@ -42,33 +42,53 @@ class Arrow:
     gram : ndarray of shape (n_coef, n_coef)
     copies : ndarray of shape (n_providers,) or float
         How many equal rows of the diagonal each stands for.
+    complement : ndarray of shape (n_coef, n_coef) or None
+        The Schur complement, where it is known without the subtraction that costs digits.
     """
 
     inverse: Floats
     cross: Floats
     gram: Floats
     copies: Floats | float = 1.0
+    complement: Floats | None = None
 
     @cached_property
     def schur(self) -> Floats:
         """Information about the coefficients once the effects are eliminated."""
+        if self.complement is not None:
+            return self.complement
         return self.gram - (self.cross * (self.copies * self.inverse)) @ self.cross.T
+
+    def check(self) -> None:
+        """Refuse coefficients that are not apart.
+
+        Raises
+        ------
+        CollinearError
+        """
+        size = np.sqrt(np.diag(self.gram))
+        size = np.where(size > 0, size, 1.0)
+        size[:1] *= 1 - 1e-6  # the first is kept, be it an intercept: nobody can leave it out
+        _, pivots, rank, _ = lapack.dpstrf(
+            self.schur / np.outer(size, size), tol=SMALLEST_PIVOT, lower=True
+        )
+        if rank < len(size):
+            raise CollinearError(np.sort(pivots[rank:] - 1))
 
     @cached_property
     def _scale(self) -> Floats:
-        size = np.sqrt(np.diag(self.gram))
-        return np.where(size > 0, size, 1.0)
+        diagonal = np.diag(self.schur)
+        if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
+            raise np.linalg.LinAlgError("no information about a coefficient")
+        return np.sqrt(diagonal)
 
     @cached_property
     def _factor(self) -> Floats:
         """Return the Cholesky factor of the scaled Schur complement."""
         scaled = self.schur / np.outer(self._scale, self._scale)
-        if not np.isfinite(scaled).all():
-            raise np.linalg.LinAlgError("information is not finite")
-        factor, rank_failed = lapack.dpotrf(scaled, lower=True, clean=True)
-        if rank_failed or (scaled.size and np.diag(factor).min() ** 2 < SMALLEST_PIVOT):
-            _, pivots, rank, _ = lapack.dpstrf(scaled, tol=SMALLEST_PIVOT, lower=True)
-            raise CollinearError(np.sort(pivots[rank:] - 1) if rank < len(scaled) else pivots - 1)
+        factor, failed = lapack.dpotrf(scaled, lower=True, clean=True)
+        if failed:
+            raise np.linalg.LinAlgError("information is not positive definite")
         return np.asarray(factor)
 
     @property
@@ -88,7 +108,7 @@ class Arrow:
 
         Raises
         ------
-        CollinearError
+        LinAlgError
         """
         inverse = self.inverse if inverse is None else inverse
         coef = self.solve_schur(b - self.cross @ (self.copies * inverse * a))
@@ -127,7 +147,9 @@ class Arrow:
     def _half(self) -> Floats:
         return solve_triangular(self._factor, np.diag(1 / self._scale), lower=True)
 
-    @property
-    def effect_variance(self) -> Floats:
-        """Diagonal of the inverse that belongs to the effects."""
-        return self.inverse + self.leverage(self.cross * self.inverse)
+    def effect_variance(self, at: Floats | None = None) -> Floats:
+        """Return the variance of effects where coefficients' covariates are `at`; without, 0."""
+        weighted_mean = self.cross * self.inverse
+        if at is not None:
+            weighted_mean = weighted_mean - at[:, None]
+        return self.inverse + self.leverage(weighted_mean)

@@ -9,6 +9,7 @@ import numpy as np
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 from riskadj.stats.design import Design
+from riskadj.stats.linear_sums import provider_totals, weighted_covariates
 from riskadj.stats.passes import Sums
 
 
@@ -20,13 +21,12 @@ def between_covariates(design: Design, correlated: bool) -> Floats:
 
 def provider_means(design: Design) -> Floats:
     """Return the weighted mean of each covariate, shape (n_covariates, n_providers)."""
-    totals, sizes = np.zeros((len(design.x), len(design.groups))), design.groups.sizes
-    weights = design.weights
-    for chunk in design.chunks():
-        x = design.x[:, chunk.rows]
-        weighted = x if weights is None else x * weights[chunk.rows]
-        totals[:, chunk.providers] += np.add.reduceat(weighted, chunk.starts, axis=1)
-    return totals / (sizes if weights is None else design.groups.total_ordered(weights))
+    return weighted_covariates(design) / provider_totals(design, design.weights)
+
+
+def shrinkage(variance: float, information: Floats) -> Floats:
+    """Return the posterior variance of each effect, v / (1 + v W)."""
+    return variance / (1 + variance * information)
 
 
 def extended_slope(between: Floats, sums: Sums) -> Floats:
@@ -34,9 +34,24 @@ def extended_slope(between: Floats, sums: Sums) -> Floats:
     return np.concatenate([between @ (sums.copies * sums.score), sums.slope])
 
 
-def extended_arrow(between: Floats, sums: Sums, inverse: Floats) -> Arrow:
-    """Return the arrow of all coefficients, those between providers first."""
+def extended_arrow(between: Floats, sums: Sums, variance: float) -> Arrow:
+    """Return the arrow of all coefficients, those between providers first.
+
+    What is left of the information between providers is summed as such: with providers far apart
+    it is a trifle of what it is taken from.
+    """
     counted, weighted = between * sums.copies, between * sums.weight
-    mixed = counted @ sums.cross.T
-    gram = np.block([[counted @ weighted.T, mixed], [mixed.T, sums.gram]])
-    return Arrow(inverse, np.vstack([weighted, sums.cross]), gram, sums.copies)
+    inverse, left = shrinkage(variance, sums.weight), 1 / (1 + variance * sums.weight)
+    cross = np.vstack([weighted, sums.cross])
+    within = sums.gram - (sums.cross * (sums.copies * inverse)) @ sums.cross.T
+    return Arrow(
+        inverse,
+        cross,
+        _blocks(counted @ weighted.T, counted @ sums.cross.T, sums.gram),
+        sums.copies,
+        _blocks((counted * left) @ weighted.T, (counted * left) @ sums.cross.T, within),
+    )
+
+
+def _blocks(between: Floats, mixed: Floats, within: Floats) -> Floats:
+    return np.block([[between, mixed], [mixed.T, within]])

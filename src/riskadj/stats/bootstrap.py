@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
-from riskadj.stats.between import between_covariates
+from riskadj.stats.between import between_covariates, shrinkage
 from riskadj.stats.design import Design, build_design
 from riskadj.stats.families import FAMILIES, Family
-from riskadj.stats.laplace import PATIENT, Point, fit_laplace, shrinkage
+from riskadj.stats.laplace import PATIENT, Point, fit_laplace
 from riskadj.stats.newton import Patience
 from riskadj.stats.reml import fit_linear
 from riskadj.stats.threads import one_thread
@@ -126,7 +126,7 @@ def bootstrap_predicted_over_expected(
             "replicates, level: wanted at least 2 replicates and a level between 0 and 1; got "
             f"{replicates} and {level:g}."
         )
-    design = build_design(y, X, provider, weights, offset)
+    design = build_design(y, X, provider, weights, offset).in_order()
     kind.check(design.y)
     with one_thread():
         return _bootstrap(design, kind, replicates, seed, level, refit, on_replicate)
@@ -161,7 +161,7 @@ def _bootstrap(
         try:
             found = _fit(sample, family, None if refit else fitted)
             ratios[one], sigma[one] = _drawn_ratio(sample, family, found, rng), found.sigma
-        except ArrayError:
+        except (ArrayError, np.linalg.LinAlgError):
             pass
         if on_replicate:
             on_replicate(one + 1, replicates)
@@ -183,10 +183,9 @@ def _fit(design: Design, family: Family, near: _Fit | None = None) -> _Fit:
         return _Fit(linear.coef, linear.effects, np.sqrt(posterior), sigma, None)
     start, patience = (near.point, ROUGH) if near else (None, PATIENT)
     found = fit_laplace(design, family, between, start, patience)
-    if found.runaway.size:
-        raise ArrayError("y: wanted a refit with bounded coefficients; got separation.")
-    point = found.point
-    posterior = shrinkage(point.variance, point.shape * point.information)
+    if not found.summit.settled:
+        raise ArrayError("y: wanted a refit that settles; got none.")
+    point, posterior = found.point, shrinkage(found.point.variance, found.information)
     return _Fit(
         point.coef, point.effects, np.sqrt(posterior), float(np.sqrt(point.variance)), point
     )

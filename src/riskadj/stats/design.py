@@ -1,4 +1,4 @@
-"""The episodes of a provider-effect model: checked, and in order of their provider."""
+"""The episodes of a provider-effect model: checked, and put in order of their provider."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, at_least, finite
-from riskadj.stats.groups import Groups, group_rows
+from riskadj.stats.groups import Groups, group_rows, groups_of
 
+FAR = 10.0
+"""Spreads from 0 at which a covariate is moved there, lest its mean cost the digits of the rest."""
 CHUNK = 8192
 """Episodes that are looked at together: their covariates stay in the processor's cache."""
 
@@ -30,7 +32,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Design:
-    """Outcome and covariates of episodes, in order of their provider.
+    """Outcome and covariates of episodes.
 
     Attributes
     ----------
@@ -41,9 +43,11 @@ class Design:
     offset : ndarray of shape (n_episodes,) or None
         None: all 0.
     groups : Groups
-        The providers; `labels`, `starts` and `sizes` are those of the episodes here.
+        The providers.
     names : tuple of str
         Of the covariates.
+    shift : ndarray of shape (n_covariates,)
+        What was taken off each covariate: its mean where that is far from 0 for its spread.
     copies : ndarray of shape (n_providers,) or None
         How often each provider was drawn, each time as another provider. None: once.
     """
@@ -54,6 +58,7 @@ class Design:
     offset: Floats | None
     groups: Groups
     names: tuple[str, ...]
+    shift: Floats
     copies: Floats | None = None
 
     @property
@@ -74,7 +79,7 @@ class Design:
         return float(self.copies @ self.groups.total_ordered(weighted))
 
     def chunks(self) -> Iterator[Chunk]:
-        """Walk over the episodes, neighbours together."""
+        """Walk over episodes that are in order, neighbours together."""
         starts = self.groups.starts
         for begin in range(0, self.n, CHUNK):
             end = min(begin + CHUNK, self.n)
@@ -86,10 +91,52 @@ class Design:
 
     def part(self, share: int) -> "Design":
         """Return about one in `share` episodes: those of some providers, whole."""
-        keep = slice(0, int(np.searchsorted(self.groups.starts, self.n // share)) or 1)
-        sizes = self.groups.sizes[keep]
-        rows = slice(0, int(sizes.sum()))
-        groups = Groups(self.groups.labels[keep], None, self.groups.starts[keep], sizes)
+        last = int(np.searchsorted(self.groups.starts, self.n // share)) or 1
+        rows = slice(0, int(self.groups.sizes[:last].sum()))
+        return self._keep(rows, groups_of(self.groups.labels[:last], self.groups.codes[rows]))
+
+    def in_order(self) -> "Design":
+        """Return the same episodes in order of their provider."""
+        groups = self.groups
+        if groups.order is None:
+            return self
+        return replace(
+            self,
+            y=groups.sort(self.y),
+            x=_in_order(self.x, groups.order),
+            weights=None if self.weights is None else groups.sort(self.weights),
+            offset=None if self.offset is None else groups.sort(self.offset),
+            groups=groups.in_order(),
+        )
+
+    def of_providers(self, kept: NDArray[np.bool_]) -> "Design":
+        """Return the episodes of some providers."""
+        if kept.all():
+            return self
+        rows, place = kept[self.groups.codes], np.cumsum(kept) - 1
+        groups = groups_of(self.groups.labels[kept], place[self.groups.codes[rows]])
+        return self._keep(rows, groups)
+
+    def weighted(self) -> "Design":
+        """Return the episodes whose weight is above 0.
+
+        Raises
+        ------
+        ArrayError
+            When a provider is left without any.
+        """
+        if self.weights is None or self.weights.min() > 0:
+            return self
+        kept = self.weights > 0
+        groups = groups_of(self.groups.labels, self.groups.codes[kept])
+        if not groups.sizes.all():
+            raise ArrayError(
+                "weights: wanted an episode of weight above 0 for every provider; got "
+                f"{int((groups.sizes == 0).sum()):,} providers without. Leave their episodes out."
+            )
+        return self._keep(kept, groups)
+
+    def _keep(self, rows: slice | NDArray[np.bool_], groups: Groups) -> "Design":
         return replace(
             self,
             y=self.y[rows],
@@ -107,9 +154,7 @@ def build_design(
     weights: ArrayLike | None = None,
     offset: ArrayLike | None = None,
 ) -> Design:
-    """Check the episodes and put them in order of their provider.
-
-    Episodes of weight 0 take no part.
+    """Check the episodes; those of weight 0 take no part.
 
     Raises
     ------
@@ -128,62 +173,40 @@ def build_design(
         )
     w = None if weights is None else at_least("weights", weights, 0.0, outcome.shape)
     o = None if offset is None else finite("offset", offset, outcome.shape)
-    design = Design(
-        groups.sort(outcome),
-        _in_order(x, groups),
-        None if w is None else groups.sort(w),
-        None if o is None else groups.sort(o),
-        groups,
-        names,
-    )
-    return _without_weightless(design)
+    near, shift = _moved_near(x)
+    return Design(outcome, near, w, o, groups, names, shift).weighted()
 
 
 def _covariates(X: ArrayLike, n: int) -> tuple[Floats, tuple[str, ...]]:
-    """Return covariates by row of episodes, and their names."""
+    """Return covariates, a row each, and their names."""
     names = tuple(str(one) for one in getattr(X, "columns", ()))
     x = finite("X", X)
     if x.ndim == 1:
         x = x[:, None]
     if x.ndim != 2 or len(x) != n:
         raise ArrayError(f"X: wanted {n:,} rows of covariates; got shape {x.shape}.")
-    return x, names or tuple(f"column {j}" for j in range(x.shape[1]))
+    return x.T, names or tuple(f"column {j}" for j in range(x.shape[1]))
 
 
-def _in_order(x: Floats, groups: Groups) -> Floats:
-    """Return covariates as rows, each contiguous, their episodes in order."""
-    if groups.order is None and x.T.flags.c_contiguous:
-        return x.T
-    ordered = np.empty(x.shape[::-1])
-    if not x.flags.c_contiguous:
-        for row, column in zip(ordered, x.T, strict=True):
-            row[:] = groups.sort(column)
+def _moved_near(x: Floats) -> tuple[Floats, Floats]:
+    """Move covariates that are far from 0 near it, judged by some of their values."""
+    some = x[:, :: max(1, x.shape[1] // 10_000)]
+    mean = some.mean(axis=1)
+    shift = np.where(np.abs(mean) > FAR * some.std(axis=1), mean, 0.0)
+    return (x - shift[:, None] if shift.any() else x), shift
+
+
+def _in_order(x: Floats, order: NDArray[np.intp]) -> Floats:
+    """Return covariates, a row each, their episodes in order."""
+    ordered = np.empty(x.shape)
+    if x.flags.c_contiguous:
+        for row, column in zip(ordered, x, strict=True):
+            np.take(column, order, out=row, mode="clip")  # in range: nothing to buffer or to check
         return ordered
-    for begin in range(0, len(x), CHUNK):
+    for begin in range(0, x.shape[1], CHUNK):
         rows = slice(begin, begin + CHUNK)
-        ordered[:, rows] = (x[rows] if groups.order is None else x[groups.order[rows]]).T
+        ordered[:, rows] = x[:, order[rows]]
     return ordered
-
-
-def _without_weightless(design: Design) -> Design:
-    if design.weights is None or design.weights.min() > 0:
-        return design
-    kept = design.weights > 0
-    sizes = np.add.reduceat(kept, design.groups.starts, dtype=np.intp)
-    if not sizes.all():
-        raise ArrayError(
-            "weights: wanted an episode of weight above 0 for every provider; got "
-            f"{int((sizes == 0).sum()):,} providers without. Leave their episodes out."
-        )
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    return replace(
-        design,
-        y=design.y[kept],
-        x=np.ascontiguousarray(design.x[:, kept]),
-        weights=design.weights[kept],
-        offset=None if design.offset is None else design.offset[kept],
-        groups=Groups(design.groups.labels, None, starts, sizes),
-    )
 
 
 def said(names: tuple[str, ...], which: NDArray[Any]) -> str:

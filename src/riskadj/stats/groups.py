@@ -1,6 +1,8 @@
 """Episodes put in order of their provider, so that a sum by provider is a sum of neighbours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from riskadj.errors import ArrayError
+from riskadj.stats.arrays import is_masked
 
-_MISSING = {"None", "nan", "<NA>", "NaT"}
+_MISSING = {"nan", "NaN", "<NA>", "NaT"}
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,10 @@ class Groups:
     ----------
     labels : ndarray of shape (n_groups,)
         Sorted; one per group that has a row.
-    order : ndarray of shape (n_rows,) or None
-        Row numbers by group; within a group in the order they came. None: they came so.
+    codes : ndarray of shape (n_rows,)
+        Each row's place among the labels.
     starts, sizes : ndarray of shape (n_groups,)
+        Of the rows of each group, once in order.
 
     Examples
     --------
@@ -32,9 +36,21 @@ class Groups:
     """
 
     labels: NDArray[Any]
-    order: NDArray[np.intp] | None
+    codes: NDArray[np.intp]
     starts: NDArray[np.intp]
     sizes: NDArray[np.intp]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp] | None:
+        """Row numbers by group, within a group in the order they came; None when they came so."""
+        return _order(self.codes, len(self.labels))
+
+    def in_order(self) -> "Groups":
+        """Return the groups of the rows once they are in order."""
+        if self.order is None:
+            return self
+        codes = np.repeat(np.arange(len(self.labels)), self.sizes)
+        return Groups(self.labels, codes, self.starts, self.sizes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,7 +58,7 @@ class Groups:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return int(self.sizes.sum())
+        return len(self.codes)
 
     def sort(self, rows: ArrayLike) -> NDArray[Any]:
         """Return rows (along the last axis) in order of their group."""
@@ -93,10 +109,13 @@ def group_rows(group: ArrayLike, name: str = "provider") -> Groups:
     ArrayError
         When there are no rows, or a label is missing.
     """
-    labels, codes = _coded(group, name)
+    return groups_of(*_coded(group, name))
+
+
+def groups_of(labels: NDArray[Any], codes: NDArray[np.intp]) -> Groups:
+    """Return the groups of rows that are already coded."""
     sizes = np.bincount(codes, minlength=len(labels))
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    return Groups(labels, _order(codes, len(labels)), starts, sizes)
+    return Groups(labels, codes, np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
 
 
 def _coded(group: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -105,33 +124,26 @@ def _coded(group: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]
     if hasattr(categorical, "codes") and hasattr(categorical, "categories"):
         return _of_categories(categorical, name)
     array = np.asarray(group)
+    if array.dtype.kind == "U" and not isinstance(group, np.ndarray):
+        array = np.asarray(group, dtype=object)  # or a missing label would have become text
     if array.ndim != 1 or not array.size:
         raise ArrayError(f"{name}: wanted one label per row; got shape {array.shape}.")
-    if array.dtype.kind == "f":
-        if np.isnan(array).any():
-            raise ArrayError(f"{name}: wanted a label for every row; got some missing.")
-        if (array == np.rint(array)).all() and np.abs(array).max() < 2**53:
-            labels, codes = _of_integers(array.astype(np.int64))
-            return labels.astype(array.dtype), codes
-    if array.dtype.kind in "iu":
-        return _of_integers(array)
-    if array.dtype.kind in "OUT":
-        return _of_objects(array.tolist(), name)
-    labels, codes = np.unique(array, return_inverse=True)
-    return labels, codes
+    if is_masked(group) or (array.dtype.kind in "fM" and (array != array).any()):
+        raise _missing(name)
+    return _CODERS.get(array.dtype.kind, _of_others)(array, name)
 
 
 def _of_categories(categorical: Any, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
     codes = np.asarray(categorical.codes, dtype=np.intp)
     if not codes.size or (codes < 0).any():
-        raise ArrayError(f"{name}: wanted a label for every row; got some missing.")
+        raise _missing(name)
     categories = np.asarray(categorical.categories)
     place, rank = _sorted(categories)
     used, dense = _of_integers(rank[codes])
     return categories[place][used], dense
 
 
-def _of_integers(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _of_integers(values: NDArray[Any], _: str = "") -> tuple[NDArray[Any], NDArray[np.intp]]:
     low, high = int(values.min()), int(values.max())
     if high - low > 4 * values.size:
         labels, codes = np.unique(values, return_inverse=True)
@@ -143,15 +155,54 @@ def _of_integers(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     return np.flatnonzero(present).astype(values.dtype) + low, codes
 
 
-def _of_objects(values: list[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _of_floats(values: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    if (values == np.rint(values)).all() and np.abs(values).max() < 2**53:
+        labels, codes = _of_integers(values.astype(np.int64))
+        return labels.astype(values.dtype), codes
+    return _of_others(values, name)
+
+
+def _of_others(values: NDArray[Any], _: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    labels, codes = np.unique(values, return_inverse=True)
+    return labels, codes
+
+
+def _of_objects(values: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Number labels as they come, then sort the few labels instead of the many rows."""
     numbered: dict[Any, int] = {}
-    came = np.array([numbered.setdefault(one, len(numbered)) for one in values], dtype=np.intp)
-    labels = np.array(list(numbered), dtype=object)
-    if any(repr(one) in _MISSING for one in labels):
-        raise ArrayError(f"{name}: wanted a label for every row; got some missing.")
+    try:
+        codes = [numbered.setdefault(one, len(numbered)) for one in values.tolist()]
+    except TypeError as error:
+        raise ArrayError(
+            f"{name}: wanted numbers or text as labels; got others ({error})."
+        ) from None
+    if any(_is_missing(one) for one in numbered):
+        raise _missing(name)
+    if any(isinstance(one, tuple) for one in numbered):
+        raise ArrayError(f"{name}: wanted numbers or text as labels; got several parts in one.")
+    labels, came = np.empty(len(numbered), dtype=object), np.array(codes, dtype=np.intp)
+    labels[:] = list(numbered)
     place, rank = _sorted(labels)
     return labels[place], rank[came]
+
+
+_CODERS: dict[str, Callable[[NDArray[Any], str], tuple[NDArray[Any], NDArray[np.intp]]]] = {
+    "i": _of_integers,
+    "u": _of_integers,
+    "f": _of_floats,
+    "O": _of_objects,
+    "U": _of_objects,
+    "T": _of_objects,
+}
+"""By the kind of the array."""
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (not isinstance(label, str) and str(label) in _MISSING)
+
+
+def _missing(name: str) -> ArrayError:
+    return ArrayError(f"{name}: wanted a label for every row; got some missing.")
 
 
 def _sorted(labels: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -11,26 +11,40 @@ provider; coefficients and variance then climb the expansion those sums describe
 look at the episodes.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
+from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
-from riskadj.stats.between import extended_arrow, extended_slope
+from riskadj.stats.between import extended_arrow, extended_slope, shrinkage
 from riskadj.stats.design import Design
 from riskadj.stats.families import Family
-from riskadj.stats.newton import Patience, Summit, View, climb, measure
+from riskadj.stats.newton import Patience, Summit, View, climb
 from riskadj.stats.passes import Sums, sum_episodes
+from riskadj.stats.reml import fit_linear
 
 ROUNDS = 3
 """Times that coefficients, variance and shape take turns between two passes."""
-PATIENT = Patience(settled=1e-5)
-"""The last step is still taken; what is left is a fiftieth of it."""
-LARGEST_VARIANCE = 1e8
+PATIENT = Patience(settled=1e-6, fine=1e-6)
+LONGEST = 3.0
+"""How far the linear predictor may move in one step."""
+FALL = 0.05
+"""Fall that calls for half a step: away from the mode the approximation may be spuriously high."""
+QUICK = 8
+"""Looks after which each begins by finding the mode, so that what is seen is the likelihood."""
+MODE_STEPS, AT_MODE = 50, 1e-6
+AT_LEAST = 1e-3
+"""Providers' worth of information that a spread is held to have, lest one without bound settle."""
+LEAST = 1e-100
+LARGEST_SHAPE = 1e12
+NEXT_TO_NOTHING = 0.1
+"""Variance, times the information of the largest provider, from which 0 is in sight."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +60,40 @@ class Point:
         Of the effects.
     shape : float
         Multiplies every slope; 1 but for `gamma`.
-    information : ndarray of shape (n_providers,)
-        As last seen, at unit shape: what the next pass divides by.
     """
 
     coef: Floats
     effects: Floats
     variance: float
     shape: float
-    information: Floats
 
-    def halfway(self, to: "Point", /) -> "Point":
-        """Return the point between this one and another."""
-        return Point(
-            (self.coef + to.coef) / 2,
-            (self.effects + to.effects) / 2,
-            (self.variance + to.variance) / 2,
-            (self.shape + to.shape) / 2,
-            self.information,
-        )
+    @property
+    def vector(self) -> Floats:
+        """All of it, coefficients first."""
+        return np.concatenate([self.coef, self.effects, [self.variance, self.shape]])
+
+    @classmethod
+    def of(cls, vector: Floats, n_coef: int) -> Self:
+        """Return the point of a vector; variance and shape are kept from falling below 0."""
+        coef, effects = vector[:n_coef], vector[n_coef:-2]
+        return cls(coef, effects, max(float(vector[-2]), 0.0), max(float(vector[-1]), LEAST))
+
+
+@dataclass(frozen=True)
+class LaplaceFit:
+    """The highest point that was found.
+
+    Attributes
+    ----------
+    point : Point
+    information : ndarray of shape (n_providers,)
+        About each effect.
+    summit : Summit
+    """
+
+    point: Point
+    information: Floats
+    summit: Summit
 
 
 def fit_laplace(
@@ -73,59 +102,133 @@ def fit_laplace(
     between: Floats,
     start: Point | None = None,
     patience: Patience = PATIENT,
-) -> Summit[Point]:
+) -> LaplaceFit:
     """Maximise Laplace's approximation, from `start` where it is given.
+
+    The likelihood can have a second maximum beside a variance of 0; where a climb ends there,
+    another one starts from providers that differ much, and the higher end is taken.
 
     Raises
     ------
     CollinearError
+    LinAlgError
+        When coefficients lose all information.
     """
-    look = partial(_look, design, family, between)
     start = start or first_point(design, family, between)
-    return climb(start, look, slack=1e-4, patience=patience)
+    found = _climb(design, family, between, start, patience)
+    if found.point.variance > 0 or patience is not PATIENT:
+        return found
+    apart = replace(found.point, variance=1.0, effects=_apart(design, family))
+    other = _climb(design, family, between, apart, patience)
+    return max(found, other, key=lambda one: one.summit.view.objective)
+
+
+def _apart(design: Design, family: Family) -> Floats:
+    """Return how far the mean of each provider is from that of all, half an episode drawn to it."""
+    w = np.ones(design.n) if design.weights is None else design.weights
+    mean = float(np.average(design.y, weights=w))
+    total, sizes = design.groups.total_ordered(np.stack([w * design.y, w]))
+    link = family.link(np.r_[mean, (total + mean / 2) / (sizes + 0.5)])
+    return np.asarray(link[1:] - link[0])
+
+
+def _climb(
+    design: Design, family: Family, between: Floats, start: Point, patience: Patience
+) -> LaplaceFit:
+    eye = _Eye(design, family, between)
+    summit = climb(start.vector, eye, patience)
+    assert eye.information is not None
+    point = Point.of(summit.point, len(start.coef))
+    return LaplaceFit(point, point.shape * eye.information, summit)
 
 
 def first_point(design: Design, family: Family, between: Floats) -> Point:
-    """Start from the overall mean, and from a little variation between providers."""
-    coef = np.zeros(len(between) + len(design.x))
-    coef[0] = family.link(np.asarray(np.average(design.y, weights=design.weights)))
-    m = len(design.groups)
-    flat = family.slopes(design.y[:1], coef[:1]).weight if not family.has_shape else np.ones(1)
-    return Point(coef, np.zeros(m), 0.1, 1.0, flat * design.groups.sizes)
+    """Start from the overall mean, or from a linear model of the logarithm."""
+    m, k = len(design.groups), len(between)
+    if family.has_shape:
+        linear = fit_linear(replace(design, y=np.log(design.y)), between, restricted=False)
+        shape = 1 / max(linear.residual_variance, 1e-6)
+        variance = linear.ratio * linear.residual_variance
+        # The mean of a logarithm is below the logarithm of the mean.
+        coef = linear.coef + np.r_[linear.residual_variance / 2, np.zeros(k + len(design.x) - 1)]
+        return Point(coef, linear.effects, variance, shape)
+    coef = np.zeros(k + len(design.x))
+    offset = 0.0 if design.offset is None else float(design.offset.mean())
+    coef[0] = family.link(np.asarray(np.average(design.y, weights=design.weights))) - offset
+    return Point(coef, np.zeros(m), 0.1, 1.0)
 
 
-def shrinkage(variance: float, information: Floats) -> Floats:
-    """Return the posterior variance of each effect, v / (1 + v W)."""
-    return variance / (1 + variance * information)
+@dataclass
+class _Eye:
+    """Looks at the likelihood, and remembers each provider's information from look to look."""
+
+    design: Design
+    family: Family
+    between: Floats
+    information: Floats | None = None
+    looks: int = 0
+
+    def __call__(self, vector: Floats, earlier: Arrow | None) -> View | None:
+        self.looks += 1
+        point = Point.of(vector, len(self.between) + len(self.design.x))
+        quick = self.looks <= QUICK
+        if not quick:
+            point = self._at_mode(point)
+        seen = self._sum(point, curvature=earlier is None)
+        objective = _objective(self.design, self.family, seen, point)
+        if not np.isfinite(objective) or not np.isfinite(seen.gram).all():
+            return None
+        self.information = seen.weight
+        sums = seen.times(point.shape)
+        arrow = earlier or extended_arrow(self.between, sums, point.variance)
+        if self.looks == 1:
+            extended_arrow(self.between, sums, 0.0).check()
+        proposal = _propose(self.design, self.family, self.between, seen, arrow, point)
+        view = _view(objective, arrow, point, proposal, sums.weight)
+        step = view.step + (point.vector - vector)
+        return replace(view, step=step, slack=FALL if quick else view.slack)
+
+    def _at_mode(self, point: Point) -> Point:
+        """Return the point with every effect at its mode."""
+        for _ in range(MODE_STEPS):
+            sums = self._sum(point, curvature=False).times(point.shape)
+            by = 1 + point.variance * sums.weight
+            step = (point.variance * sums.score - point.effects) / by
+            if not np.isfinite(step).all():
+                break
+            point = replace(point, effects=point.effects + np.clip(step, -LONGEST, LONGEST))
+            if np.abs(step).max() < AT_MODE * (1 + np.sqrt(point.variance)):
+                break
+        return point
+
+    def _sum(self, point: Point, curvature: bool) -> Sums:
+        k = len(self.between)
+        fixed = point.coef[:k] @ self.between + point.effects
+        posterior = None
+        if self.information is not None:
+            posterior = shrinkage(point.variance, point.shape * self.information)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sum_episodes(
+                self.design, self.family, point.coef[k:], fixed, posterior, curvature
+            )
 
 
-def _look(
-    design: Design, family: Family, between: Floats, point: Point, earlier: Arrow | None
-) -> View[Point]:
-    fixed = point.coef[: len(between)] @ between + point.effects
-    posterior = shrinkage(point.variance, point.shape * point.information)
-    seen = sum_episodes(
-        design, family, point.coef[len(between) :], fixed, posterior, curvature=earlier is None
-    )
-    sums = seen.times(point.shape)
-    inverse = shrinkage(point.variance, sums.weight)
-    arrow = extended_arrow(between, sums, inverse) if earlier is None else earlier
-    objective = _objective(design, family, seen, point)
-    proposal, step = _propose(design, family, between, seen, arrow, point)
-    effects = proposal.effects - point.effects
-    errors, movement = measure(arrow, effects, step, sums.weight)
-    errors = max(errors, _variance_errors(point, proposal, sums.weight))
-    return View(objective, arrow, proposal, errors, movement)
-
-
-def _variance_errors(point: Point, proposal: Point, information: Floats) -> float:
-    """Return the step of variance and shape in (generous) standard errors."""
+def _view(
+    objective: float, arrow: Arrow, point: Point, proposal: Point, information: Floats
+) -> View:
+    step = proposal.vector - point.vector
+    posterior = shrinkage(proposal.variance, information)
+    precision = np.divide(1.0, posterior, out=np.zeros_like(posterior), where=posterior > 0)
     reliability = proposal.variance * information / (1 + proposal.variance * information)
-    precision = np.sqrt(float(np.sum(reliability**2)) / 2)
-    larger = max(point.variance, proposal.variance)
-    of_variance = abs(proposal.variance - point.variance) / larger * precision if larger else 0.0
-    of_shape = abs(proposal.shape / point.shape - 1) * np.sqrt(len(information))
-    return float(max(of_variance, of_shape))
+    larger = max(point.variance, proposal.variance, LEAST)
+    of_variance = max(np.sqrt(float(reliability @ reliability) / 2), AT_LEAST) / larger
+    of_shape = np.sqrt(len(information)) / point.shape
+    precisions = np.concatenate(
+        [np.sqrt(np.diag(arrow.schur)), np.sqrt(precision), [of_variance, of_shape]]
+    )
+    view = View(objective, arrow, step, precisions, max(float(information.sum()), LEAST))
+    bend = abs(step[-2]) / larger + abs(step[-1]) / point.shape
+    return replace(view, step=step * min(1.0, LONGEST / max(view.movement, LEAST)), bend=bend)
 
 
 def _objective(design: Design, family: Family, seen: Sums, point: Point) -> float:
@@ -142,7 +245,7 @@ def _objective(design: Design, family: Family, seen: Sums, point: Point) -> floa
 
 def _propose(
     design: Design, family: Family, between: Floats, seen: Sums, arrow: Arrow, point: Point
-) -> tuple[Point, Floats]:
+) -> Point:
     """Let coefficients, variance and shape take turns on what the pass saw."""
     variance, shape, step = point.variance, point.shape, np.zeros(len(point.coef))
     effects, as_seen = point.effects, seen.times(point.shape)
@@ -151,12 +254,11 @@ def _propose(
         sums = seen.times(shape)
         # The score of each effect, carried on to where it is 0.
         score = sums.score + sums.weight * point.effects - step @ arrow.cross
-        variance = _best_variance(sums, score, point.effects)
+        variance = _best_variance(sums, score, point.effects, variance)
         effects = shrinkage(variance, sums.weight) * score
         if family.has_shape:
             shape = _best_shape(design, seen, variance)
-    proposal = Point(point.coef + step, effects, variance, shape, seen.weight)
-    return proposal, step
+    return Point(point.coef + step, effects, variance, shape)
 
 
 def _coef_step(
@@ -170,7 +272,7 @@ def _coef_step(
     return arrow.solve_schur(right)
 
 
-def _best_variance(sums: Sums, score: Floats, effects: Floats) -> float:
+def _best_variance(sums: Sums, score: Floats, effects: Floats, current: float) -> float:
     """Return the variance at which the likelihood is highest, given the coefficients."""
 
     def slope(variance: float) -> float:
@@ -181,22 +283,36 @@ def _best_variance(sums: Sums, score: Floats, effects: Floats) -> float:
         terms = (score / by) ** 2 - information / (1 + variance * information)
         return float(sums.copies @ (terms - sums.bend * posterior * score / by**2))
 
-    if slope(0.0) <= 0:
-        return 0.0
-    low, high = 0.0, 0.1
-    while slope(high) > 0 and high < LARGEST_VARIANCE:
-        low, high = high, high * 10
-    return float(brentq(slope, low, high, xtol=1e-14, rtol=1e-12)) if slope(high) <= 0 else high
+    return _climbed(slope, current, float(sums.weight.max()))
+
+
+def _climbed(slope: Callable[[float], float], current: float, largest: float) -> float:
+    """Return where a slope is next 0, uphill from here and not farther than it can be seen."""
+    if slope(current) > 0:
+        high = max(4 * current, NEXT_TO_NOTHING / largest)
+        return high if slope(high) > 0 else _zero(slope, current, high)
+    low = current / 4
+    if slope(low) > 0:
+        return _zero(slope, low, current)
+    return low if low * largest > NEXT_TO_NOTHING or slope(0.0) > 0 else 0.0
+
+
+def _zero(slope: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(slope, low, high, xtol=1e-14, rtol=1e-12))
 
 
 def _best_shape(design: Design, seen: Sums, variance: float) -> float:
     """Return the gamma shape at which the likelihood is highest, given the rest."""
     episodes = design.total(np.ones(design.n))
 
-    def slope(shape: float) -> float:
+    def slope(log_shape: float) -> float:
+        shape = np.exp(log_shape)
         posterior = shrinkage(variance, shape * seen.weight)
-        own = episodes * (np.log(shape) + 1 - digamma(shape)) + seen.loglik
+        own = episodes * (log_shape + 1 - digamma(shape)) + seen.loglik
         moved = shape * seen.bend * posterior * seen.score
         return float(own - 0.5 * seen.copies @ (posterior * (seen.weight + moved)))
 
-    return float(brentq(slope, 1e-6, 1e9, rtol=1e-13))
+    low, high = np.log(1e-6), np.log(LARGEST_SHAPE)
+    if slope(high) > 0:
+        raise ArrayError("y: wanted amounts that differ beyond their covariates; got none.")
+    return float(np.exp(brentq(slope, low, high, rtol=1e-13)))

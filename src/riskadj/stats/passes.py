@@ -1,4 +1,4 @@
-"""One pass over the episodes: all that a Newton step needs of them, as sums by provider.
+"""One pass over episodes in order: all that a Newton step needs of them, as sums by provider.
 
 Covariates are never looked at one provider at a time. The information matrix of coefficients
 and provider effects is an arrow, a dense block with a diagonal beside it, so that these sums
@@ -160,11 +160,16 @@ def sum_penalty(
         variance = chunk.spread(arrow.inverse)
         variance += np.einsum("ij,ij->j", half, half)
         pull = one.bend * variance / 2
-        bend_slope = one.bend**2 / one.weight - 2 * one.weight**2
+        bend_slope = _ratio(one.bend**2, one.weight) - 2 * one.weight**2
         by_provider[:, chunk.providers] += np.add.reduceat(
             np.stack([pull, bend_slope]), chunk.starts, axis=1
         )
         by_covariate += x @ pull
     score, bend_slope = by_provider
-    information = (sums.bend**2 / sums.weight - bend_slope) / (2 * sums.weight)
+    information = _ratio(_ratio(sums.bend**2, sums.weight) - bend_slope, 2 * sums.weight)
     return Penalty(score, information, by_covariate)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Divide, and take 0 by 0 for 0."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

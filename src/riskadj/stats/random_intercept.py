@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.arrow import CollinearError
-from riskadj.stats.between import between_covariates
+from riskadj.stats.between import between_covariates, shrinkage
 from riskadj.stats.design import Design, build_design, said
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.fits import (
@@ -24,7 +24,7 @@ from riskadj.stats.fits import (
     SeparationWarning,
     tell,
 )
-from riskadj.stats.laplace import Point, first_point, fit_laplace, shrinkage
+from riskadj.stats.laplace import Point, fit_laplace
 from riskadj.stats.newton import LARGE, Summit
 from riskadj.stats.reml import fit_linear
 from riskadj.stats.threads import one_thread
@@ -100,18 +100,20 @@ def fit_random_intercept(
     design = build_design(y, X, provider, weights, offset)
     FAMILIES[family].check(design.y)
     _check_providers(design)
-    between = between_covariates(design, correlated)
     try:
         with one_thread():
+            between = between_covariates(design, correlated)
             if family == "gaussian":
                 return _linear(design, between, method)
-            return _laplace(design, between, family)
+            return _laplace(design.in_order(), between, family)
     except CollinearError as error:
         names = ("intercept", *(f"mean of {one}" for one in design.names if correlated))
         raise ArrayError(
             "X: wanted covariates that vary, none a combination of others; got "
             f"{said((*names, *design.names), error.columns)}. Leave them out."
         ) from None
+    except np.linalg.LinAlgError as error:
+        raise ArrayError(f"y, X: wanted a model that can be fitted; got none ({error}).") from None
 
 
 def _check_providers(design: Design) -> None:
@@ -138,26 +140,26 @@ def _linear(design: Design, between: Floats, method: str) -> RandomIntercept:
         shape=float("nan"),
         loglik=fit.loglik,
         converged=True,
-        passes=1,
+        passes=2,
     )
 
 
 def _laplace(design: Design, between: Floats, family: str) -> RandomIntercept:
-    found = fit_laplace(design, FAMILIES[family], between, _start(design, family, between))
-    point, information = found.point, found.point.shape * found.point.information
+    fit = fit_laplace(design, FAMILIES[family], between, _start(design, family, between))
+    point, summit = fit.point, fit.summit
     return RandomIntercept(
         family=family,
         method="laplace",
-        **_coefficients(design, between, point.coef, found.view.arrow.coef_covariance),
+        **_coefficients(design, between, point.coef, summit.view.arrow.coef_covariance),
         effects=point.effects,
-        effects_se=np.sqrt(shrinkage(point.variance, information)),
+        effects_se=np.sqrt(shrinkage(point.variance, fit.information)),
         sigma=float(np.sqrt(point.variance)),
         residual_sd=float("nan"),
         shape=point.shape if FAMILIES[family].has_shape else float("nan"),
-        loglik=found.view.objective,
-        converged=found.settled,
-        passes=found.passes,
-        warnings=tell(_warnings(design, found)),
+        loglik=summit.view.objective,
+        converged=summit.settled,
+        passes=summit.passes,
+        warnings=tell(_warnings(design, summit)),
     )
 
 
@@ -166,22 +168,26 @@ def _start(design: Design, family: str, between: Floats) -> Point | None:
     if design.n < LARGE:
         return None
     part = design.part(10)
+    if part.n > design.n // 2:
+        return None
     try:
         _check_providers(part)
         FAMILIES[family].check(part.y)
-        few = between[:, : len(part.groups)]
-        found = fit_laplace(part, FAMILIES[family], few).point
-    except ArrayError:
+        found = fit_laplace(part, FAMILIES[family], between[:, : len(part.groups)])
+    except (ArrayError, np.linalg.LinAlgError):
         return None
-    start = first_point(design, FAMILIES[family], between)
-    return replace(start, coef=found.coef, variance=found.variance, shape=found.shape)
+    if not found.summit.settled:
+        return None
+    return replace(found.point, effects=np.zeros(len(design.groups)))
 
 
 def _coefficients(
     design: Design, between: Floats, coef: Floats, covariance: Floats
 ) -> dict[str, Any]:
     """Name the coefficients: intercept, those of provider means, those of the covariates."""
-    errors, k = np.sqrt(np.diag(covariance)), len(between)
+    k = len(between)
+    coef, covariance = _as_they_came(design, k, coef, covariance)
+    errors = np.sqrt(np.diag(covariance))
     return {
         "providers": design.groups.labels,
         "n": design.groups.sizes,
@@ -195,9 +201,20 @@ def _coefficients(
     }
 
 
-def _warnings(design: Design, found: Summit[Point]) -> list[FitWarning]:
+def _as_they_came(
+    design: Design, k: int, coef: Floats, covariance: Floats
+) -> tuple[Floats, Floats]:
+    """Return coefficients with the intercept where covariates are 0 as they came."""
+    back = np.eye(len(coef))
+    back[0, k:] = -design.shift
+    if k > 1:
+        back[0, 1:k] = -design.shift
+    return back @ coef, back @ covariance @ back.T
+
+
+def _warnings(design: Design, found: Summit) -> list[FitWarning]:
     if found.runaway.size:
-        places = found.runaway - (len(found.point.coef) - len(design.names))
+        places = found.runaway - (len(found.view.arrow.gram) - len(design.names))
         which = said(design.names, places[places >= 0]) or "some covariates"
         return [
             SeparationWarning(

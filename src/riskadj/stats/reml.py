@@ -1,12 +1,12 @@
-"""Linear random intercepts: one pass over the episodes, then sums by provider only.
+"""Linear random intercepts: two looks at the episodes, then sums by provider only.
 
 With the ratio of variances, ratio = (sigma / residual_sd)^2, given, everything else has a closed
 form; its (restricted) likelihood is maximised where its slope is 0 (Laird and Ware 1982,
 Biometrics 38:963-974; Bates et al. 2015, J Stat Softw 67(1), section 3.4).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -16,10 +16,13 @@ from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 from riskadj.stats.between import extended_arrow, extended_slope
 from riskadj.stats.design import Design
-from riskadj.stats.families import FAMILIES
-from riskadj.stats.passes import Sums, sum_episodes
+from riskadj.stats.linear_sums import centre_of, first_look, look_again
+from riskadj.stats.passes import Sums
 
-LARGEST_RATIO = 1e12
+GRID = (0.0, *(float(10.0**power) for power in (-4, -3, -2, -1, 0, 1, 2, 4, 8, 12, 16)))
+"""Ratios between which maxima are looked for."""
+LEAST_RESIDUAL = 1e-24
+"""Share of the outcome's sum of squares that is no more than rounding."""
 
 
 @dataclass(frozen=True)
@@ -56,49 +59,62 @@ def fit_linear(design: Design, between: Floats, restricted: bool) -> LinearFit:
     ArrayError
         When residual variance and variance between providers cannot be told apart.
     """
-    centre = float((design.y if design.offset is None else design.y - design.offset).mean())
-    sums = _sums(design, centre)
     degrees = design.counted - (len(between) + len(design.x) if restricted else 0)
     if degrees < 1 or design.n == len(design.groups):
         raise ArrayError(
             "provider: wanted providers with several episodes, to tell their differences from "
             f"those within; got {design.n:,} episodes of {len(design.groups):,} providers."
         )
+    pooled, sums = _around_pooled(design, between)
     model = _Profile(sums, between, degrees, restricted)
-    fit = model.at(_root(model.slope))
+    fit = model.at(_highest(model))
     log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
-    return LinearFit(
-        fit.ratio,
-        fit.residual_variance,
-        np.concatenate([[fit.coef[0] + centre], fit.coef[1:]]),
-        fit.effects,
-        fit.arrow,
-        fit.loglik + log_weights / 2,
+    return replace(fit, coef=pooled + fit.coef, loglik=fit.loglik + log_weights / 2)
+
+
+def _around_pooled(design: Design, between: Floats) -> tuple[Floats, Sums]:
+    """Return the coefficients of one intercept for all, and the sums there."""
+    centre = centre_of(design)
+    sums = first_look(design, centre)
+    arrow = extended_arrow(between, sums, 0.0)
+    arrow.check()
+    coef = arrow.solve_schur(extended_slope(between, sums))
+    coef[0] += centre
+    k = len(between)
+    closer = look_again(design, sums, coef[k:], coef[:k] @ between)
+    if closer.loglik > LEAST_RESIDUAL * sums.loglik:
+        raise _no_residual()
+    return coef, closer
+
+
+def _no_residual() -> ArrayError:
+    return ArrayError(
+        "y: wanted outcomes that differ within providers beyond their covariates; got none."
     )
 
 
-def _sums(design: Design, centre: float) -> Sums:
-    """Return sums at coefficients of 0 and the mean outcome, so that little cancels."""
-    return sum_episodes(
-        design,
-        FAMILIES["gaussian"],
-        np.zeros(len(design.x)),
-        np.full(len(design.groups), centre),
-    )
+def _highest(model: "_Profile") -> float:
+    """Return the ratio at which the likelihood is highest: 0, or where its slope is 0.
+
+    There can be several such; the slope is looked at on a grid, and the highest is taken.
+    """
+    slopes = list(_slopes(model))
+    found = [0.0] if slopes[0] <= 0 else []
+    for low, high, before, after in zip(GRID, GRID[1:], slopes, slopes[1:], strict=False):
+        if before > 0 >= after:
+            found.append(float(brentq(model.slope, low, high, xtol=1e-14, rtol=1e-12)))
+    if slopes[-1] > 0:
+        raise _no_residual()
+    return max(found, key=lambda ratio: model.at(ratio).loglik) if len(found) > 1 else found[0]
 
 
-def _root(slope: Callable[[float], float]) -> float:
-    """Return the ratio at which the likelihood is highest: 0, or where its slope is 0."""
-    if slope(0.0) <= 0:
-        return 0.0
-    low, high = 0.0, 0.1
-    while slope(high) > 0:
-        low, high = high, high * 10
-        if high > LARGEST_RATIO:
-            raise ArrayError(
-                "y: wanted outcomes that differ within providers beyond their covariates; got none."
-            )
-    return float(brentq(slope, low, high, xtol=1e-14, rtol=1e-12))
+def _slopes(model: "_Profile") -> Iterator[float]:
+    """Yield slopes on the grid, up to where covariates between providers lose their digits."""
+    for ratio in GRID:
+        try:
+            yield model.slope(ratio)
+        except np.linalg.LinAlgError:
+            return
 
 
 @dataclass(frozen=True)
@@ -113,8 +129,8 @@ class _Profile:
     def _solve(self, ratio: float) -> tuple[Arrow, Floats, Floats, float]:
         """Return the arrow, the coefficients, provider totals of residuals and their squares."""
         copies = self.sums.copies
-        inverse = ratio / (1 + ratio * self.sums.weight)
-        arrow = extended_arrow(self.between, self.sums, inverse)
+        arrow = extended_arrow(self.between, self.sums, ratio)
+        inverse = arrow.inverse
         slope = extended_slope(self.between, self.sums)
         right = slope - arrow.cross @ (copies * inverse * self.sums.score)
         coef = arrow.solve_schur(right)

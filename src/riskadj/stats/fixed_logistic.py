@@ -1,0 +1,127 @@
+"""Logistic fixed effects: Newton steps from sums by provider, effects eliminated from each.
+
+Thousands of provider effects cost no more than their sums. Providers with no or only events have
+no finite effect and say nothing about the coefficients, so they are left out; Firth's correction
+keeps them, and takes the leverage of every episode.
+"""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskadj.stats.arrays import Floats
+from riskadj.stats.arrow import Arrow, CollinearError
+from riskadj.stats.design import Design
+from riskadj.stats.families import FAMILIES
+from riskadj.stats.newton import LARGE, Summit, View, climb
+from riskadj.stats.passes import Sums, sum_episodes, sum_penalty
+
+BINOMIAL = FAMILIES["binomial"]
+LONGEST = 8.0
+"""Logits that an effect may move in one step."""
+LEAST = 1e-100
+"""Information below which there is as good as none."""
+
+
+def fit_logistic(design: Design, firth: bool) -> Summit:
+    """Maximise the likelihood, or Firth's penalised one.
+
+    Every provider has to have an episode with and one without the event, but for Firth's. Points
+    are coefficients, then effects.
+
+    Raises
+    ------
+    CollinearError
+    LinAlgError
+        When coefficients lose all information.
+    """
+    look = partial(_look_penalised if firth else _look, design)
+    return climb(_start(design, firth), look)
+
+
+def all_or_none(design: Design) -> NDArray[np.bool_]:
+    """Return which providers have no or only events."""
+    events = design.groups.total_ordered(design.y)
+    return (events == 0) | (events == design.groups.sizes)
+
+
+def _start(design: Design, firth: bool) -> Floats:
+    """Start from provider means, and from the coefficients of a tenth where that pays."""
+    effects = BINOMIAL.link(_provider_mean(design)) - _mean_offset(design)
+    cold = np.concatenate([np.zeros(len(design.x)), effects])
+    if firth or design.n < LARGE:
+        return cold
+    part = design.part(10)
+    if part.n > design.n // 2:
+        return cold
+    p, few = len(design.x), len(part.groups)
+    try:
+        found = climb(cold[: p + few], partial(_look, part))
+    except (CollinearError, np.linalg.LinAlgError):
+        return cold
+    if not found.settled:
+        return cold
+    moved = float(np.median(found.point[p:] - effects[:few]))
+    return np.concatenate([found.point[:p], effects + moved])
+
+
+def _provider_mean(design: Design) -> Floats:
+    """Return provider means, drawn to the overall mean by the weight of one episode."""
+    w = np.ones(design.n) if design.weights is None else design.weights
+    overall = float(w @ design.y / w.sum())
+    sums = design.groups.total_ordered(np.stack([w * design.y, w]))
+    return (sums[0] + overall) / (sums[1] + 1)
+
+
+def _mean_offset(design: Design) -> Floats | float:
+    return (
+        0.0
+        if design.offset is None
+        else design.groups.total_ordered(design.offset) / design.groups.sizes
+    )
+
+
+def _look(design: Design, point: Floats, earlier: Arrow | None) -> View | None:
+    coef, effects = point[: len(design.x)], point[len(design.x) :]
+    sums = sum_episodes(design, BINOMIAL, coef, effects, curvature=earlier is None)
+    inverse = 1 / np.maximum(sums.weight, LEAST)
+    arrow = earlier or _arrow(sums, inverse, first=not coef.any())
+    more_effects, more_coef = arrow.solve(sums.score, sums.slope, inverse)
+    return _view(sums, sums.loglik, arrow, more_coef, more_effects)
+
+
+def _look_penalised(design: Design, point: Floats, _earlier: Arrow | None) -> View | None:
+    """Look with Firth's scores.
+
+    The penalty is like one more episode at each provider's weighted mean: it adds to the
+    information about effects, and nothing to that about coefficients once these are eliminated.
+    """
+    coef, effects = point[: len(design.x)], point[len(design.x) :]
+    sums = sum_episodes(design, BINOMIAL, coef, effects)
+    inverse = 1 / np.maximum(sums.weight, LEAST)
+    arrow = _arrow(sums, inverse, first=not coef.any())
+    penalty = sum_penalty(design, BINOMIAL, coef, effects, sums, arrow)
+    score = sums.score + penalty.score
+    more_coef = arrow.solve(score, sums.slope + penalty.slope)[1]
+    information = np.maximum(sums.weight + penalty.information, sums.weight / 2)
+    more_effects = score / np.maximum(information, LEAST) - more_coef @ (sums.cross * inverse)
+    penalised = sums.loglik + (np.log(sums.weight).sum() + arrow.log_determinant) / 2
+    return _view(sums, float(penalised), arrow, more_coef, more_effects)
+
+
+def _arrow(sums: Sums, inverse: Floats, first: bool) -> Arrow:
+    arrow = Arrow(inverse, sums.cross, sums.gram)
+    if first:
+        arrow.check()
+    return arrow
+
+
+def _view(sums: Sums, objective: float, arrow: Arrow, coef: Floats, effects: Floats) -> View:
+    return View(
+        objective,
+        arrow,
+        np.concatenate([coef, np.clip(effects, -LONGEST, LONGEST)]),
+        np.sqrt(np.concatenate([np.diag(arrow.schur), np.maximum(sums.weight, LEAST)])),
+        max(float(sums.weight.sum()), LEAST),
+    )
