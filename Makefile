@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_WAIT_POLICY := passive
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo test lint slow bench cards clean
+.PHONY: help demo test lint slow recovery bench cards clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,6 +29,9 @@ lint: $(READY)  ## Check style, types and the layers.
 
 slow: $(READY)  ## Pass the slow tests: scale and recovery.
 	$(BIN)/python -m pytest -m slow
+
+recovery: $(READY)  ## Write what each method recovers of a known truth: some ten minutes.
+	$(BIN)/python benchmarks/recovery.py
 
 bench: $(READY)  ## Measure riskadj against its peers: half an hour; R and lme4 take part if here.
 	$(BIN)/python benchmarks/run.py
