@@ -120,7 +120,8 @@ def fit_laplace(
         return found
     apart = replace(found.point, variance=1.0, effects=_apart(design, family))
     other = _climb(design, family, between, apart, patience)
-    return max(found, other, key=lambda one: one.summit.view.objective)
+    higher = other.summit.view.objective > found.summit.view.objective
+    return other if higher and other.point.variance > 0 else found
 
 
 def _apart(design: Design, family: Family) -> Floats:

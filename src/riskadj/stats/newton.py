@@ -5,7 +5,7 @@ go too far are halved; steps that shrink slowly, or go to and fro, are combined 
 ACM 12:547-560; Walker and Ni 2011, SIAM J Numer Anal 49:1715-1735).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ DIRECT = 8
 """Passes after which steps are combined."""
 MEMORY = 5
 """Steps that are combined."""
+HALVINGS = 40
 MAX_PASSES = 200
 LARGE = 200_000
 """Episodes from which a fit to a tenth of them pays as a start."""
@@ -137,15 +138,15 @@ def climb(start: Floats, look: Look, patience: Patience = Patience()) -> Summit:
     view = look(start, None)
     if view is None:
         raise np.linalg.LinAlgError("nothing can be seen from the start")
-    first, trail = view, [(start, view.step)]
-    before, point, drift = start, start + view.step, view.movement
+    first, trail, drift = view, [(start, view.step)], view.movement
+    ways = _ways(start, view)
     for passes in range(2, MAX_PASSES + 1):
+        point = next(ways, None)
+        if point is None:
+            break
         fresh = drift > (patience.fine if view.errors < NEAR else patience.stale)
         seen = _seen(look, point, None if fresh else view.arrow)
         if seen is None or _falls(view, seen):
-            point = (before + point) / 2
-            if np.array_equal(point, before):
-                break
             continue
         drift = 0.0 if fresh else drift
         last, view = view, seen
@@ -156,8 +157,18 @@ def climb(start: Floats, look: Look, patience: Patience = Patience()) -> Summit:
         drift += view.movement
         trail = [*trail[-MEMORY:], (point, view.step)]
         slow = passes > DIRECT and not _faded(first, view, FADING).any()
-        before, point = point, (_combined(trail, view) if slow else point + view.step)
-    return Summit(point, view, passes, settled=False)
+        ways = _ways(point, view, trail if slow else [])
+    return Summit(trail[-1][0], view, passes, settled=False)
+
+
+def _ways(
+    point: Floats, view: View, trail: Sequence[tuple[Floats, Floats]] = ()
+) -> Iterator[Floats]:
+    """Yield where to go: where the last steps together lead, by one step, by half of it, ..."""
+    if trail:
+        yield _combined(trail, view)
+    for halvings in range(HALVINGS):
+        yield point + view.step / 2**halvings
 
 
 def _seen(look: Look, point: Floats, earlier: Arrow | None) -> View | None:
@@ -201,7 +212,7 @@ def _runaway(first: View, last: View, view: View) -> NDArray[np.intp]:
     return np.flatnonzero(_faded(first, view, LOST) & steady & to_no_end & _away(first, view))
 
 
-def _combined(trail: list[tuple[Floats, Floats]], view: View) -> Floats:
+def _combined(trail: Sequence[tuple[Floats, Floats]], view: View) -> Floats:
     """Return the point to which the last steps together lead."""
     points = np.array([point for point, _ in trail])
     steps = np.array([step for _, step in trail])
