@@ -1,14 +1,21 @@
 """A small, seeded `Findings` for the tests of what is written and drawn; nobody's real data."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from riskadj.episodes.columns import COLUMNS
+from riskadj.profile.belief import AGREEMENT_COLUMNS, Raw, believe, reliabilities
+from riskadj.profile.flags import cut_of, flag_labels, places_from_z
+from riskadj.profile.limits import Yardstick
+from riskadj.profile.providers import level_names, provider_columns
+from riskadj.profile.sensitivity import ANALYSIS_COLUMNS, declared, sensitivity
 from riskadj.report.findings import Findings
 from riskadj.study import Study
+from riskadj.study.records import ProfileRules
 
 N_PROVIDERS = 40
 OUTCOMES = {"ohs": ("OHS", 22.7, 7.7, 17.4), "eq5d": ("EQ5D3L_UK_TTO", 0.465, 0.216, 0.339)}
@@ -18,12 +25,30 @@ CASEMIX = (
     "age_band_10y", "sex", "symptom_period", "living_arrangements", "comorb_depression",
     "comorb_heart", "q1_score_ohs", "q1_score_eq5d",
 )  # fmt: skip
+OTHERS = {
+    "methods": ["nhs_england", "fixed_effects", "empirical_bayes"],
+    "limits": ["nominal", "winsorised"],
+}
+"""What flags are held against: with 2 learners 10 analyses."""
+LEARNED = {
+    "winsorised": {"tau": 0.08},
+    "multiplicative": {"factor": 1.4},
+    "empirical_null": {"shift": 0.3, "factor": 1.2},
+    "benjamini_hochberg": {"inner": 2.8, "outer": 3.6},
+}
+"""What limits would have learned; tau in standard deviations of residuals."""
 REFUSED = ("provider_id", "discharge_date", "q2_score_ohs", "q2_score_eq5d")
 SHARES = (0.05, 0.04, 0.03, 0.02, 0.06, 0.01, 0.5, 0.29)
 PROVIDER_FEATURES = (
     "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference",
 )  # fmt: skip
 KINDS = tuple((outcome, learner) for outcome in OUTCOMES for learner in LEARNERS)
+
+
+def example_rules(**changes: Any) -> dict[str, Any]:
+    """Return how the example compares providers, with changes."""
+    rules = {"method": "nhs_england", "minimum_n": 30, "suppress_below": 6, "sensitivity": OTHERS}
+    return rules | changes
 
 
 def example_study(**changes: Any) -> Study:
@@ -45,7 +70,7 @@ def example_study(**changes: Any) -> Study:
         "learners": [{"kind": one} for one in LEARNERS],
         "split": {"train": ["2016/17", "2017/18"], "test": ["2018/19"], "seed": 7},
         "recalibration": {"method": "shift"},
-        "profile": {"method": "nhs_england", "minimum_n": 30, "suppress_below": 6},
+        "profile": example_rules(),
         "card": {
             "intended_use": "Compare providers on patient-reported improvement.",
             "users": "Payers, researchers and auditors.",
@@ -63,11 +88,15 @@ def example_findings(study: Study | None = None, n_providers: int = N_PROVIDERS)
     """
     study = study or example_study()
     rng = np.random.default_rng(20190213)
-    providers = _providers(rng, n_providers)
+    rules = study.profile
+    providers, analyses = _providers(rng, n_providers, study)
     tables = {
         "calibration": _calibration(rng),
         "subgroups": _subgroups(rng),
         "providers": providers,
+        "analyses": analyses,
+        "reliability": _reliability(providers, rules),
+        "agreement": _agreement(),
         "reference": _reference(study),
         "features": _features(),
         "provider_features": _provider_features(rng, providers),
@@ -83,6 +112,7 @@ def example_findings(study: Study | None = None, n_providers: int = N_PROVIDERS)
             for o in study.outcomes
         },
         **{name: _asked_for(table, study) for name, table in tables.items()},
+        fit_warnings=(),
         provenance=_provenance(),
     )
 
@@ -149,79 +179,167 @@ def _subgroups(rng: np.random.Generator) -> pd.DataFrame:
     return table.assign(lower95=table["difference"] - margin, upper95=table["difference"] + margin)
 
 
-def _providers(rng: np.random.Generator, count: int) -> pd.DataFrame:
+def _providers(
+    rng: np.random.Generator, count: int, study: Study
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the provider table and that of the analyses, hidden providers left out."""
+    rules = study.profile
     n = np.maximum(3, rng.lognormal(4.9, 0.8, count)).astype(int)
     n[:3] = (3, 4, 18)
     quality = rng.normal(0, 0.09, count)
-    return pd.concat(
-        [_outcome_profiles(rng, outcome, n, quality) for outcome in OUTCOMES], ignore_index=True
+    providers = pd.concat(
+        [_outcome_profiles(rng, outcome, n, quality, rules) for outcome in OUTCOMES],
+        ignore_index=True,
     )
+    providers = providers[providers["learner"].isin([one.kind for one in study.learners])]
+    analyses = _analyses(providers[providers["n"] >= rules.minimum_n], rules)
+    keys = ["outcome", "learner", "provider_id"]
+    beside = [
+        sensitivity(some, rules).assign(outcome=name) for name, some in analyses.groupby("outcome")
+    ]
+    table = providers.merge(pd.concat(beside), on=keys, how="left")
+    texts = ["flag_moved_by", "flag_holds_under"]
+    table[texts] = table[texts].fillna("")
+    return _suppress(table)[[*provider_columns(rules), "suppression"]], analyses
 
 
 def _outcome_profiles(
-    rng: np.random.Generator, outcome: str, n: np.ndarray, quality: np.ndarray
+    rng: np.random.Generator, outcome: str, n: np.ndarray, quality: np.ndarray, rules: ProfileRules
 ) -> pd.DataFrame:
     _, gain, sd, _ = OUTCOMES[outcome]
     difference = sd * quality + rng.normal(0, sd / np.sqrt(n))
     observed = gain + rng.normal(0, 0.25 * sd, len(n)) + difference
     by_learner = [
-        _profile(outcome, learner, n, observed, difference + rng.normal(0, 0.02 * sd, len(n)))
-        for learner in LEARNERS
+        _profile(outcome, one, n, observed, difference + rng.normal(0, 0.02 * sd, len(n)), rules)
+        for one in LEARNERS
     ]
     return pd.concat(by_learner, ignore_index=True)
 
 
 def _profile(
-    outcome: str, learner: str, n: np.ndarray, observed: np.ndarray, difference: np.ndarray
+    outcome: str,
+    learner: str,
+    n: np.ndarray,
+    observed: np.ndarray,
+    difference: np.ndarray,
+    rules: ProfileRules,
 ) -> pd.DataFrame:
     _, gain, sd, _ = OUTCOMES[outcome]
-    expected = observed - difference
-    adjusted, margin, limit = gain + difference, 1.96 * sd / np.sqrt(n), sd / np.sqrt(n)
+    expected, error = observed - difference, sd / np.sqrt(n)
+    adjusted, held = gain + difference, _yardstick(rules, rules.limits, sd)
+    middle = gain + _peers(rules, len(n)) * sd + held.middle(error)
+    spread = held.spread(error)
     table = pd.DataFrame({
         "outcome": outcome, "learner": learner,
         "provider_id": [f"P{one:03d}" for one in range(len(n))], "n": n.astype(float),
         "observed": observed, "expected": expected,
         "ratio": observed / expected, "difference": difference,
-        "adjusted": adjusted, "z": difference / limit,
-        "lower95": gain - 1.96 * limit, "upper95": gain + 1.96 * limit, "flag": "",
-        "lower998": gain - 3.0902 * limit, "upper998": gain + 3.0902 * limit,
-        "ci_lower95": adjusted - margin, "ci_upper95": adjusted + margin, "sd": sd,
-        "episodes": n * 1.1, "note": "", "suppression": "",
+        "adjusted": adjusted, "z": (adjusted - middle) / spread,
+        "ci_lower95": adjusted - 1.96 * error, "ci_upper95": adjusted + 1.96 * error, "sd": sd,
+        "episodes": n * 1.1, "note": "", "suppression": "", "overlap": 1 - 1 / np.sqrt(n),
+        "predicted": expected + 0.6 * difference,
+        "predicted_ratio": 1 + 0.6 * difference / expected,
     })  # fmt: skip
-    table["flag"] = [_flag(z) for z in table["z"]]
-    table.loc[table["provider_id"] == "P010", ["ratio", "note"]] = [np.nan, "ratio withheld"]
-    return _suppress(table)
+    for name, cut in zip(level_names(rules), (held.inner, held.outer), strict=True):
+        table[f"lower{name}"], table[f"upper{name}"] = middle - cut * spread, middle + cut * spread
+    width = 0.5 * error / expected if rules.replicates else np.nan
+    table["predicted_ratio_lower95"] = table["predicted_ratio"] - width
+    table["predicted_ratio_upper95"] = table["predicted_ratio"] + width
+    table["flag"] = _flags(table["z"], held, rules)
+    table.loc[table["provider_id"] == "P010", ["ratio", "predicted_ratio", "note"]] = [
+        np.nan, np.nan, "ratio withheld",
+    ]  # fmt: skip
+    return table.merge(_believed(table, gain, sd, rules), on="provider_id", how="left")
 
 
-def _flag(z: float) -> str:
-    side = "Positive" if z > 0 else "Negative"
-    cuts = ((3.0902, f"{side} outlier (99.8%)"), (1.96, f"{side} outlier (95%)"))
-    return next((label for cut, label in cuts if abs(z) >= cut), "Not an outlier")
+def _peers(rules: ProfileRules, count: int) -> np.ndarray:
+    """Return how far the peers of each provider are from all, in standard deviations."""
+    return np.where(np.arange(count) % 2, 0.1, -0.1) * (rules.peer_group is not None)
+
+
+def _yardstick(rules: ProfileRules, limits: str, sd: float) -> Yardstick:
+    cuts = dict(zip(("inner", "outer"), map(cut_of, rules.levels), strict=True))
+    held = Yardstick(**(cuts | LEARNED.get(limits, {})))
+    return Yardstick(**(asdict(held) | {"tau": held.tau * sd}))
+
+
+def _flags(z: "pd.Series[float]", held: Yardstick, rules: ProfileRules) -> np.ndarray:
+    return flag_labels(rules.labels, rules.levels).at(places_from_z(z, held.inner, held.outer))
+
+
+def _believed(table: pd.DataFrame, gain: float, sd: float, rules: ProfileRules) -> pd.DataFrame:
+    judged = table[table["n"] >= rules.minimum_n].set_index("provider_id")
+    raw = Raw(judged["difference"], sd / np.sqrt(judged["n"]), sd)
+    return believe(raw, rules, gain, seed=7).reset_index()
+
+
+def _analyses(judged: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
+    """Return other analyses that differ a little from the study's own, the same every time."""
+    found = []
+    for (outcome, _), rows in judged.groupby(["outcome", "learner"], sort=False):
+        gain, sd = OUTCOMES[str(outcome)][1:3]
+        for place, (method, limits) in enumerate(declared(rules)):
+            held = _yardstick(rules, limits, sd)
+            noise = np.random.default_rng([7, place]).normal(0, 0.25, len(rows))
+            error = (sd / np.sqrt(rows["n"])).to_numpy()
+            away = (rows["adjusted"] - gain).to_numpy() + noise * error
+            z = rows["z"].to_numpy() if place == 0 else away / held.spread(error)
+            found.append(
+                rows[["outcome", "learner", "provider_id", "adjusted"]].assign(
+                    method=method, limits=limits, z=z, flag=_flags(z, held, rules)
+                )
+            )
+    return pd.concat(found, ignore_index=True)[ANALYSIS_COLUMNS]
 
 
 def _suppress(table: pd.DataFrame) -> pd.DataFrame:
     hidden, small = table["n"] < 6, table["n"] < 30
-    judged = ["ratio", "difference", "adjusted", "z", "lower95", "upper95", "lower998",
-              "upper998", "ci_lower95", "ci_upper95", "sd"]  # fmt: skip
+    shown = ("n", "observed", "expected", "episodes", "overlap", "predicted")
+    texts = ("outcome", "learner", "provider_id", "flag", "note", "suppression",
+             "flag_moved_by", "flag_holds_under")  # fmt: skip
+    judged = [one for one in table if one not in (*shown, *texts)]
     table.loc[small, judged] = np.nan
     table.loc[small, ["flag", "suppression"]] = ["Insufficient records", "adjusted"]
-    table.loc[hidden, ["n", "observed", "expected", "episodes"]] = np.nan
+    table.loc[hidden, list(shown)] = np.nan
     table.loc[hidden, "suppression"] = "all"
     return table
 
 
-def _reference(study: Study) -> pd.DataFrame:
+def _reliability(providers: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
+    found = []
+    for (outcome, learner), rows in providers.groupby(["outcome", "learner"], sort=False):
+        judged, sd = rows[rows["adjusted"].notna()].set_index("provider_id"), OUTCOMES[outcome][2]
+        raw = Raw(judged["difference"], sd / np.sqrt(judged["n"]), sd)
+        found.append(reliabilities(raw, rules).assign(outcome=outcome, learner=learner))
+    return pd.concat(found, ignore_index=True)
+
+
+def _agreement() -> pd.DataFrame:
     rows = [
-        (o, one, 21_034, OUTCOMES[o][1], OUTCOMES[o][3], OUTCOMES[o][2], 0.041 * OUTCOMES[o][1])
-        for o, one in KINDS
+        (*pair, *kind)
+        for pair in KINDS
+        for kind in (
+            ("split_half", "", "", 37, 0.41, 0.58),
+            ("year_on_year", "2017/18", "2018/19", 31, 0.33, np.nan),
+        )
     ]
-    columns = ["outcome", "learner", "n", "gain", "baseline", "sd", "drift"]
-    table = pd.DataFrame(rows, columns=columns)
-    for one in study.outcomes:
-        if one.reference:
-            mine = table["outcome"] == one.name
-            table.loc[mine, ["gain", "sd"]] = (one.reference.gain, one.reference.sd)
-    return table
+    return pd.DataFrame(rows, columns=["outcome", "learner", *AGREEMENT_COLUMNS])
+
+
+def _reference(study: Study) -> pd.DataFrame:
+    rows = []
+    for outcome, learner in KINDS:
+        _, gain, sd, before = OUTCOMES[outcome]
+        given = next((one.reference for one in study.outcomes if one.name == outcome), None)
+        gain, sd = (given.gain, given.sd) if given else (gain, sd)
+        centre = np.nan if study.profile.peer_group else gain
+        held = asdict(_yardstick(study.profile, study.profile.limits, sd))
+        rows.append({
+            "outcome": outcome, "learner": learner, "n": 21_034, "gain": gain, "baseline": before,
+            "sd": sd, "drift": 0.041 * OUTCOMES[outcome][1], "mean_residual": 0.0,
+            "centre": centre, **held,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _features() -> pd.DataFrame:

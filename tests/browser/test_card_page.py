@@ -1,5 +1,6 @@
 """The card's page in a real browser: it opens from a file, alone, on a desk and on a phone."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,58 @@ def test_the_contents_stay_in_sight_and_lead_there(opened, width):
 def test_figures_are_seen_and_can_be_heard(opened):
     page = opened()
     drawn = page.get_by_role("img")
-    assert drawn.count() == 14
+    assert drawn.count() == 20
     assert all(one.get_attribute("aria-label") for one in drawn.all())
     assert all(one.bounding_box()["width"] > 300 for one in drawn.all())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_grid_of_flags_can_be_read(opened, width):
+    page = opened(width)
+    grid = page.locator("figure svg[aria-label*='Grid of flags']").first
+    assert grid.bounding_box()["width"] > 330
+    size = grid.evaluate(
+        """svg => [...svg.querySelectorAll("text")]
+            .map(one => one.getBoundingClientRect())
+            .map(box => Math.min(box.width, box.height))
+            .filter(size => size > 0)
+            .reduce((a, b) => Math.min(a, b))"""
+    )
+    assert size > 4
+
+
+def test_figures_of_a_kind_stand_side_by_side_on_a_desk(opened):
+    boxes = [
+        one.bounding_box()
+        for one in opened(1280).locator("#belief .figures").first.locator("figure").all()
+    ]
+    assert len(boxes) == len({round(one["x"]) for one in boxes}) == 2
+
+
+def test_warnings_stand_out(browser, tmp_path):
+    found = dataclasses.replace(example_findings(), fit_warnings=("ohs, linear: not converged",))
+    path = tmp_path / "card.html"
+    path.write_text(render_html(build_card(found), {}), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    warning = page.locator("#providers .warning")
+    assert warning.inner_text() == "ohs, linear: not converged"
+    weight, border = warning.evaluate(
+        "one => [getComputedStyle(one).fontWeight, getComputedStyle(one).borderLeftWidth]"
+    )
+    assert int(weight) >= 600
+    assert border == "4px"
+    page.close()
+
+
+def test_short_words_in_tables_stay_on_one_line(opened):
+    page = opened(390)
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll("#sensitivity td.short")]
+            .map(one => one.getBoundingClientRect().height)"""
+    )
+    assert heights
+    assert max(heights) < 40
 
 
 def test_wide_tables_scroll_by_keyboard_on_a_phone(opened):

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 from html.parser import HTMLParser
 from types import SimpleNamespace
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -13,21 +15,31 @@ from findings_example import (
     OUTCOMES,
     PROVIDER_FEATURES,
     example_findings,
+    example_rules,
     example_study,
 )
 
+from riskadj.cli.progress import _metrics_table
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD
 from riskadj.report.card import build_card
+from riskadj.report.choices import rules_in_words
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
-from riskadj.study.records import CardText
+from riskadj.study.records import (
+    SHRUNKEN_METHODS,
+    Between,
+    CardText,
+    Limits,
+    Method,
+    ProfileRules,
+)
 
 HOSTILE = "<script>alert('x')</script> | [a](javascript:b) `c`"
 SECTIONS = [
     "Identity", "Intended use", "Data and flow", "Outcome definition", "Case mix", "Models",
-    "Performance", "Calibration", "Subgroups", "Providers", "Explanation", "Limitations",
-    "Provenance",
+    "Performance", "Calibration", "Subgroups", "Providers", "How far flags hang on choices",
+    "How much to believe it", "Explanation", "Limitations", "Provenance",
 ]  # fmt: skip
 WRITTEN = {
     name: f"Somebody wrote the {name}." for name in CardText.model_fields if name != "limitations"
@@ -192,10 +204,10 @@ def test_a_withheld_ratio_says_so(card):
     table = only(tables(card, "providers", "Oxford"))
     row = table[table["Provider"] == "P010"].iloc[0]
     assert row["O/E"] is None or pd.isna(row["O/E"])
-    results = render_markdown(card).split("## Explanation")[0]
+    results = render_markdown(card).split("## How far flags")[0]
     lines = [one for one in results.splitlines() if one.startswith("| P010 |")]
     assert lines
-    assert all("| withheld |" in one for one in lines)
+    assert all(one.count("| withheld | withheld |") == 1 for one in lines)
 
 
 # --- the numbers ----------------------------------------------------------------------------------
@@ -425,6 +437,10 @@ def as_published(*learners):
         for name, table in tables.items()
         if isinstance(table, pd.DataFrame)
     }
+    renamed = {
+        name: table[table["learner"].isin(learners)] if "learner" in table else table
+        for name, table in renamed.items()
+    }
     metrics = {
         name: dict.fromkeys(learners, one["lightgbm"]) for name, one in found.metrics.items()
     }
@@ -544,11 +560,11 @@ def test_given_figures_of_the_reference_population_are_stated():
     plain = {"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"}
     card = build_card(example_findings(example_study(outcomes=[given, plain])))
     items = {one["label"]: one["value"] for one in facts(card, "providers")}
-    assert items["Compared with (ohs)"] == (
+    assert items["Reference figures (ohs)"] == (
         "Oxford Hip Score is compared with figures the study gives, not with these episodes: a "
         "mean gain of 21.5 points, and a standard deviation of residuals of 8.0."
     )
-    assert "Compared with (eq5d)" not in items
+    assert "Reference figures (eq5d)" not in items
     table = only(tables(card, "providers", "reference population")).set_index("Outcome")
     assert set(table.loc["ohs", "Mean gain and SD from"]) == {"the study"}
     assert set(table.loc["eq5d", "Mean gain and SD from"]) == {"the episodes compared"}
@@ -558,7 +574,7 @@ def test_given_figures_of_the_reference_population_are_stated():
 
 
 def test_without_given_figures_the_episodes_are_the_reference(card):
-    assert "Compared with (ohs)" not in {one["label"] for one in facts(card, "providers")}
+    assert "Reference figures (ohs)" not in {one["label"] for one in facts(card, "providers")}
     assert only(tables(card, "providers", "The reference population: all episodes compared")).size
 
 
@@ -624,7 +640,7 @@ def test_the_page_stands_alone(card, drawn):
     assert [one["href"] for one in page.all("link")] == ["data:,"]
     policy = next(one for one in page.all("meta") if "http-equiv" in one)
     assert policy["content"].startswith("default-src 'none'")
-    assert len(page.all("svg")) == 14
+    assert len(page.all("svg")) == 20
 
 
 def test_the_page_can_be_read_by_ear(card, drawn):
@@ -644,7 +660,7 @@ def test_a_figure_that_was_not_drawn_leaves_its_description(card):
 
 def test_markdown_links_figures_and_keeps_tables_whole(card):
     text = render_markdown(card)
-    assert text.count("](figures/") == 14
+    assert text.count("](figures/") == 20
     widths = SimpleNamespace(now=0)
     for line in text.splitlines():
         columns = line.count("|") if line.startswith("|") else 0
@@ -666,3 +682,333 @@ def test_markdown_links_figures_and_keeps_tables_whole(card):
 )  # fmt: skip
 def test_values_are_shown_as_their_column_wants(value, column, text):
     assert format_value(value, column) == text
+
+
+# --- how providers are compared -------------------------------------------------------------------
+
+
+def under(**rules):
+    """Return findings of the example under other rules."""
+    return example_findings(example_study(profile=example_rules(**rules)))
+
+
+def rules_told(**rules):
+    return dict(rules_in_words(ProfileRules.model_validate(example_rules(**rules))))
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_method_is_told_in_a_sentence(method):
+    told = rules_told(method=method)
+    assert len(told["Method"].split()) > 15
+    assert told["Method"].endswith(".")
+    shrunken = method in SHRUNKEN_METHODS
+    assert ("already drawn to the middle" in told["Limits"]) == shrunken
+    assert ("drawn to the middle" in told["Method"]) == shrunken
+
+
+@pytest.mark.parametrize("limits", get_args(Limits))
+def test_every_kind_of_limits_is_told_in_a_sentence(limits):
+    told = rules_told(limits=limits)["Limits"]
+    assert told.startswith(limits.split("_")[0].capitalize())
+    assert limits == "nominal" or re.search(r"\b(19|20)\d\d\b", told), "wanted its source"
+
+
+@pytest.mark.parametrize("between", get_args(Between))
+def test_every_estimator_is_told_with_its_source(between):
+    told = rules_told(between=between)["Variance between providers"]
+    assert re.search(r"\b(19|20)\d\d\b", told)
+
+
+@pytest.mark.parametrize(
+    ("rules", "label", "words"),
+    [
+        ({}, "Levels of the limits", "95 % and 99.8 % of a normal distribution: 1.96 and 3.0902"),
+        ({"levels": [0.9, 0.99]}, "Levels of the limits", "90 % and 99 % of a normal distribution: "
+         "1.6449 and 2.5758"),
+        ({"labels": "cms"}, "Levels of the limits", "95 % of a normal distribution: 1.96 standard"),
+        ({"labels": "cms"}, "Words of flags", "better, no different or worse"),
+        ({"reference": "median"}, "Compared with", "The median provider"),
+        ({"reference": 21.5}, "Compared with", "An adjusted gain of 21.5 that the study gives."),
+        ({"peer_group": "sex"}, "Compared with", "of those alone that are alike in sex"),
+        ({"replicates": 250}, "Predicted over expected", "from 250 sets of providers"),
+        ({}, "Predicted over expected", "the study asks for no bootstrap"),
+    ],
+)  # fmt: skip
+def test_the_rules_in_force_are_told(rules, label, words):
+    assert words in rules_told(**rules)[label]
+
+
+def test_what_limits_learned_is_shown_where_they_learn(card):
+    assert not tables(card, "providers", "limits learned")
+    found = under(limits="winsorised")
+    table = only(tables(build_card(found), "providers", "limits learned"))
+    assert table["SD between providers"].tolist() == found.reference["tau"].tolist()
+    assert set(table["99.8 % limits at"]) == {3.0902}
+
+
+def test_peer_groups_have_centres_of_their_own():
+    table = only(
+        tables(build_card(under(limits="winsorised", peer_group="sex")), "providers", "learned")
+    )
+    assert table["Centre"].isna().all()
+
+
+@pytest.mark.parametrize("anchor", ["providers", "sensitivity", "belief", "explanation"])
+def test_a_card_with_cmss_words_says_nothing_of_nhs_englands(anchor):
+    found = under(labels="cms", levels=[0.9, 0.99])
+    card = build_card(found)
+    said = json.dumps([card["summary"], section(card, anchor)])
+    assert "99.8" not in said
+    assert "95 % limits" not in said
+    assert "utlier" not in said
+    assert "beyond the 90 % limits" in said
+
+
+def test_cmss_places_are_counted():
+    found = under(labels="cms")
+    table = only(tables(build_card(found), "providers", "by flag"))
+    assert list(table)[2:] == ["Better", "No different", "Worse", "Not compared"]
+    first = found.providers.query("outcome == 'ohs' and learner == 'linear'")["flag"]
+    assert table.loc[0, "Better"] == (first == "Better than the reference").sum()
+    assert table.iloc[0, 2:].sum() == len(first)
+
+
+def test_limits_in_the_tables_are_those_of_the_levels():
+    found = under(levels=[0.9, 0.99])
+    table = only(tables(build_card(found), "providers", "Oxford")).iloc[0]
+    rows = found.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
+    row = rows.loc[(table["Provider"], table["Learner"])]
+    assert (table["Lower limit"], table["Upper limit"]) == (row["lower99"], row["upper99"])
+
+
+def test_predicted_over_expected_stands_beside_observed_over_expected(findings, card):
+    table = only(tables(card, "providers", "Oxford")).set_index(["Provider", "Learner"])
+    rows = findings.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
+    shown = table["P/E"].dropna()
+    assert shown.to_dict() == rows.loc[shown.index, "predicted_ratio"].to_dict()
+    assert list(table)[3:5] == ["O/E", "P/E"]
+
+
+def test_a_bootstrap_gives_predicted_over_expected_its_interval():
+    found = under(replicates=100)
+    table = only(tables(build_card(found), "providers", "Oxford"))
+    rows = found.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
+    for one in table[table["O/E"].notna()].itertuples(index=False):
+        row = rows.loc[(one.Provider, one.Learner)]
+        assert table.columns[6] == "P/E (95 %)"
+        assert one[6] == [row["predicted_ratio"], row["predicted_ratio_lower95"],
+                          row["predicted_ratio_upper95"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rules", "label", "words"),
+    [
+        ({}, "Over-dispersion", "ignore over-dispersion"),
+        ({"limits": "winsorised"}, "Over-dispersion", "wider limits also hide"),
+        ({"limits": "benjamini_hochberg"}, "Over-dispersion", "ignore over-dispersion"),
+        ({"method": "random_intercept"}, "Shrinkage", "shows less than about a large one"),
+        ({}, "Chance", "about 2 outside the 95 % limits and 0.1 outside the 99.8 % limits"),
+        ({"levels": [0.9, 0.99]}, "Chance", "about 4 outside the 90 % limits and 0.4 outside"),
+        ({"limits": "winsorised"}, "Chance", "37 that differ no more than most do"),
+    ],
+)
+def test_limitations_follow_from_the_limits(rules, label, words):
+    told = {one["label"]: one["value"] for one in facts(build_card(under(**rules)), "limitations")}
+    assert words in told[label]
+
+
+@pytest.mark.parametrize("rules", [{"limits": "benjamini_hochberg"}, {"method": "empirical_bayes"}])
+def test_chance_is_not_counted_where_limits_are_not_for_it(rules):
+    assert "Chance" not in labels_of_limits(build_card(under(**rules)))
+
+
+# --- warnings -------------------------------------------------------------------------------------
+
+
+def test_without_warnings_one_line_says_that_all_fits_converged(card):
+    first = section(card, "providers")["blocks"][0]
+    assert first["kind"] == "paragraph"
+    assert first["text"].startswith("All fits behind the comparison converged")
+    assert not [one for one in card["summary"] if "warning" in one]
+
+
+def test_warnings_are_loud_and_first(findings):
+    told = ("ohs, linear, random_intercept: not converged <b>", "eq5d, linear: left out")
+    card = build_card(dataclasses.replace(findings, fit_warnings=told))
+    first, second, third = section(card, "providers")["blocks"][:3]
+    assert (first, second) == tuple({"kind": "warning", "text": one} for one in told)
+    assert third["kind"] == "facts"
+    assert card["summary"][-1] == "Read with care: 2 warnings under Providers."
+    page = Page(render_html(card, {}))
+    assert len([one for one in page.all("p") if one.get("class") == "warning"]) == 2
+    assert told[0] in page.texts
+    assert "**ohs, linear, random_intercept: not converged &lt;b&gt;**" in render_markdown(card)
+
+
+# --- how far flags hang on choices ----------------------------------------------------------------
+
+
+def test_the_summary_says_how_many_flags_hold_whatever_is_chosen(findings, card):
+    flags = findings.analyses.groupby(["outcome", "provider_id"])["flag"].nunique()
+    for sentence, outcome in zip(card["summary"][1:], OUTCOMES, strict=True):
+        assert f"{(flags[outcome] == 1).sum()} have one flag under all 10 analyses." in sentence
+
+
+def test_flags_that_hold_and_move_are_counted(findings, card):
+    table = only(tables(card, "sensitivity", "How many flags hold")).set_index(
+        ["Outcome", "Learner"]
+    )
+    rows = findings.providers[findings.providers["flag_share"].notna()]
+    for key, mine in rows.groupby(["outcome", "learner"]):
+        row = table.loc[key]
+        assert row["Compared"] == len(mine)
+        assert row["One flag in all analyses"] == (mine["flag_share"] == 1).sum()
+        assert row["Share"] == (mine["flag_share"] == 1).mean()
+        for label, choice in (
+            ("Moved by another learner", "learner"), ("Moved by another method", "method"),
+            ("Moved by other limits", "limits"),
+        ):  # fmt: skip
+            assert row[label] == mine["flag_moved_by"].str.contains(choice).sum()
+
+
+def test_every_option_says_how_many_flags_it_changes(findings, card):
+    table = only(tables(card, "sensitivity", "(ohs)", "one choice changes"))
+    wide = findings.analyses.query("outcome == 'ohs'").pivot(
+        index="provider_id", columns=["learner", "method", "limits"], values="flag"
+    )
+    own = ("linear", "nhs_england", "nominal")
+    for label, other in (
+        ("boosted trees", ("lightgbm", *own[1:])),
+        ("fixed effects", ("linear", "fixed_effects", "nominal")),
+        ("empirical Bayes", ("linear", "empirical_bayes", "nominal")),
+        ("winsorised", ("linear", "nhs_england", "winsorised")),
+    ):
+        row = table[table["To"] == label].iloc[0]
+        assert row["From linear"] == (wide[own] != wide[other]).sum()
+    assert pd.isna(table[table["To"] == "boosted trees"].iloc[0]["From lightgbm"])
+    assert "nominal" not in set(table["To"])
+
+
+def test_flags_beyond_the_limits_say_how_firm_they_are(findings, card):
+    table = only(tables(card, "sensitivity", "(ohs)", "how firm"))
+    rows = findings.providers.query("outcome == 'ohs'")
+    rows = rows[rows["flag"].str.contains("99.8", regex=False)]
+    assert len(table) == len(rows.drop_duplicates(["provider_id", "flag"]))
+    agreeing = []
+    for one in table.itertuples(index=False):
+        mine = rows[rows["provider_id"] == one.Provider]
+        mine = mine[mine["flag"].str.startswith("Pos") == one.Place.startswith("above")]
+        assert one.Under.split() == list(mine["learner"])
+        count, _, total = one[3].partition(" of ")
+        assert int(count) / int(total) == pytest.approx(mine["flag_share"].iloc[0])
+        moving = {choice for cell in mine["flag_moved_by"] for choice in cell.split()}
+        assert all((choice in one[4]) == (choice in moving) for choice in
+                   ("learner", "method", "limits"))  # fmt: skip
+        agreeing.append(int(count))
+    assert agreeing == sorted(agreeing)
+
+
+def test_a_choice_that_is_not_varied_is_said_to_be_so():
+    found = example_findings(example_study(profile=example_rules(sensitivity={})))
+    card = build_card(found)
+    table = only(tables(card, "sensitivity", "How many flags hold"))
+    assert table["Moved by another learner"].notna().all()
+    assert table[["Moved by another method", "Moved by other limits"]].isna().all(axis=None)
+    assert "| not varied | not varied |" in render_markdown(card)
+
+
+def test_a_study_that_declares_nothing_says_that_nothing_is_known():
+    alone = example_study(learners=[{"kind": "linear"}], profile=example_rules(sensitivity={}))
+    (told,) = section(build_card(example_findings(alone)), "sensitivity")["blocks"]
+    assert "how far its flags hang on its choices is not known" in told["text"]
+
+
+# --- how much to believe it -----------------------------------------------------------------------
+
+
+def test_the_share_of_chance_is_told_at_the_median_volume(findings, card):
+    used = findings.reliability[findings.reliability["used"]]
+    words = paragraphs(card, "belief")[0]
+    for outcome, title in zip(OUTCOMES, ("Oxford Hip Score", "EQ-5D-3L index"), strict=True):
+        shares = 100 * (1 - used.loc[used["outcome"] == outcome, "median_reliability"])
+        volume = findings.providers.query("adjusted.notna()")["n"].median()
+        low, high = f"{shares.min():.0f}", f"{shares.max():.0f}"
+        span = f"{low} %" if low == high else f"{low} to {high} %"
+        assert f"{title} ({volume:.0f} episodes), {span}" in words
+
+
+def test_reliability_is_told_by_every_estimator(findings, card):
+    table = only(tables(card, "belief", "(ohs)", "reliability"))
+    rows = findings.reliability.query("outcome == 'ohs'")
+    assert len(table) == len(rows) == 2 * 5
+    assert table["SD between providers"].tolist() == rows["tau"].tolist()
+    assert (table["Episodes for 0.7"] >= rows["volume_07"].to_numpy()).all()
+    assert table.loc[table["Used"] == "here", "Estimator"].tolist() == (
+        ["DerSimonian\N{EN DASH}Laird"] * 2
+    )
+
+
+def test_a_volume_that_does_not_exist_is_said_in_words(findings):
+    none = findings.reliability.assign(volume_07=float("inf"), volume_09=float("inf"))
+    card = build_card(dataclasses.replace(findings, reliability=none))
+    assert "| no volume | no volume |" in render_markdown(card)
+    assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+def test_agreement_says_what_was_held_against_what(findings, card):
+    table = only(tables(card, "belief", "come out again"))
+    assert set(table["Correlation of providers between"]) == {
+        "random halves of the episodes", "2017/18 and 2018/19",
+    }  # fmt: skip
+    assert table["Correlation"].tolist() == findings.agreement["correlation"].tolist()
+    assert "| cannot be told |" in render_markdown(card)
+    bare = build_card(dataclasses.replace(findings, agreement=findings.agreement.head(0)))
+    assert any("Too few providers" in one for one in paragraphs(bare, "belief"))
+
+
+def test_those_who_can_be_told_to_be_in_a_fifth_are_counted(findings, card):
+    table = only(tables(card, "belief", "fifth")).set_index(["Outcome", "Learner"])
+    rows = findings.providers[findings.providers["adjusted"].notna()]
+    for key, mine in rows.groupby(["outcome", "learner"]):
+        row = table.loc[key]
+        assert row["Surely in the best"] == (mine["p_best_fifth"] >= 0.9).sum()
+        assert row["Surely in the worst"] == (mine["p_worst_fifth"] >= 0.9).sum()
+        assert row["A fifth is"] == 7
+
+
+def test_what_is_left_of_those_beyond_the_limits_is_shown(findings, card):
+    table = only(tables(card, "belief", "(ohs)", "less chance"))
+    rows = findings.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
+    beyond = rows[rows["flag"].str.contains("99.8", regex=False)]
+    assert len(table) == len(beyond)
+    for one in table.itertuples(index=False):
+        row = beyond.loc[(one.Provider, one.Learner)]
+        assert one[5] == [row["shrunken"], row["shrunken_lower95"], row["shrunken_upper95"]]
+        assert one.Rank[0] == row["rank"]
+
+
+def test_nobody_compared_can_be_told_from_chance(findings):
+    few = findings.providers.assign(
+        adjusted=float("nan"), flag="Insufficient records", suppression="adjusted"
+    )
+    empty = {name: getattr(findings, name).head(0) for name in
+             ("analyses", "reliability", "agreement")}  # fmt: skip
+    card = build_card(dataclasses.replace(findings, providers=few, **empty))
+    assert "too few providers to tell" in paragraphs(card, "belief")[0]
+    assert "not known" in paragraphs(card, "sensitivity")[0]
+    assert render_html(card, {})
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules", [{}, {"labels": "cms"}, {"levels": [0.9, 0.99]}], ids=str)
+def test_the_command_line_counts_who_is_outside_by_place(rules):
+    found = under(**rules)
+    table = _metrics_table(SimpleNamespace(findings=found))
+    level = f"{100 * rules.get('levels', [0.95])[0]:g}"
+    assert f"outside the {level} % limits" in table.title
+    rows = found.providers.query("adjusted.notna()")
+    outside = ~rows["adjusted"].between(rows[f"lower{level}"], rows[f"upper{level}"])
+    wanted = outside.groupby([rows["outcome"], rows["learner"]], sort=False).agg(["sum", "size"])
+    assert [*table.columns[-1].cells] == [f"{sum_}/{size}" for sum_, size in wanted.to_numpy()]

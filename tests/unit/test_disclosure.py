@@ -1,13 +1,16 @@
 """What may leave: small numbers leave nothing, and cannot be worked out from the rest."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import episode_frame, expectations_of, make_study
+from worlds import casemix_of, episode_frame, expectations_of, make_study
 
-from riskadj.profile import Profiles, profile_providers
+from riskadj.expected import cross_fit, evaluate
+from riskadj.profile import Profiles, flag_labels, profile_providers
+from riskadj.report.card import build_card
 from riskadj.report.disclosure import (
     NOT_ADJUSTED,
     SUPPRESSED,
@@ -15,6 +18,10 @@ from riskadj.report.disclosure import (
     suppress_providers,
     suppress_subgroups,
 )
+from riskadj.report.figures import draw_figures
+from riskadj.report.findings import Findings
+from riskadj.report.results import OutcomeResults, build_findings
+from riskadj.study import Study
 
 KEYS = ["outcome", "learner", "provider_id", "flag", "suppression", "note"]
 
@@ -122,6 +129,59 @@ def test_the_real_columns_of_profiles_are_hidden_too() -> None:
     texts = ["note", "flag_moved_by", "flag_holds_under"]
     assert (hidden[texts] == "").all(axis=None)
     assert hidden.drop(columns=[*KEYS, *texts], errors="ignore").isna().all(axis=None)
+
+
+ORIGIN = {
+    "study": {"digest": "5"}, "data": [], "code": {"version": "0", "digest": "c"}, "seed": 1,
+    "environment": {"python": "3", "packages": {}}, "stages": [], "created": "now",
+}  # fmt: skip
+OTHERS = {"methods": ["nhs_england", "fixed_effects"], "limits": ["nominal", "additive"]}
+
+
+def hidden_of(found: Findings) -> set[str]:
+    rows = found.providers
+    return set(rows.loc[rows["suppression"] == SUPPRESSED, "provider_id"])
+
+
+def small_world() -> tuple[OutcomeResults, Study]:
+    """Return the results of five providers, the last with four episodes, and their study."""
+    frame = episode_frame(900, providers=5)
+    compared = frame["period"] == "2022"
+    few = frame[compared & (frame["provider_id"] == "H04")].index[4:]
+    study = make_study(profile__sensitivity=OTHERS, profile__labels="cms")
+    casemix = casemix_of(frame.drop(index=few), study)
+    expectations = cross_fit(casemix, study)
+    profiles = profile_providers(expectations, study)
+    evaluation = evaluate(expectations, study.report.subgroups)
+    return OutcomeResults(casemix, expectations, evaluation, profiles, None), study
+
+
+def test_hidden_providers_are_in_no_analysis_even_when_hidden_for_anothers_sake() -> None:
+    results, study = small_world()
+    found = build_findings(study, [results], ORIGIN)
+    hidden = hidden_of(found)
+    assert len(hidden) == 2
+    assert hidden & set(results.profiles.analyses["provider_id"]), "one of them was compared"
+    assert not hidden & set(found.analyses["provider_id"])
+    assert found.analyses.groupby("provider_id").size().tolist() == 3 * [2 * 4]
+
+
+def test_hidden_providers_are_in_no_file_but_by_name_in_their_own_row() -> None:
+    results, study = small_world()
+    found = build_findings(study, [results], ORIGIN)
+    figures = draw_figures(found)
+    assert "sensitivity_ohs.svg" in figures
+    everything = json.dumps(build_card(found)) + "".join(figures.values())
+    assert not [one for one in hidden_of(found) if one in everything]
+
+
+def test_a_hidden_provider_has_the_programmes_own_word_for_too_few() -> None:
+    results, study = small_world()
+    providers = build_findings(study, [results], ORIGIN).providers
+    hidden = providers["suppression"] == SUPPRESSED
+    too_few = flag_labels("cms", study.profile.levels).too_few
+    assert set(providers.loc[hidden, "flag"]) == {too_few}
+    assert "Insufficient records" not in set(providers["flag"])
 
 
 def subgroups(*sizes: int) -> pd.DataFrame:

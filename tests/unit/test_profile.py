@@ -7,9 +7,16 @@ import pandas as pd
 import pytest
 from worlds import LINEAR, OUT_OF_FOLD, episode_frame, expectations_of, make_study
 
-from riskadj.errors import InSampleError
+from riskadj.errors import InSampleError, TooFewProvidersError
 from riskadj.expected import Expectations
-from riskadj.profile import NHS_ENGLAND, Profiles, flag_from_z, profile_providers
+from riskadj.profile import (
+    NHS_ENGLAND,
+    Profiles,
+    flag_from_z,
+    profile_providers,
+    provider_columns,
+)
+from riskadj.profile.predicted import PREDICTED_COLUMNS
 from riskadj.profile.providers import RATIO_WITHHELD
 from riskadj.stats import Z95, Z998, limits_of_mean, z_of_mean
 
@@ -237,3 +244,139 @@ def test_a_row_says_under_which_learners_its_flag_holds(expectations: Expectatio
             same = rows.loc[rows["flag"] == row.flag, "learner"]
             assert row.flag_holds_under.split() == list(same)
     assert (table.loc[table["adjusted"].isna(), "flag_holds_under"] == "").all()
+
+
+# --- other rules than NHS England's ---------------------------------------------------------------
+
+OTHERS = {
+    "methods": ["nhs_england", "fixed_effects", "random_intercept"],
+    "limits": ["nominal", "additive"],
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> pd.DataFrame:
+    """Return more providers, which differ."""
+    return episode_frame(4000, providers=12)
+
+
+def test_tables_have_the_columns_of_their_rules(world: pd.DataFrame) -> None:
+    got = profiled(world, profile__levels=[0.9, 0.99], profile__labels="cms")
+    assert list(got.table) == provider_columns(make_study(profile__levels=[0.9, 0.99]).profile)
+    assert {"lower90", "upper90", "lower99", "upper99"} <= set(got.table)
+    labels = {"Better than the reference", "Worse than the reference",
+              "No different from the reference"}  # fmt: skip
+    assert set(got.table["flag"]) <= labels
+    outside = ~got.table["adjusted"].between(got.table["lower90"], got.table["upper90"])
+    assert (outside == (got.table["flag"] != "No different from the reference")).all()
+
+
+@pytest.mark.parametrize("limits", ["nominal", "multiplicative", "additive", "benjamini_hochberg"])
+def test_the_reference_table_says_where_every_limit_comes_from(
+    limits: str, world: pd.DataFrame
+) -> None:
+    got = profiled(world, profile__limits=limits)
+    held, rows = got.reference.iloc[0], got.table.set_index("provider_id")
+    error = held["sd"] / np.sqrt(rows["n"])
+    middle = held["centre"] + held["shift"] * error
+    spread = np.sqrt((held["factor"] * error) ** 2 + held["tau"] ** 2)
+    for name, cut in (("95", held["inner"]), ("998", held["outer"])):
+        assert rows[f"lower{name}"].to_numpy() == pytest.approx((middle - cut * spread).to_numpy())
+        assert rows[f"upper{name}"].to_numpy() == pytest.approx((middle + cut * spread).to_numpy())
+    assert rows["z"].to_numpy() == pytest.approx(((rows["adjusted"] - middle) / spread).to_numpy())
+
+
+def test_nominal_limits_learn_nothing_and_others_do(world: pd.DataFrame) -> None:
+    nominal, additive = (
+        profiled(world, profile__limits=one).reference.iloc[0] for one in ("nominal", "additive")
+    )
+    assert (nominal["tau"], nominal["factor"], nominal["shift"]) == (0, 1, 0)
+    assert (nominal["inner"], nominal["outer"]) == (Z95, Z998)
+    assert additive["tau"] > 0
+    assert nominal["centre"] == pytest.approx(nominal["gain"])
+
+
+def test_every_flag_is_held_against_every_declared_analysis(world: pd.DataFrame) -> None:
+    got = profiled(world, profile__sensitivity=OTHERS)
+    counts = got.analyses.groupby(["learner", "method", "limits"]).size()
+    assert len(counts) == 5
+    assert set(counts) == {12}
+    own = got.analyses.query("method == 'nhs_england' and limits == 'nominal'")
+    table = got.table.set_index("provider_id")
+    assert own.set_index("provider_id")["flag"].to_dict() == table["flag"].to_dict()
+    wide = got.analyses.pivot(index="provider_id", columns=["method", "limits"], values="flag")
+    share = wide.eq(table["flag"], axis=0).mean(axis=1)
+    assert table["flag_share"].to_dict() == pytest.approx(share.to_dict())
+
+
+def test_an_analysis_that_cannot_be_done_is_left_out_loudly(world: pd.DataFrame) -> None:
+    asked = {"methods": ["nhs_england"], "limits": ["empirical_null"]}
+    got = profiled(world, profile__sensitivity=asked)
+    assert set(got.analyses["limits"]) == {"nominal"}
+    (told,) = got.warnings
+    assert told.startswith("ohs, linear, nhs_england, empirical_null: left out of")
+    assert "12 providers" in told
+
+
+def test_the_studys_own_limits_are_not_left_out(world: pd.DataFrame) -> None:
+    with pytest.raises(TooFewProvidersError, match="Choose nominal limits"):
+        profiled(world, profile__limits="empirical_null")
+
+
+def test_where_all_is_well_nothing_is_warned_of(world: pd.DataFrame) -> None:
+    assert profiled(world, profile__sensitivity=OTHERS).warnings == ()
+
+
+def test_providers_can_be_compared_with_their_peers(world: pd.DataFrame) -> None:
+    sex = np.where(world["provider_id"].isin(["H00", "H01", "H02", "H03"]), "male", "female")
+    got = profiled(world.assign(sex=sex), profile__peer_group="sex")
+    rows = got.table.set_index("provider_id")
+    middle = (rows["lower95"] + rows["upper95"]) / 2
+    assert middle.round(9).nunique() == 2
+    assert middle["H00"] == pytest.approx(middle["H03"])
+    assert np.isnan(got.reference["centre"].iloc[0])
+
+
+def test_a_provider_without_a_peer_group_is_refused(world: pd.DataFrame) -> None:
+    unknown = world["sex"].mask(world["provider_id"] == "H02")
+    with pytest.raises(TooFewProvidersError, match=r"'sex' for every provider; got 1 without"):
+        profiled(world.assign(sex=unknown), profile__peer_group="sex")
+
+
+def test_shrunken_gains_lie_between_the_adjusted_ones_and_the_mean(world: pd.DataFrame) -> None:
+    got = profiled(world)
+    gain, rows = got.reference["gain"].iloc[0], got.table
+    away, kept = rows["adjusted"] - gain, rows["shrunken"] - gain
+    assert (kept.abs() <= away.abs()).all()
+    assert (np.sign(kept) == np.sign(away)).all()
+    assert rows["rank"].idxmin() == rows["shrunken"].idxmax()
+
+
+def test_a_flag_by_shrunken_effects_is_by_their_own_uncertainty(world: pd.DataFrame) -> None:
+    raw, shrunken = (
+        profiled(world, profile__method=one).table for one in ("nhs_england", "random_intercept")
+    )
+    assert (shrunken["ci_upper95"] - shrunken["ci_lower95"]).mean() < (
+        raw["ci_upper95"] - raw["ci_lower95"]
+    ).mean()
+    assert shrunken["adjusted"].std() < raw["adjusted"].std()
+    assert np.corrcoef(shrunken["adjusted"], raw["adjusted"])[0, 1] > 0.95
+
+
+def test_predicted_over_expected_is_nearer_to_1_than_observed_over_expected(
+    world: pd.DataFrame,
+) -> None:
+    rows = profiled(world, profile__replicates=30).table
+    assert (rows["predicted_ratio"] - 1).std() < (rows["ratio"] - rows["ratio"].mean()).std()
+    assert (rows["predicted_ratio_lower95"] < rows["predicted_ratio_upper95"]).all()
+
+
+def test_predicted_over_expected_is_withheld_with_observed_over_expected(
+    frame: pd.DataFrame,
+) -> None:
+    before, rng = frame["q1_score_ohs"], np.random.default_rng(3)
+    flat = frame.assign(q2_score_ohs=(before + rng.normal(0, 4, len(frame)).round()).clip(0, 48))
+    rows = profiled(flat, profile__replicates=10).table
+    assert rows["ratio"].isna().all()
+    assert rows[PREDICTED_COLUMNS[1:]].isna().all(axis=None)
+    assert rows["predicted"].notna().all()

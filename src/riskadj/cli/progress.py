@@ -59,6 +59,8 @@ def show_run(run: "Run") -> None:
     if run.findings.providers["z"].isna().all():
         least = run.findings.study.profile.minimum_n
         console.print(f"No provider has {least} episodes with both scores: nobody is compared.")
+    for one in run.findings.fit_warnings:
+        console.print(f"warning   {one}", soft_wrap=True, highlight=False, markup=False)
     console.print(_seconds_table(run.seconds))
     console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
     console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)
@@ -132,20 +134,21 @@ def _holds(column: "Column") -> str:
 
 
 def _metrics_table(run: "Run") -> Table:
-    table = Table(title="Held-out figures (score after), and providers outside the 95% limits")
+    from riskadj.report.lookup import compared, places_of
+
+    told = places_of(run.findings)
+    inner = told.limits[0][2]
+    table = Table(title=f"Held-out figures (score after), and providers outside the {inner} limits")
     for name in ("outcome", "learner"):
         table.add_column(name)
     for name in (*(one for one, _, _ in _METRICS), "outside"):
         table.add_column(name, justify="right", no_wrap=True)
-    flags = run.findings.providers
-    outside = flags[flags["flag"].str.contains("outlier (", regex=False)]
-    counts = outside.groupby(["outcome", "learner"]).size()
-    judged = flags[flags["z"].notna()].groupby(["outcome", "learner"]).size()
     for outcome, learners in run.findings.metrics.items():
         for learner, figures in learners.items():
             cells = [format(figures[key], spec) for _, key, spec in _METRICS]
-            key = (outcome, learner)
-            table.add_row(outcome, learner, *cells, f"{counts.get(key, 0)}/{judged.get(key, 0)}")
+            flags = compared(run.findings, outcome=outcome, learner=learner)["flag"]
+            outside = int(flags.isin(told.outside).sum())
+            table.add_row(outcome, learner, *cells, f"{outside}/{len(flags)}")
     return table
 
 

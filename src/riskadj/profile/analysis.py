@@ -7,7 +7,7 @@ import pandas as pd
 
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import cut_of, places_from_z
-from riskadj.profile.limits import yardstick
+from riskadj.profile.limits import Yardstick, yardstick
 from riskadj.stats import FitWarning, reference_effect
 from riskadj.study.records import ProfileRules
 
@@ -23,15 +23,18 @@ class Analysis:
         One row per provider that has enough episodes, by provider: `adjusted`, what the reference
         population would have gained there; `error`, its standard error; `middle` and `spread`,
         where a provider that is not to be flagged would be, and how far from it; `z`; `place`.
-    cuts : tuple of float
-        Spreads from the middle to the inner and the outer limits.
+    centre : float
+        The adjusted gain that providers are compared with; NaN when peer groups differ in it.
+    measured : Yardstick
+        What their distances from it are measured with.
     warnings : tuple of FitWarning
     """
 
     method: str
     limits: str
     table: pd.DataFrame
-    cuts: tuple[float, float]
+    centre: float
+    measured: Yardstick
     warnings: tuple[FitWarning, ...]
 
 
@@ -60,22 +63,22 @@ def analyse(
     found = estimate(method, sample)
     table = pd.DataFrame({"effect": found.effect, "error": found.error}, index=found.providers)
     n = pd.Series(sample.provider).value_counts().reindex(table.index)
-    table["target"] = _target(table["effect"], n, rules, gain, peers)
-    table = table[n >= rules.minimum_n]
+    target = _target(table["effect"], n, rules, gain, peers)
+    table = table.assign(target=target)[n >= rules.minimum_n]
     cuts = (cut_of(rules.levels[0]), cut_of(rules.levels[1]))
     away = (table["effect"] - table["target"]).to_numpy()
-    held = yardstick(limits, away, table["error"].to_numpy(), cuts)
-    z = (away - held.middle) / held.spread
+    error = table["error"].to_numpy()
+    held = yardstick(limits, away, error, cuts)
+    z = (away - held.middle(error)) / held.spread(error)
     compared = table.assign(
         adjusted=gain + table["effect"],
-        middle=gain + table["target"] + held.middle,
-        spread=held.spread,
+        middle=gain + table["target"] + held.middle(error),
+        spread=held.spread(error),
         z=z,
-        place=places_from_z(z, *held.cuts),
-    )
-    return Analysis(
-        method, limits, compared.drop(columns=["effect", "target"]), held.cuts, found.warnings
-    )
+        place=places_from_z(z, held.inner, held.outer),
+    ).drop(columns=["effect", "target"])
+    centre = gain + float(target[0]) if (target == target[0]).all() else float("nan")
+    return Analysis(method, limits, compared, centre, held, found.warnings)
 
 
 def _target(

@@ -25,53 +25,64 @@ from riskadj.stats.arrays import Floats
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What effects are measured with.
+    """What effects are measured with: the distribution of one that is not to be flagged.
 
     Attributes
     ----------
-    middle, spread : ndarray of shape (n_providers,)
-        Mean and standard deviation of the effect of a provider that is not to be flagged.
-    cuts : tuple of float
-        Standard deviations at the inner and the outer limits.
+    inner, outer : float
+        Spreads from the middle to the limits.
+    shift : float
+        Its middle, in standard errors.
+    factor : float
+        What standard errors are multiplied by.
+    tau : float
+        Standard deviation between providers, in the unit of the effect.
     """
 
-    middle: Floats
-    spread: Floats
-    cuts: tuple[float, float]
+    inner: float
+    outer: float
+    shift: float = 0.0
+    factor: float = 1.0
+    tau: float = 0.0
+
+    def middle(self, error: Floats) -> Floats:
+        """Return the mean of effects with these standard errors."""
+        return self.shift * error
+
+    def spread(self, error: Floats) -> Floats:
+        """Return the standard deviation of effects with these standard errors."""
+        return np.sqrt((self.factor * error) ** 2 + self.tau**2)
 
 
 Cuts = tuple[float, float]
 
 
-def _nominal(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
-    return Yardstick(np.zeros_like(effect), error, cuts)
+def _nominal(_effect: Floats, _error: Floats, cuts: Cuts) -> Yardstick:
+    return Yardstick(*cuts)
 
 
 def _multiplicative(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
     found = dispersion(effect / error)
-    factor = np.sqrt(found.phi) if found.over_dispersed else 1.0
-    return Yardstick(np.zeros_like(effect), error * factor, cuts)
+    return Yardstick(*cuts, factor=found.phi**0.5 if found.over_dispersed else 1.0)
 
 
 def _additive(method: str) -> Callable[[Floats, Floats, Cuts], Yardstick]:
     def measure(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
-        tau2 = between_variance(effect, error, method).tau2
-        return Yardstick(np.zeros_like(effect), np.sqrt(error**2 + tau2), cuts)
+        return Yardstick(*cuts, tau=between_variance(effect, error, method).tau2 ** 0.5)
 
     return measure
 
 
 def _empirical(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
     null = empirical_null(effect / error)
-    return Yardstick(null.mean * error, null.sd * error, cuts)
+    return Yardstick(*cuts, shift=float(null.mean[0]), factor=float(null.sd[0]))
 
 
 def _false_discovery(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
     """Raise each cut to where Benjamini and Hochberg's procedure stops rejecting."""
     z = np.abs(effect / error)
     adjusted = benjamini_hochberg(two_sided_p(z))
-    inner, outer = (_stop(z, adjusted, one) for one in cuts)
-    return Yardstick(np.zeros_like(effect), error, (inner, outer))
+    return Yardstick(*(_stop(z, adjusted, one) for one in cuts))
 
 
 def _stop(z: Floats, adjusted: Floats, cut: float) -> float:

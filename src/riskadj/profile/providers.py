@@ -1,7 +1,7 @@
 """Profiles: each provider's observed against its expected, with limits, flags and their doubts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,14 @@ from riskadj.profile.belief import (
 )
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import flag_labels, per_cent
+from riskadj.profile.predicted import PREDICTED_COLUMNS, predict
 from riskadj.profile.sensitivity import analyse_all, flags_of_all, sensitivity
-from riskadj.stats import Z95, bootstrap_predicted_over_expected, fit_random_intercept
+from riskadj.stats import Z95
 from riskadj.study import Study
 from riskadj.study.records import ProfileRules, ReferencePopulation
 
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
 SENSITIVITY_COLUMNS = ["flag_share", "flag_moved_by", "flag_holds_under"]
-PREDICTED_COLUMNS = [
-    "predicted", "predicted_ratio", "predicted_ratio_lower95", "predicted_ratio_upper95",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,15 @@ class Profiles:
         `outcome, learner, method, limits, provider_id, adjusted, z, flag`: every analysis of the
         declared set.
     reference : DataFrame
-        `outcome, learner, n, gain, baseline, sd, drift`: the population compared with.
+        `outcome, learner, n, gain, baseline, sd, drift, mean_residual`: the population compared
+        with; `centre, inner, outer, shift, factor, tau`: what providers are held against, as in
+        `Analysis` and `Yardstick`.
     reliability : DataFrame
         By learner and estimator of the variance between providers.
     agreement : DataFrame
         By learner: agreement between halves, and between years where there are several.
     warnings : tuple of str
-        What fits warned of: which learner, method, and why.
+        What fits warned of, and which declared analyses were left out: by which learner, and why.
     digest : str
     """
 
@@ -124,14 +124,13 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
     return Profiles(
         table=table,
         analyses=analyses,
-        reference=pd.DataFrame([one.reference for one in parts.values()]),
+        reference=pd.DataFrame([one.held_against() for one in parts.values()]),
         reliability=_stacked({name: one.reliability() for name, one in parts.items()}, cohort),
         agreement=_stacked({name: one.agreement() for name, one in parts.items()}, cohort),
         warnings=tuple(
-            f"{cohort.outcome.name}, {name}, {analysis.method}: {one}"
+            f"{cohort.outcome.name}, {name}, {one}"
             for name, part in parts.items()
-            for analysis in part.analyses
-            for one in analysis.warnings
+            for one in part.warnings()
         ),
         digest=digest_of_frame(table, expectations.digest),
     )
@@ -171,6 +170,8 @@ class _Part:
     reference: dict[str, Any]
     analyses: list[Analysis]
     raw: Raw
+    predicted: pd.DataFrame
+    told: list[str]
 
     @classmethod
     def of(
@@ -190,9 +191,12 @@ class _Part:
             given.sd if given else None,
             rules.between,
         )
-        analyses = analyse_all(sample, rules, float(reference["gain"]), peers)
+        analyses, left_out = analyse_all(sample, rules, float(reference["gain"]), peers)
         raw = _raw(sample, analyses[0].table.index, float(reference["sd"]))
-        return cls(rows, learner, cohort, study, reference, analyses, raw)
+        predicted, told = predict(rows, rules.replicates, study.split.seed)
+        return cls(
+            rows, learner, cohort, study, reference, analyses, raw, predicted, [*left_out, *told]
+        )
 
     @property
     def rules(self) -> ProfileRules:
@@ -201,6 +205,16 @@ class _Part:
     @property
     def gain(self) -> float:
         return float(self.reference["gain"])
+
+    def warnings(self) -> list[str]:
+        """Return what fits warned of, and the analyses left out; what several warn of, once."""
+        told = [f"{one.method}: {why}" for one in self.analyses for why in one.warnings]
+        return [*dict.fromkeys(told), *self.told]
+
+    def held_against(self) -> dict[str, Any]:
+        """Return the row of the reference table."""
+        own = self.analyses[0]
+        return self.reference | {"centre": own.centre} | asdict(own.measured)
 
     def reliability(self) -> pd.DataFrame:
         return reliabilities(self.raw, self.rules)
@@ -221,7 +235,7 @@ class _Part:
             .join(self._believed())
             .join(overlap(self.rows).rename("overlap"))
         )
-        table = _with_predicted(table, self.rows, self.study)
+        table = _with_predicted(table, self.predicted)
         table["flag"] = self._flags(table)
         return self._keyed(table, beside)
 
@@ -229,7 +243,8 @@ class _Part:
         """Return adjusted gain, limits and interval of the study's own analysis."""
         own = self.analyses[0]
         shown = own.table[["adjusted", "z", "place"]].copy()
-        for name, cut in zip(level_names(self.rules), own.cuts, strict=True):
+        cuts = (own.measured.inner, own.measured.outer)
+        for name, cut in zip(level_names(self.rules), cuts, strict=True):
             shown[f"lower{name}"] = own.table["middle"] - cut * own.table["spread"]
             shown[f"upper{name}"] = own.table["middle"] + cut * own.table["spread"]
         shown["ci_lower95"] = shown["adjusted"] - Z95 * own.table["error"]
@@ -300,30 +315,9 @@ def _with_ratio(table: pd.DataFrame, sd: float) -> pd.DataFrame:
     return table.assign(ratio=ratio, note=np.where(unstable, RATIO_WITHHELD, ""))
 
 
-def _with_predicted(table: pd.DataFrame, rows: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Add predicted over expected: with the provider's own shrunken effect, over the average's.
-
-    Expectations enter as they are (an offset), so that providers alone are modelled.
-    """
-    nothing, provider = np.empty((len(rows), 0)), rows["provider_id"].to_numpy()
-    outcome, offset = rows["observed"].to_numpy(), rows["expected"].to_numpy()
-    fit = fit_random_intercept(outcome, nothing, provider, offset=offset)
-    effect = pd.Series(fit.effects, index=fit.providers).reindex(table.index)
-    average = table["expected"] + fit.intercept
-    shown = table["ratio"].notna()
-    columns = {"predicted": average + effect, "predicted_ratio": 1 + effect / average.where(shown)}
-    for bound in PREDICTED_COLUMNS[2:]:
-        columns[bound] = pd.Series(np.nan, index=table.index)
-    if study.profile.replicates:
-        drawn = bootstrap_predicted_over_expected(
-            outcome,
-            nothing,
-            provider,
-            "gaussian",
-            replicates=study.profile.replicates,
-            seed=study.split.seed,
-            offset=offset,
-        )
-        for name, bounds in zip(PREDICTED_COLUMNS[2:], (drawn.lower, drawn.upper), strict=True):
-            columns[name] = pd.Series(bounds, drawn.providers).reindex(table.index).where(shown)
-    return table.assign(**columns)
+def _with_predicted(table: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
+    """Add predicted over expected; ratios where observed over expected is shown."""
+    joined = table.join(predicted)
+    ratios = PREDICTED_COLUMNS[1:]
+    joined[ratios] = joined[ratios].where(joined["ratio"].notna(), axis=0)
+    return joined

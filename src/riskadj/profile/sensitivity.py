@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from riskadj.errors import ArrayError, TooFewProvidersError
 from riskadj.profile.analysis import Analysis, analyse
 from riskadj.profile.estimates import Sample
 from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
@@ -40,9 +41,20 @@ def declared(rules: ProfileRules) -> Iterator[tuple[str, str]]:
 
 def analyse_all(
     sample: Sample, rules: ProfileRules, gain: float, peers: pd.Series | None
-) -> list[Analysis]:
-    """Return every declared analysis of one learner, the study's own choice first."""
-    return [analyse(sample, rules, gain, peers, *one) for one in declared(rules)]
+) -> tuple[list[Analysis], list[str]]:
+    """Return every declared analysis of one learner, the study's own choice first.
+
+    One that there are too few providers or episodes for is left out; the second list says which,
+    and why. The study's own choice is never left out.
+    """
+    own, *others = declared(rules)
+    done, left_out = [analyse(sample, rules, gain, peers, *own)], []
+    for method, limits in others:
+        try:
+            done.append(analyse(sample, rules, gain, peers, method, limits))
+        except (ArrayError, TooFewProvidersError) as why:
+            left_out.append(f"{method}, {limits}: left out of the declared analyses. {why}")
+    return done, left_out
 
 
 def flags_of_all(

@@ -1,4 +1,4 @@
-"""What a card is built from: paragraphs, facts, tables and figures, as JSON-ready values.
+"""What a card is built from: paragraphs, warnings, facts, tables and figures, as JSON-ready values.
 
 Numbers keep their full precision; each column says how many decimals people want to see, and how
 a missing value is worded.
@@ -23,6 +23,11 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 def paragraph(*sentences: str) -> Block:
     """Return sentences to read; empty ones are passed over."""
     return {"kind": "paragraph", "text": " ".join(one for one in sentences if one)}
+
+
+def warning(words: str) -> Block:
+    """Return what a reader must not miss."""
+    return {"kind": "warning", "text": words}
 
 
 def facts(items: Iterable[tuple[str, Any]], caption: str = "") -> Block:
@@ -69,6 +74,11 @@ def percent(label: str, missing: str = "") -> Column:
 def estimate(label: str, decimals: int) -> Column:
     """Return a column of estimates with their interval, three numbers each."""
     return {"label": label, "format": "estimate", "decimals": decimals, "missing": SUPPRESSED}
+
+
+def estimated(middle: float, low: float, high: float) -> list[float] | None:
+    """Return a value for a column of estimates; none where there is no estimate."""
+    return None if pd.isna([middle, low, high]).any() else [middle, low, high]
 
 
 # --- values as JSON has them ----------------------------------------------------------------------

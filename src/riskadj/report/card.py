@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from riskadj.report.blocks import TODO_MARK, Block
+from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import BEYOND_998, flags_by_learner
+from riskadj.report.lookup import flags_by_learner, places_of
+from riskadj.report.sections.belief import belief
 from riskadj.report.sections.data import casemix, data, outcomes
 from riskadj.report.sections.expectations import calibration, models, performance, subgroups
 from riskadj.report.sections.explanation import explanation
 from riskadj.report.sections.identity import identity, provenance, use
 from riskadj.report.sections.limitations import limitations
 from riskadj.report.sections.providers import providers
+from riskadj.report.sections.sensitivity import sensitivity
 from riskadj.report.words import counted, listed, measure
 from riskadj.study import Outcome
 
@@ -34,6 +37,8 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Calibration", "calibration", calibration),
     ("Subgroups", "subgroups", subgroups),
     ("Providers", "providers", providers),
+    ("How far flags hang on choices", "sensitivity", sensitivity),
+    ("How much to believe it", "belief", belief),
     ("Explanation", "explanation", explanation),
     ("Limitations", "limitations", limitations),
     ("Provenance", "provenance", provenance),
@@ -48,7 +53,7 @@ def build_card(findings: Findings) -> dict[str, Any]:
     dict
         `title`; `study` (name, version); `summary`, a list of sentences; `todo`, the fields that a
         person has still to write; `sections`, each with `title`, `anchor` and `blocks`. A block's
-        `kind` is `paragraph`, `facts`, `table` or `figure`.
+        `kind` is `paragraph`, `warning`, `facts`, `table` or `figure`.
 
     Examples
     --------
@@ -77,7 +82,13 @@ def _summary(findings: Findings) -> list[str]:
         f"Providers of {study.cohort.procedure_group} in {periods}, compared on {names} under "
         f"{counted(len(study.learners), 'expectation')} from case mix."
     )
-    return [first, *(_verdict(findings, one) for one in study.outcomes)]
+    verdicts = [_verdict(findings, one) for one in study.outcomes]
+    return [first, *verdicts, *_warned(findings)]
+
+
+def _warned(findings: Findings) -> list[str]:
+    number = len(findings.fit_warnings)
+    return [f"Read with care: {counted(number, 'warning')} under Providers."] if number else []
 
 
 def _verdict(findings: Findings, outcome: Outcome) -> str:
@@ -85,19 +96,31 @@ def _verdict(findings: Findings, outcome: Outcome) -> str:
     flags = flags_by_learner(findings, outcome)
     if flags.empty:
         return f"{measure(outcome)}: no provider has enough episodes to be compared."
-    above, below = (_between((flags == flag).sum()) for flag in BEYOND_998)
-    whole = flags.dropna()
-    changing = int((whole.nunique(axis=1) > 1).sum())
+    told = places_of(findings)
+    above, below = (_between((flags == flag).sum()) for flag in told.beyond)
     text = (
         f"{measure(outcome)}: {counted(len(flags), 'provider')} compared; {above} above and "
-        f"{below} below the 99.8 % limits"
+        f"{below} below the {told.outermost} limits"
     )
+    return f"{text}{_by_learner(flags)}{_by_analysis(findings, outcome)}"
+
+
+def _by_learner(flags: "pd.DataFrame") -> str:
     if flags.shape[1] == 1:
-        return f"{text}."
+        return "."
+    whole = flags.dropna()
+    changing = int((whole.nunique(axis=1) > 1).sum())
     return (
-        f"{text}, depending on the learner. {changing} of {len(whole)} change flag when the "
-        "learner changes."
+        f", depending on the learner. {changing} of {len(whole)} change flag when the learner "
+        "changes."
     )
+
+
+def _by_analysis(findings: Findings, outcome: Outcome) -> str:
+    flags = contest(findings, outcome)
+    if len(flags.analyses) == len(findings.study.learners):
+        return ""
+    return f" {int(flags.firm.sum())} have one flag under all {len(flags.analyses)} analyses."
 
 
 def _between(counts: "pd.Series[int]") -> str:

@@ -1,104 +1,31 @@
-"""How one chart is put together, and how it becomes SVG text."""
+"""How each chart is put together out of the parts in `drawing`."""
 
-import re
-import textwrap
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import altair as alt
 import pandas as pd
-import vl_convert
 
+from riskadj.report.choices import ESTIMATORS
 from riskadj.report.comparison import Comparison
+from riskadj.report.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    QUIET,
+    level_line,
+    line,
+    padded,
+    place_scales,
+    records,
+    scales_of,
+    text,
+)
 from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels, spread_lines
-from riskadj.report.words import FLAG_PLACES
-from riskadj.stats import Z95, Z998
+from riskadj.report.words import format_volume
 
 CROWDED = 80
 """With more providers than this, a caterpillar's marks are smaller."""
-
-BLUE, ORANGE, GREY, INK, FAINT = "#0060a8", "#c8500a", "#8b9096", "#33383d", "#e8eaec"
-QUIET = "#555b61"
-
-
-class FlagStyle(NamedTuple):
-    """How a flag is drawn; shape and filling tell flags apart without colour."""
-
-    colour: str
-    fill: str
-    shape: str
-
-
-FLAG_STYLES = (
-    FlagStyle(BLUE, BLUE, "triangle-up"),
-    FlagStyle(BLUE, "#ffffff", "triangle-up"),
-    FlagStyle(GREY, "#c9cdd1", "circle"),
-    FlagStyle(ORANGE, "#ffffff", "triangle-down"),
-    FlagStyle(ORANGE, ORANGE, "triangle-down"),
-)
-"""In the order of `FLAG_PLACES`."""
-
-_CONFIG: dict[str, Any] = {
-    "font": "Arial, Helvetica, 'Liberation Sans', sans-serif",
-    "background": "#ffffff",
-    "padding": 8,
-    "aria": False,
-    "view": {"stroke": None},
-    "title": {
-        "anchor": "start", "frame": "bounds", "fontSize": 14, "fontWeight": 600, "color": INK,
-        "subtitleFontSize": 11.5, "subtitleColor": QUIET, "subtitleLineHeight": 15,
-        "subtitlePadding": 5, "offset": 14,
-    },
-    "axis": {
-        "domain": False, "ticks": False, "gridColor": FAINT, "labelColor": QUIET,
-        "labelFontSize": 11, "labelPadding": 6, "titleColor": INK, "titleFontSize": 11.5,
-        "titleFontWeight": "normal", "titlePadding": 8, "tickCount": 6,
-    },
-    "legend": {
-        "orient": "bottom", "direction": "horizontal", "columns": 3, "title": None,
-        "labelFontSize": 11, "labelColor": INK, "symbolSize": 70, "columnPadding": 18,
-        "offset": 10, "symbolStrokeWidth": 1.4,
-    },
-}  # fmt: skip
-
-
-# --- from a chart to SVG text -------------------------------------------------------------------
-
-
-def to_svg(chart: Any, name: str, title: str, subtitle: str, description: str) -> str:
-    """Return a chart as SVG text with a title, and one description for those who do not see it.
-
-    Parameters
-    ----------
-    chart : altair chart
-    name : str
-        Begins every id in the SVG, so that one page can hold many figures.
-    title, subtitle : str
-        What stands above the chart.
-    description : str
-        What it shows, in words.
-    """
-    chart = chart.properties(title=_title(title, subtitle))
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False) | {"config": _CONFIG})
-    return _tidied(svg, name, f"{title}. {description}")
-
-
-def _title(text: str, subtitle: str) -> dict[str, Any]:
-    return {"text": text, "subtitle": textwrap.wrap(subtitle, 72)}
-
-
-def _tidied(svg: str, name: str, description: str) -> str:
-    """Return the SVG with one description, names of its own, and nothing that varies by call."""
-    svg = re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
-    for place, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
-        svg = re.sub(rf'(id="|#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{place}", svg)
-    label = f'role="img" aria-label="{escape(description)}"'
-    return svg.replace("<svg ", f"<svg {label} ", 1)
-
-
-def _records(table: pd.DataFrame, *names: str) -> alt.Data:
-    return alt.Data(values=table[list(names)].to_dict("records"))
 
 
 # --- funnel -------------------------------------------------------------------------------------
@@ -107,111 +34,130 @@ def _records(table: pd.DataFrame, *names: str) -> alt.Data:
 def draw_funnel(one: Comparison) -> alt.LayerChart:
     """Draw adjusted gain against the number of episodes, between its limits."""
     limits = _limits(one)
+    sides = [name for name in limits if name not in ("n", "middle")]
     frame = Frame(
-        (0.0, max(one.minimum_n * 2.0, one.compared["n"].max() * 1.04)),
-        _padded([*one.compared["adjusted"], *limits["upper998"], *limits["lower998"]]),
+        (0.0, _last(one)), padded([*one.compared["adjusted"], *limits[sides].to_numpy().flat])
     )
-    scales = _scales(frame, "episodes", f"adjusted gain, {one.unit}")
+    scales = scales_of(frame, "episodes", f"adjusted gain, {one.unit}")
     points = _with_places(one).assign(x=one.compared["n"].astype(float))
+    draw = _curves if one.by_volume else _ticks
     layers = [
-        *(_curve(limits, side, z, scales) for z in ("95", "998") for side in ("lower", "upper")),
-        _curve(limits, "gain", "", scales),
+        *draw(one, limits, frame, scales),
         *_margin_labels(one, limits, frame, scales),
         _marks(points, one, scales),
-        *_labels(points, frame, scales),
+        *_labels(points, one, frame, scales),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
 
+def _last(one: Comparison) -> float:
+    return max(one.rules.minimum_n * 2.0, float(one.compared["n"].max()) * 1.04)
+
+
 def _limits(one: Comparison) -> pd.DataFrame:
-    first = one.minimum_n
-    last = max(first * 2.0, float(one.compared["n"].max()) * 1.04)
-    n = pd.Series([first * (last / first) ** (step / 80) for step in range(81)])
-    gain, error = one.reference["gain"], one.reference["sd"] / n**0.5
-    return pd.DataFrame({
-        "n": n, "gain": gain, "lower95": gain - Z95 * error, "upper95": gain + Z95 * error,
-        "lower998": gain - Z998 * error, "upper998": gain + Z998 * error,
-    })  # fmt: skip
+    """Return limits at numbers of episodes; where that is not enough, those of each provider."""
+    if one.by_volume:
+        first, last = float(one.rules.minimum_n), _last(one)
+        return one.limits_at(pd.Series([first * (last / first) ** (at / 80) for at in range(81)]))
+    sides = [f"{side}{name}" for name, _, _ in one.told.limits for side in ("lower", "upper")]
+    rows = one.compared.sort_values(["n", "provider_id"], ignore_index=True)
+    inner = one.told.limits[0][0]
+    middle = (rows[f"lower{inner}"] + rows[f"upper{inner}"]) / 2
+    return rows[sides].astype(float).assign(n=rows["n"].astype(float), middle=middle)
 
 
-def _padded(values: Sequence[float], share: float = 0.04) -> tuple[float, float]:
-    low, high = float(min(values)), float(max(values))
-    margin = share * (high - low) or 1.0
-    return low - margin, high + margin
-
-
-def _scales(frame: Frame, x_title: str, y_title: str) -> dict[str, Any]:
-    def scale(domain: tuple[float, float]) -> alt.Scale:
-        return alt.Scale(domain=list(domain), nice=False, zero=False)
-
-    up = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0, "titleY": -8}
-    return {
-        "x": alt.X("x:Q", scale=scale(frame.x), axis=alt.Axis(title=x_title, grid=False)),
-        "y": alt.Y(
-            "y:Q", scale=scale(frame.y),
-            axis=alt.Axis(title=y_title, titleBaseline="bottom", **up),
+def _curves(
+    one: Comparison, limits: pd.DataFrame, _frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    return [
+        *(
+            line(
+                limits.assign(x=limits["n"], y=limits[f"{side}{name}"]),
+                scales,
+                **_dashes(one, name),
+            )
+            for name, _, _ in one.told.limits
+            for side in ("lower", "upper")
         ),
-    }  # fmt: skip
+        line(limits.assign(x=limits["n"], y=limits["middle"]), scales, color=INK),
+    ]
 
 
-def _curve(limits: pd.DataFrame, side: str, z: str, scales: Mapping[str, Any]) -> alt.Chart:
-    line = limits.assign(x=limits["n"], y=limits[side + z])
-    looks: dict[str, dict[str, Any]] = {"95": {"strokeDash": [4, 3]}, "": {"color": INK}}
-    style = {"strokeWidth": 1, "color": GREY} | looks.get(z, {})
-    return alt.Chart(_records(line, "x", "y")).mark_line(**style).encode(**scales)
+def _dashes(one: Comparison, name: str) -> dict[str, Any]:
+    """Return what sets inner limits apart from the outermost ones."""
+    return {} if name == one.told.limits[-1][0] else {"strokeDash": [4, 3]}
+
+
+def _ticks(
+    one: Comparison, limits: pd.DataFrame, frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    """Draw a tick for each limit of each provider."""
+    half = 0.008 * (frame.x[1] - frame.x[0])
+    outermost = one.told.limits[-1][0]
+    ticks = pd.concat(
+        limits.assign(
+            x=limits["n"] - half, x2=limits["n"] + half, y=limits[f"{side}{name}"],
+            width=1.1 if name == outermost else 0.6,
+        )
+        for name, _, _ in one.told.limits
+        for side in ("lower", "upper")
+    )  # fmt: skip
+    drawn = (
+        alt.Chart(records(ticks, "x", "x2", "y", "width"))
+        .mark_rule(color=GREY)
+        .encode(
+            x2="x2:Q", strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None), **scales
+        )
+    )
+    return [drawn] if one.centre is None else [drawn, level_line(one.centre, scales)]
 
 
 def _margin_labels(
     one: Comparison, limits: pd.DataFrame, frame: Frame, scales: Mapping[str, Any]
 ) -> list[alt.Chart]:
     last = limits.iloc[-1]
-    wanted = [("upper998", "99.8 %"), ("upper95", "95 %"),
-              ("gain", f"reference {one.text(one.reference['gain'])}"),
-              ("lower95", "95 %"), ("lower998", "99.8 %")]  # fmt: skip
-    heights = spread_lines([frame.at(0, float(last[name]))[1] for name, _ in wanted])
+    names = [(name, words) for name, _, words in reversed(one.told.limits)]
+    wanted = [(float(last[f"upper{name}"]), words) for name, words in names]
+    wanted += [(float(last["middle"]), _middle_in_words(one))]
+    wanted += [(float(last[f"lower{name}"]), words) for name, words in reversed(names)]
+    heights = spread_lines([frame.at(0, level)[1] for level, _ in wanted])
     rows = [
-        {"x": frame.x[1], "y": frame.value(0, height)[1], "text": text}
-        for height, (_, text) in zip(heights, wanted, strict=True)
+        {"x": frame.x[1], "y": frame.value(0, height)[1], "text": words}
+        for height, (_, words) in zip(heights, wanted, strict=True)
+        if words
     ]
-    return [_text(rows, scales, align="left", dx=6, color=QUIET)]
+    return [text(rows, scales, align="left", dx=6, color=QUIET)]
 
 
-def _text(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any], **style: Any) -> alt.Chart:
-    settings = {"fontSize": 10.5, "baseline": "middle", "color": INK} | style
-    return alt.Chart(alt.Data(values=list(rows))).mark_text(**settings).encode(
-        text="text:N", **scales
-    )  # fmt: skip
+def _middle_in_words(one: Comparison) -> str:
+    if one.centre is None:
+        return ""
+    return "middle" if one.reference["shift"] else f"reference {one.text(one.centre)}"
 
 
 def _with_places(one: Comparison) -> pd.DataFrame:
-    words = {flag: f"{place} ({one.places[place]})" for flag, place in FLAG_PLACES.items()}
+    counts = one.places
+    words = {place.flag: f"{place.words} ({counts[place.words]})" for place in one.told.all}
     places = [words[flag] for flag in one.compared["flag"]]
     return one.compared.assign(y=one.compared["adjusted"], place=places)
 
 
-def _place_scales(one: Comparison, size: float) -> dict[str, Any]:
-    domain = [f"{place} ({number})" for place, number in one.places.items()]
-
-    def scale(values: list[str]) -> alt.Scale:
-        return alt.Scale(domain=domain, range=values)
-
-    return {
-        "fill": alt.Fill("place:N", scale=scale([style.fill for style in FLAG_STYLES])),
-        "stroke": alt.Stroke("place:N", scale=scale([style.colour for style in FLAG_STYLES])),
-        "shape": alt.Shape("place:N", scale=scale([style.shape for style in FLAG_STYLES])),
-        "size": alt.value(size),
-    }
+def _looks(one: Comparison, size: float) -> dict[str, Any]:
+    names = [f"{words} ({number})" for words, number in one.places.items()]
+    return place_scales(one.told.all, names, size)
 
 
 def _marks(
     points: pd.DataFrame, one: Comparison, scales: Mapping[str, Any], size: float = 42
 ) -> alt.Chart:
-    base = alt.Chart(_records(points, "x", "y", "place"))
-    return base.mark_point(strokeWidth=1.2, opacity=1).encode(**scales, **_place_scales(one, size))
+    base = alt.Chart(records(points, "x", "y", "place"))
+    return base.mark_point(strokeWidth=1.2, opacity=1).encode(**scales, **_looks(one, size))
 
 
-def _labels(points: pd.DataFrame, frame: Frame, scales: Mapping[str, Any]) -> list[alt.Chart]:
-    rows = place_labels(points, frame)
+def _labels(
+    points: pd.DataFrame, one: Comparison, frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    rows = place_labels(points, frame, one.told.beyond)
     if not rows:
         return []
     leaders = [
@@ -220,7 +166,7 @@ def _labels(points: pd.DataFrame, frame: Frame, scales: Mapping[str, Any]) -> li
     ]  # fmt: skip
     lines = alt.Chart(alt.Data(values=leaders)).mark_rule(color=GREY, strokeWidth=0.6)
     drawn = [lines.encode(x2="x2:Q", y2="y2:Q", **scales)] if leaders else []
-    return [*drawn, _text(rows, scales, fontWeight=600, align="center")]
+    return [*drawn, text(rows, scales, fontWeight=600, align="center")]
 
 
 # --- caterpillar ----------------------------------------------------------------------------------
@@ -229,36 +175,40 @@ def _labels(points: pd.DataFrame, frame: Frame, scales: Mapping[str, Any]) -> li
 def draw_caterpillar(one: Comparison) -> alt.LayerChart:
     """Draw providers in order of adjusted gain, with their intervals."""
     points = _with_places(one).assign(x=[float(rank) for rank in range(1, len(one.compared) + 1)])
-    frame = Frame((0.0, len(points) + 1.0), _padded([*points["ci_lower95"], *points["ci_upper95"]]))
-    scales = _scales(frame, "rank, least gain first", f"adjusted gain, {one.unit}")
+    frame = Frame((0.0, len(points) + 1.0), padded(_reach(one)))
+    scales = scales_of(frame, "rank, least gain first", f"adjusted gain, {one.unit}")
     size = 30.0 if len(points) <= CROWDED else 11.0
-    gain = one.reference["gain"]
-    note = {"x": frame.x[1], "y": gain, "text": f"reference {one.text(gain)}"}
     layers = [
         _bars(points, one, scales),
-        _level_line(gain, scales),
+        *_reference_line(one, frame, scales),
         _marks(points, one, scales, size),
-        _text([note], scales, align="left", dx=6, color=QUIET),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def _reach(one: Comparison) -> list[float]:
+    centre = [] if one.centre is None else [one.centre]
+    return [*one.compared["ci_lower95"], *one.compared["ci_upper95"], *centre]
 
 
 def _bars(points: pd.DataFrame, one: Comparison, scales: Mapping[str, Any]) -> alt.Chart:
     rows = points.assign(y=points["ci_lower95"], y2=points["ci_upper95"])
     width = 1.4 if len(points) <= CROWDED else 0.8
     return (
-        alt.Chart(_records(rows, "x", "y", "y2", "place"))
+        alt.Chart(records(rows, "x", "y", "y2", "place"))
         .mark_rule(strokeWidth=width, opacity=0.75)
-        .encode(y2="y2:Q", stroke=_place_scales(one, 0)["stroke"], **scales)
+        .encode(y2="y2:Q", stroke=_looks(one, 0)["stroke"], **scales)
     )
 
 
-def _level_line(level: float, scales: Mapping[str, Any]) -> alt.Chart:
-    return (
-        alt.Chart(alt.Data(values=[{"y": level}]))
-        .mark_rule(color=INK, strokeWidth=1)
-        .encode(y=scales["y"])
-    )
+def _reference_line(one: Comparison, frame: Frame, scales: Mapping[str, Any]) -> list[alt.Chart]:
+    if one.centre is None:
+        return []
+    note = {"x": frame.x[1], "y": one.centre, "text": f"reference {one.text(one.centre)}"}
+    return [
+        level_line(one.centre, scales),
+        text([note], scales, align="left", dx=6, color=QUIET),
+    ]
 
 
 # --- calibration ----------------------------------------------------------------------------------
@@ -271,12 +221,12 @@ def draw_calibration(one: Comparison) -> alt.HConcatChart:
 
 def _diagonal(one: Comparison) -> alt.LayerChart:
     rows = one.calibration.assign(x=one.calibration["expected"], y=one.calibration["observed"])
-    ends = _padded([*rows["x"], *rows["y"]], 0.06)
-    scales = _scales(Frame(ends, ends), f"expected, {one.unit}", f"observed, {one.unit}")
-    line = alt.Chart(alt.Data(values=[{"x": end, "y": end} for end in ends]))
-    points = alt.Chart(_records(rows, "x", "y"))
+    ends = padded([*rows["x"], *rows["y"]], 0.06)
+    scales = scales_of(Frame(ends, ends), f"expected, {one.unit}", f"observed, {one.unit}")
+    diagonal = pd.DataFrame({"x": ends, "y": ends})
+    points = alt.Chart(records(rows, "x", "y"))
     return alt.layer(
-        line.mark_line(color=GREY, strokeWidth=1).encode(**scales),
+        line(diagonal, scales),
         points.mark_point(filled=True, color=BLUE, size=46, opacity=1).encode(**scales),
     ).properties(width=235, height=235)
 
@@ -290,7 +240,7 @@ def _differences(one: Comparison) -> alt.LayerChart:
         axis=alt.Axis(title=title, tickCount=3, grid=False),
     )  # fmt: skip
     y = alt.Y("decile:O", sort="descending", axis=alt.Axis(title=None, grid=False, offset=14))
-    base = alt.Chart(_records(rows, "difference", "decile", "text")).encode(y=y)
+    base = alt.Chart(records(rows, "difference", "decile", "text")).encode(y=y)
     zero = alt.Chart(alt.Data(values=[{"difference": 0}]))
     positive = "datum.difference >= 0"
     return alt.layer(
@@ -315,7 +265,7 @@ def draw_features(one: Comparison) -> alt.LayerChart:
     """Draw a bar per column of case mix, the largest first."""
     rows = one.features.assign(text=[one.text(v, 1) for v in one.features["mean_absolute"]])
     axis = alt.Axis(title=None, labelLimit=230, grid=False, labelColor=INK)
-    base = alt.Chart(_records(rows, "label", "mean_absolute", "text")).encode(
+    base = alt.Chart(records(rows, "label", "mean_absolute", "text")).encode(
         y=alt.Y("label:N", sort=list(rows["label"]), axis=axis),
         x=alt.X("mean_absolute:Q", axis=None),
     )
@@ -323,3 +273,54 @@ def draw_features(one: Comparison) -> alt.LayerChart:
         base.mark_bar(color=BLUE, height=9),
         base.mark_text(align="left", dx=5, fontSize=10.5, color=QUIET).encode(text="text:N"),
     ).properties(width=230, height=alt.Step(19))
+
+
+# --- reliability ----------------------------------------------------------------------------------
+
+
+def draw_reliability(one: Comparison) -> alt.LayerChart:
+    """Draw reliability against the number of episodes, by every estimator."""
+    frame = Frame((0.0, _last(one)), (0.0, 1.0))
+    scales = scales_of(frame, "episodes", "reliability")
+    curves = {name: _reliability_curve(one, tau) for name, tau in one.taus.items()}
+    points = one.compared.assign(x=one.compared["n"].astype(float), y=one.compared["reliability"])
+    marks = alt.Chart(records(points, "x", "y")).mark_point(
+        filled=True, color=BLUE, size=26, opacity=0.55
+    )
+    layers = [
+        *(level_line(target, scales, color=GREY, strokeDash=[4, 3]) for target in one.volumes),
+        *(line(curve, scales, **_weight(one, name)) for name, curve in curves.items()),
+        marks.encode(**scales),
+        text(_volumes(one), scales, align="left", dx=4, dy=-7, color=QUIET),
+        text(_estimators(curves, frame), scales, align="left", dx=6, color=QUIET),
+    ]
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def _reliability_curve(one: Comparison, tau: float) -> pd.DataFrame:
+    last = _last(one)
+    n = pd.Series([last * (at / 100) ** 2 for at in range(1, 101)])
+    return pd.DataFrame({"x": n, "y": tau**2 / (tau**2 + one.reference["sd"] ** 2 / n)})
+
+
+def _weight(one: Comparison, estimator: str) -> dict[str, Any]:
+    used = estimator == one.rules.between
+    return {"color": INK, "strokeWidth": 1.2} if used else {"strokeWidth": 0.8}
+
+
+def _volumes(one: Comparison) -> list[dict[str, Any]]:
+    """Return the volumes that reach the two targets, where their lines begin."""
+    return [
+        {"x": 0.0, "y": target, "text": f"{target:g}: {format_volume(volume)}"}
+        for target, volume in one.volumes.items()
+    ]
+
+
+def _estimators(curves: Mapping[str, pd.DataFrame], frame: Frame) -> list[dict[str, Any]]:
+    """Return the names of estimators, where their curves end."""
+    ends = sorted((-float(curve["y"].iloc[-1]), name) for name, curve in curves.items())
+    heights = spread_lines([frame.at(0, -end)[1] for end, _ in ends])
+    return [
+        {"x": frame.x[1], "y": frame.value(0, height)[1], "text": ESTIMATORS[name]}
+        for height, (_, name) in zip(heights, ends, strict=True)
+    ]

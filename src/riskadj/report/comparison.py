@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import compared, rows_of
+from riskadj.report.places import Places
 from riskadj.report.words import (
-    FLAG_PLACES,
     TOP_FEATURES,
     feature_label,
     format_number,
@@ -18,6 +20,12 @@ from riskadj.report.words import (
     unit_phrase,
 )
 from riskadj.study import Outcome
+from riskadj.study.records import ProfileRules
+
+POPULATION = ("gain", "sd", "centre", "inner", "outer", "shift", "factor", "tau")
+"""What is taken from the reference table: the population, and what its limits learned."""
+VOLUMES = {0.7: "volume_07", 0.9: "volume_09"}
+"""Columns of the reliability table, by the reliability that they are about."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,11 @@ class Comparison:
 
     outcome: Outcome
     learner: str
+    rules: ProfileRules
     compared: pd.DataFrame
     not_compared: int
     reference: Mapping[str, float]
-    minimum_n: int
+    reliability: pd.DataFrame
     calibration: pd.DataFrame
     features: pd.DataFrame
 
@@ -48,11 +57,63 @@ class Comparison:
         """What the learner is called in a sentence."""
         return learner_title(self.learner)
 
+    @cached_property
+    def told(self) -> Places:
+        """The places that flags tell apart."""
+        return Places(self.rules)
+
     @property
     def places(self) -> dict[str, int]:
         """How many of the providers compared are where."""
         counts = self.compared["flag"].value_counts()
-        return {place: int(counts.get(flag, 0)) for flag, place in FLAG_PLACES.items()}
+        return {one.words: int(counts.get(one.flag, 0)) for one in self.told.all}
+
+    @property
+    def centre(self) -> float | None:
+        """The adjusted gain that all are compared with; None when peer groups differ in it."""
+        centre = self.reference["centre"]
+        return None if np.isnan(centre) else centre
+
+    @property
+    def by_volume(self) -> bool:
+        """Whether limits hang on the number of episodes alone, so that they are curves."""
+        return self.rules.method == "nhs_england" and self.centre is not None
+
+    def limits_at(self, n: "pd.Series[float]") -> pd.DataFrame:
+        """Return limits by number of episodes, where they hang on it alone.
+
+        Returns
+        -------
+        DataFrame
+            `n`; `middle`; `lower95` ... of the limits that flags tell apart.
+        """
+        known, error = self.reference, self.reference["sd"] / np.sqrt(n)
+        middle = known["centre"] + known["shift"] * error
+        spread = np.sqrt((known["factor"] * error) ** 2 + known["tau"] ** 2)
+        limits = pd.DataFrame({"n": n, "middle": middle})
+        for (name, _, _), cut in zip(self.told.limits, self.cuts, strict=False):
+            limits[f"lower{name}"] = middle - cut * spread
+            limits[f"upper{name}"] = middle + cut * spread
+        return limits
+
+    @property
+    def cuts(self) -> tuple[float, float]:
+        """How many spreads from the middle the inner and the outer limits are."""
+        return self.reference["inner"], self.reference["outer"]
+
+    @property
+    def taus(self) -> dict[str, float]:
+        """The standard deviation between providers, by estimator."""
+        return dict(zip(self.reliability["estimator"], self.reliability["tau"], strict=True))
+
+    @property
+    def volumes(self) -> dict[float, float]:
+        """The episodes that reach a reliability, by that reliability."""
+        return {target: float(self._used[name]) for target, name in VOLUMES.items()}
+
+    @property
+    def _used(self) -> "pd.Series[float]":
+        return self.reliability[self.reliability["used"].astype(bool)].iloc[0]
 
     def text(self, value: float, decimals: int = 0) -> str:
         """Return a value of the score with its unit's decimals, or so many more."""
@@ -66,17 +127,18 @@ class Comparison:
 def comparison(findings: Findings, outcome: Outcome, learner: str) -> Comparison:
     """Return what the findings hold on an outcome under a learner."""
     key = {"outcome": outcome.name, "learner": learner}
-    rows = compared(findings.providers, **key)
+    rows = compared(findings, **key)
     reference = rows_of(findings.reference, **key)
     columns = {one.name: one for one in findings.casemix}
     features = rows_of(findings.features, **key).nlargest(TOP_FEATURES, "mean_absolute")
     return Comparison(
         outcome=outcome,
         learner=learner,
+        rules=findings.study.profile,
         compared=rows.sort_values(["adjusted", "provider_id"], ignore_index=True),
         not_compared=len(rows_of(findings.providers, **key)) - len(rows),
-        reference={one: float(reference[one].iloc[0]) for one in ("gain", "sd")},
-        minimum_n=findings.study.profile.minimum_n,
+        reference={one: float(reference[one].iloc[0]) for one in POPULATION},
+        reliability=rows_of(findings.reliability, **key),
         calibration=rows_of(findings.calibration, **key).sort_values("decile", ignore_index=True),
         features=features.assign(
             label=[feature_label(name, columns) for name in features["feature"]]

@@ -4,8 +4,8 @@ One description per figure says what it shows, for those who do not see it; the 
 are silent. The same findings give the same bytes. How a chart is put together is in `charts`.
 """
 
-from collections.abc import Callable, Mapping
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,11 +15,15 @@ from riskadj.report.charts import (
     draw_caterpillar,
     draw_features,
     draw_funnel,
-    to_svg,
+    draw_reliability,
 )
+from riskadj.report.choices import ESTIMATORS, METHODS, chance_in_words
 from riskadj.report.comparison import Comparison, comparison
+from riskadj.report.contest import Contest, contest
+from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
-from riskadj.report.words import counted
+from riskadj.report.grid import draw_sensitivity
+from riskadj.report.words import counted, format_volume
 from riskadj.study import Outcome
 
 
@@ -38,8 +42,10 @@ def draw_figures(findings: Findings) -> dict[str, str]:
     'calibration_ohs_linear.svg'
     """
     return {
-        figure_name(kind, one.outcome.name, one.learner): _draw(kind, one)
-        for kind, one in _wanted(findings)
+        figure_name(kind, outcome.name, one.learner): _draw(kind, one)
+        for outcome in findings.study.outcomes
+        for kind in _KINDS
+        for one in _subjects(findings, kind, outcome)
     }
 
 
@@ -51,42 +57,52 @@ def figure_descriptions(findings: Findings, kind: str, outcome: Outcome) -> dict
     >>> figure_descriptions(findings, "funnel", outcome)["linear"]  # doctest: +SKIP
     'Funnel plot of 238 providers, ...'
     """
-    ones = [comparison(findings, outcome, learner.kind) for learner in findings.study.learners]
-    return {one.learner: _KINDS[kind].describe(one) for one in ones if _KINDS[kind].possible(one)}
+    subjects = _subjects(findings, kind, outcome)
+    return {one.learner: _KINDS[kind].describe(one) for one in subjects}
 
 
 def figure_blocks(findings: Findings, kind: str, outcome: Outcome) -> list[Block]:
-    """Return the figures of one kind and outcome as blocks of a card, one per learner."""
+    """Return the figures of one kind and outcome as blocks of a card."""
     return [
-        figure(figure_name(kind, outcome.name, learner), description, f"{outcome.name}, {learner}")
+        figure(
+            figure_name(kind, outcome.name, learner),
+            description,
+            f"{outcome.name}, {learner or 'every learner'}",
+        )
         for learner, description in figure_descriptions(findings, kind, outcome).items()
     ]
 
 
 def figure_name(kind: str, outcome: str, learner: str) -> str:
-    """Return the file name of a figure.
+    """Return the file name of a figure; one of all learners names none.
 
     Examples
     --------
-    >>> figure_name("funnel", "ohs", "linear")
-    'funnel_ohs_linear.svg'
+    >>> figure_name("funnel", "ohs", "linear"), figure_name("sensitivity", "ohs", "")
+    ('funnel_ohs_linear.svg', 'sensitivity_ohs.svg')
     """
-    return f"{kind}_{outcome}_{learner}.svg"
+    return f"{'_'.join(one for one in (kind, outcome, learner) if one)}.svg"
 
 
-def _wanted(findings: Findings) -> list[tuple[str, Comparison]]:
-    pairs = product(findings.study.outcomes, findings.study.learners)
-    comparisons = [comparison(findings, outcome, one.kind) for outcome, one in pairs]
-    return [
-        (name, one) for one in comparisons for name, kind in _KINDS.items() if kind.possible(one)
-    ]
+def _subjects(findings: Findings, kind: str, outcome: Outcome) -> list[Any]:
+    """Return what a kind of figure can be drawn of, as there is data enough."""
+    return [one for one in _KINDS[kind].subjects(findings, outcome) if _KINDS[kind].possible(one)]
 
 
-def _draw(kind: str, one: Comparison) -> str:
+def _by_learner(findings: Findings, outcome: Outcome) -> list[Comparison]:
+    return [comparison(findings, outcome, one.kind) for one in findings.study.learners]
+
+
+def _of_all_learners(findings: Findings, outcome: Outcome) -> list[Contest]:
+    return [contest(findings, outcome)]
+
+
+def _draw(kind: str, one: Any) -> str:
     title, *sentences = _KINDS[kind].say(one)
     name = figure_name(kind, one.outcome.name, one.learner).removesuffix(".svg")
     chart, description = _KINDS[kind].draw(one), _KINDS[kind].describe(one)
-    return to_svg(chart, name, title, " ".join(sentences), description)
+    subtitle = " ".join(one for one in sentences if one)
+    return to_svg(chart, name, title, subtitle, description)
 
 
 # --- funnel and caterpillar -----------------------------------------------------------------------
@@ -96,15 +112,22 @@ def _funnel_words(one: Comparison) -> tuple[str, ...]:
     return (
         f"{one.measure}: adjusted gain and number of episodes",
         f"Each mark is a provider. {_gain_against(one)}",
-        "Outside the inner curves chance alone would put 1 provider in 20, outside the outer "
-        "ones 1 in 500.",
+        chance_in_words(one.rules),
+        "" if one.by_volume else "Ticks are each provider's own limits.",
     )
 
 
 def _gain_against(one: Comparison) -> str:
-    gain = one.with_unit(one.reference["gain"])
-    source = ", as the study gives it" if one.outcome.reference else ""
-    return f"Expected by {one.title}; centred on the reference gain of {gain}{source}."
+    return f"Expected by {one.title}; {_centre_in_words(one)}."
+
+
+def _centre_in_words(one: Comparison) -> str:
+    if one.centre is None:
+        return f"each against providers alike in {str(one.rules.peer_group).replace('_', ' ')}"
+    given = isinstance(one.rules.reference, float) or one.outcome.reference
+    source = ", as the study gives it" if given else ""
+    middle = "the middle of all providers, not on " if one.reference["shift"] else ""
+    return f"centred on {middle}the reference gain of {one.with_unit(one.centre)}{source}"
 
 
 def _describe_funnel(one: Comparison) -> str:
@@ -126,13 +149,19 @@ def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
 
 
 def _describe_caterpillar(one: Comparison) -> str:
-    rows, gain = one.compared, one.reference["gain"]
-    covering = int(((rows["ci_lower95"] <= gain) & (rows["ci_upper95"] >= gain)).sum())
-    providers = counted(len(rows), "provider")
+    providers = counted(len(one.compared), "provider")
     return (
         f"Caterpillar plot of {providers} in order of adjusted gain, with 95 % "
-        f"intervals; {covering} of the intervals hold the reference gain. {_gain_against(one)}"
+        f"intervals{_covering(one)}. {_gain_against(one)}"
     )
+
+
+def _covering(one: Comparison) -> str:
+    if one.centre is None:
+        return ""
+    rows = one.compared
+    holding = (rows["ci_lower95"] <= one.centre) & (rows["ci_upper95"] >= one.centre)
+    return f"; {int(holding.sum())} of the intervals hold the reference gain"
 
 
 # --- calibration and features ---------------------------------------------------------------------
@@ -176,20 +205,93 @@ def _describe_features(one: Comparison) -> str:
     )
 
 
+# --- how far flags hang on choices, and how much to believe them -------------------------------
+
+
+def _sensitivity_words(one: Contest) -> tuple[str, ...]:
+    letters = [f"{METHODS[name].letter}: {METHODS[name].title}" for name in one.options("method")]
+    return (
+        f"{one.measure}: whose flag holds, and which choice moves it",
+        "A row is a provider, a mark an analysis; at its end, how many analyses agree.",
+        f"{'; '.join(letters)}." if len(letters) > 1 else "",
+        "Shaded: the study's own method and limits.",
+        _who_is_shown(one),
+    )
+
+
+def _who_is_shown(one: Contest) -> str:
+    flagged, shown = int(one.flagged.sum()), len(one.most_contested())
+    if shown == flagged:
+        return f"All {flagged} that are outside limits in any analysis, most contested first."
+    return f"The {shown} most contested of the {flagged} that are outside limits in any analysis."
+
+
+def _describe_sensitivity(one: Contest) -> str:
+    firm, flagged = int((one.firm & one.flagged).sum()), int(one.flagged.sum())
+    return (
+        f"Grid of flags under {len(one.analyses)} analyses. Of {len(one.flags)} providers "
+        f"{flagged} are outside limits in any of them, {firm} of these with the same flag in all. "
+        f"{_who_is_shown(one)} {_first_in_words(one)}"
+    )
+
+
+def _first_in_words(one: Contest) -> str:
+    first = one.most_contested().index[0]
+    agree, told = one.agreeing[first], int(one.flags.loc[first].notna().sum())
+    return f"The first is {first}: at most {agree} of {told} analyses agree on its flag."
+
+
+def _reliability_words(one: Comparison) -> tuple[str, ...]:
+    return (
+        f"{one.measure}: how reliable a provider's gain is",
+        "Share of the differences between providers that is their own and not chance, by volume. "
+        f"Each mark is a provider. Expected by {one.title}. On the dashed lines: how many episodes "
+        "reach that reliability.",
+        f"Curves: by estimator of the variance between them; {ESTIMATORS[one.rules.between]} is "
+        "used.",
+    )
+
+
+def _describe_reliability(one: Comparison) -> str:
+    reached = "; ".join(
+        f"{int((one.compared['reliability'] >= target).sum())} reach {target:g}, for which "
+        f"{_needed(volume)}"
+        for target, volume in one.volumes.items()
+    )
+    return (
+        f"Reliability by number of episodes, {one.title}. Of "
+        f"{counted(len(one.compared), 'provider')} {reached}."
+    )
+
+
+def _needed(volume: float) -> str:
+    enough = f"{format_volume(volume)} episodes are needed"
+    return enough if isfinite(volume) else "no volume is enough"
+
+
 # --- the figures as data --------------------------------------------------------------------------
 
 
 class _Kind(NamedTuple):
-    """One kind of figure: its words, its description, its chart, and when it can be drawn."""
+    """One kind of figure: its words, its description, its chart, and what it can be drawn of."""
 
-    say: Callable[[Comparison], tuple[str, ...]]
-    describe: Callable[[Comparison], str]
-    draw: Callable[[Comparison], Any]
-    possible: Callable[[Comparison], bool]
+    say: Callable[[Any], tuple[str, ...]]
+    describe: Callable[[Any], str]
+    draw: Callable[[Any], Any]
+    possible: Callable[[Any], bool]
+    subjects: Callable[[Findings, Outcome], Sequence[Any]] = _by_learner
 
 
 def _has_compared(one: Comparison) -> bool:
     return not one.compared.empty
+
+
+def _is_contested(one: Contest) -> bool:
+    return len(one.analyses) > 1 and bool(one.flagged.any())
+
+
+def _has_reliability(one: Comparison) -> bool:
+    return _has_compared(one) and bool(one.reliability["used"].any())
 
 
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
@@ -197,6 +299,13 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "funnel": _Kind(_funnel_words, _describe_funnel, draw_funnel, _has_compared),
         "caterpillar": _Kind(
             _caterpillar_words, _describe_caterpillar, draw_caterpillar, _has_compared
+        ),
+        "sensitivity": _Kind(
+            _sensitivity_words, _describe_sensitivity, draw_sensitivity, _is_contested,
+            _of_all_learners,
+        ),
+        "reliability": _Kind(
+            _reliability_words, _describe_reliability, draw_reliability, _has_reliability
         ),
         "calibration": _Kind(
             _calibration_words, _describe_calibration, draw_calibration,

@@ -33,8 +33,9 @@ class Findings:
     providers : DataFrame
         The rows of `providers.csv`.
     reference : DataFrame
-        `outcome, learner, n, gain, baseline, sd, drift`: the population that is the centre of the
-        comparison; `gain` is its mean observed gain, `sd` that of its residuals.
+        `outcome, learner, n, gain, baseline, sd, drift, mean_residual`: the population that is the
+        centre of the comparison; `gain` is its mean observed gain, `sd` that of its residuals.
+        `centre, inner, outer, shift, factor, tau`: what providers are held against.
     analyses : DataFrame
         The rows of `analyses.csv`: every flag under every declared analysis.
     reliability : DataFrame

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from riskadj.report.lookup import BEYOND_998
-
 WIDTH, HEIGHT = 330, 260
 """Of the plotting area, in pixels."""
 LETTER_WIDTH, LINE_HEIGHT, GAP = 6.2, 12.0, 4.0
@@ -55,12 +53,12 @@ class Box(NamedTuple):
         )  # fmt: skip
 
 
-def place_labels(points: pd.DataFrame, frame: Frame) -> list[dict[str, Any]]:
-    """Return labels of those beyond the 99.8 % limits; one without free room goes unlabelled.
+def place_labels(points: pd.DataFrame, frame: Frame, beyond: Sequence[str]) -> list[dict[str, Any]]:
+    """Return labels of providers with the flags given; one without free room goes unlabelled.
 
     All that have room right at their mark get it before the others are led away from theirs.
     """
-    flagged = points[points["flag"].isin(BEYOND_998)].sort_values(
+    flagged = points[points["flag"].isin(beyond)].sort_values(
         ["n", "provider_id"], ascending=[False, True]
     )
     waiting = list(flagged[["provider_id", "x", "y"]].itertuples(index=False, name=None))

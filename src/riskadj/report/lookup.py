@@ -3,11 +3,8 @@
 import pandas as pd
 
 from riskadj.report.findings import Findings
-from riskadj.report.words import FLAG_PLACES
+from riskadj.report.places import Places
 from riskadj.study import Outcome
-
-BEYOND_998 = ("Positive outlier (99.8%)", "Negative outlier (99.8%)")
-"""The flags outside the 99.8 % limits: above, below."""
 
 
 def rows_of(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
@@ -27,16 +24,21 @@ def learns(findings: Findings) -> bool:
     return any(one != "reference" for one in learner_names(findings))
 
 
-def compared(providers: pd.DataFrame, outcome: str, learner: str) -> pd.DataFrame:
-    """Return the rows of an outcome and learner that are compared with the limits."""
-    rows = rows_of(providers, outcome=outcome, learner=learner)
-    return rows[rows["adjusted"].notna() & rows["flag"].isin(list(FLAG_PLACES))]
+def places_of(findings: Findings) -> Places:
+    """Return where the flags of a study can put a provider."""
+    return Places(findings.study.profile)
+
+
+def compared(findings: Findings, **wanted: str) -> pd.DataFrame:
+    """Return the provider rows wanted that are compared with the limits."""
+    rows = rows_of(findings.providers, **wanted)
+    return rows[rows["adjusted"].notna() & rows["flag"].isin(places_of(findings).flags)]
 
 
 def flags_by_learner(findings: Findings, outcome: Outcome) -> pd.DataFrame:
     """Return flags of the providers compared: a row per provider, a column per learner."""
     by_learner = {
-        learner: compared(findings.providers, outcome.name, learner)
+        learner: compared(findings, outcome=outcome.name, learner=learner)
         .set_index("provider_id")["flag"]
         .astype(object)
         for learner in learner_names(findings)

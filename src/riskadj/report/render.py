@@ -16,6 +16,8 @@ from riskadj.report.blocks import TODO_MARK, Block
 from riskadj.report.words import format_number
 
 DIGEST_SHOWN = 12
+SHORT = 24
+"""Letters up to which a cell of words stays on one line."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -116,6 +118,10 @@ def _is_words(column: Mapping[str, Any]) -> bool:
     return column["format"] in _WORDS
 
 
+def _is_short(value: Any) -> bool:
+    return len(str(value)) <= SHORT
+
+
 _WORDS: Mapping[str, Callable[[Any], str]] = {"text": str, "code": _shortened}
 _NUMBERS: Mapping[str, Callable[[Any, int | None], str]] = {
     "number": format_number,
@@ -144,6 +150,10 @@ def _md_value(value: Any, column: Mapping[str, Any]) -> str:
 
 def _md_paragraph(block: Block) -> str:
     return _md(block["text"])
+
+
+def _md_warning(block: Block) -> str:
+    return f"**{_md(block['text'])}**"
 
 
 def _md_facts(block: Block) -> str:
@@ -176,6 +186,7 @@ def _md_figure(block: Block) -> str:
 
 _MARKDOWN: Mapping[str, Callable[[Block], str]] = {
     "paragraph": _md_paragraph,
+    "warning": _md_warning,
     "facts": _md_facts,
     "table": _md_table,
     "figure": _md_figure,
@@ -193,7 +204,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": format_value, "words": _is_words, "groups": _groups}
+    environment.filters |= {
+        "shown": format_value,
+        "words": _is_words,
+        "groups": _groups,
+        "is_short": _is_short,
+    }
     environment.globals["todo_notice"] = todo_notice
     return environment
 

@@ -1,6 +1,7 @@
 """How a report calls things and writes numbers."""
 
 from collections.abc import Iterable, Mapping
+from math import ceil, isfinite
 from types import MappingProxyType
 
 from riskadj.episodes.columns import Column
@@ -19,21 +20,11 @@ LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
 UNIT_DECIMALS: Mapping[str, int] = MappingProxyType({"points": 1, "index": 3})
 UNIT_PHRASES: Mapping[str, str] = MappingProxyType({"index": "on the index"})
 
-FLAG_PLACES: Mapping[str, str] = MappingProxyType(
-    {
-        "Positive outlier (99.8%)": "above 99.8 %",
-        "Positive outlier (95%)": "above 95 %",
-        "Not an outlier": "within limits",
-        "Negative outlier (95%)": "below 95 %",
-        "Negative outlier (99.8%)": "below 99.8 %",
-    }
-)
-"""Where a flag says that a provider is, from best to worst; only those compared have one."""
-
 FOLD_TITLE = "model of the fold"
 LONGEST_LABEL = 34
 TOP_FEATURES = 15
 ROUNDS_TO_ZERO = 5e-7
+NO_VOLUME = "no volume"
 
 
 def learner_title(kind: str) -> str:
@@ -141,6 +132,17 @@ def format_number(value: float, decimals: int | None = None) -> str:
     shown = f"{abs(value):,.{decimals}f}"
     negative = value < 0 and any(one in shown for one in "123456789")
     return f"\N{MINUS SIGN}{shown}" if negative else shown
+
+
+def format_volume(episodes: float) -> str:
+    """Return a number of episodes that is needed, or that none is enough.
+
+    Examples
+    --------
+    >>> format_volume(236.3), format_volume(float("inf"))
+    ('237', 'no volume')
+    """
+    return format_number(ceil(episodes)) if isfinite(episodes) else NO_VOLUME
 
 
 def _three_digits(value: float) -> int:

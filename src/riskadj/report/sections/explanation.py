@@ -8,7 +8,7 @@ from riskadj.explain.shap_values import FOLD
 from riskadj.report.blocks import Block, number, paragraph, percent, table, text
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import BEYOND_998, learner_names, rows_of
+from riskadj.report.lookup import learner_names, places_of, rows_of
 from riskadj.report.words import (
     FOLD_TITLE,
     TOP_FEATURES,
@@ -117,7 +117,7 @@ def _parts_by_theme(findings: Findings, outcome: Outcome) -> pd.DataFrame:
 def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.DataFrame) -> Block:
     compared = parts.drop_duplicates("provider_id")
     flags = rows_of(findings.providers, outcome=outcome.name, learner=learner)
-    beyond = flags.loc[flags["flag"].isin(BEYOND_998), "provider_id"]
+    beyond = flags.loc[flags["flag"].isin(places_of(findings).beyond), "provider_id"]
     largest = compared.head(PROVIDERS_SHOWN)["provider_id"]
     providers = compared[compared["provider_id"].isin([*beyond, *largest])]
     shown = parts[parts["provider_id"].isin(providers["provider_id"])]
@@ -145,9 +145,9 @@ def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared:
     who = f"The {shown} of {compared} providers" if shown < compared else "Every provider"
     return (
         f"Difference: mean expected gain less that of {population(outcome)}; the row sums to it, "
-        f"but for rounding. {who} {enough}: those beyond the 99.8 % limits and the largest "
-        "differences. Room to gain: patients who start higher have less of it. All others are in "
-        "shap_providers.csv, but for those that are suppressed."
+        f"but for rounding. {who} {enough}: those beyond the {places_of(findings).outermost} "
+        "limits and the largest differences. Room to gain: patients who start higher have less of "
+        "it. All others are in shap_providers.csv, but for those that are suppressed."
     )
 
 

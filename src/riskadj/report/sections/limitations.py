@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from riskadj.report.blocks import TODO_MARK, Block, facts
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, learner_names, learns
+from riskadj.report.lookup import compared, learner_names, learns, places_of
 from riskadj.report.words import format_number
+from riskadj.study.records import SHRUNKEN_METHODS
 
 
 def limitations(findings: Findings) -> Iterable[Block]:
@@ -37,10 +38,29 @@ def _keeps_patients_whole(findings: Findings) -> bool:
     return learns(findings) and not split.out_of_time and split.group == "patient"
 
 
+def _shrinks(findings: Findings) -> bool:
+    return findings.study.profile.method in SHRUNKEN_METHODS
+
+
+def _allows_for_chance_alone(findings: Findings) -> bool:
+    alone = findings.study.profile.limits in ("nominal", "benjamini_hochberg")
+    return alone and not _shrinks(findings)
+
+
+def _allows_for_differences(findings: Findings) -> bool:
+    return not _allows_for_chance_alone(findings) and not _shrinks(findings)
+
+
 _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
-    ("Over-dispersion", None,
+    ("Over-dispersion", _allows_for_chance_alone,
      "The limits hold only the chance variation of patients. They ignore over-dispersion, so that "
      "more providers fall outside them than chance alone would put there."),
+    ("Over-dispersion", _allows_for_differences,
+     "The limits allow for differences between providers that case mix does not explain. Those in "
+     "quality are among them, so that wider limits also hide some of what is looked for."),
+    ("Shrinkage", _shrinks,
+     "Gains are drawn to the middle by as much as they are unreliable, so that what is unusual "
+     "about a small provider shows less than about a large one."),
     ("Missing follow-up", None,
      "Only episodes with both scores are compared. The share of missing follow-up is not modelled; "
      "where those who answer differ from those who do not, adjusted gains are off by an unknown "
@@ -83,15 +103,20 @@ def _relative(findings: Findings) -> str:
 
 def _chance(findings: Findings) -> list[tuple[str, str]]:
     most = max(
-        len(compared(findings.providers, outcome.name, learner))
+        len(compared(findings, outcome=outcome.name, learner=learner))
         for outcome in findings.study.outcomes
         for learner in learner_names(findings)
     )
-    if most == 0:
+    rules = findings.study.profile
+    if most == 0 or rules.limits == "benjamini_hochberg" or rules.method in SHRUNKEN_METHODS:
         return []
+    alike = "do not differ" if rules.limits == "nominal" else "differ no more than most do"
+    outside = " and ".join(
+        f"{format_number((1 - level) * most, place)} outside the {name} limits"
+        for place, (_, level, name) in enumerate(places_of(findings).limits)
+    )
     words = (
-        f"Many providers are compared at once. Among {most} that do not differ, about "
-        f"{format_number(0.05 * most, 0)} would lie outside the 95 % limits and "
-        f"{format_number(0.002 * most, 1)} outside the 99.8 % limits, per outcome and learner."
+        f"Many providers are compared at once. Among {most} that {alike}, about {outside} would "
+        "lie by chance, per outcome and learner."
     )
     return [("Chance", words)]

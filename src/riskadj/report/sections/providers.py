@@ -6,58 +6,40 @@ from typing import Any
 
 import pandas as pd
 
-from riskadj.report.blocks import Block, facts, number, paragraph, table, text
+from riskadj.report.blocks import (
+    Block,
+    Column,
+    estimate,
+    estimated,
+    number,
+    paragraph,
+    table,
+    text,
+)
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import (
-    BEYOND_998,
-    compared,
-    flags_by_learner,
-    learner_names,
-    rows_of,
-)
-from riskadj.report.words import (
-    FLAG_PLACES,
-    format_number,
-    measure,
-    named,
-    sentence_decimals,
-    table_decimals,
-    unit_phrase,
-)
+from riskadj.report.lookup import compared, flags_by_learner, learner_names, places_of, rows_of
+from riskadj.report.places import Places
+from riskadj.report.sections.comparing import comparing, warnings
+from riskadj.report.words import named, table_decimals
 from riskadj.study import Outcome
 
 WITHHELD = "withheld"
-_METHODS = {
-    "nhs_england": "NHS England's (A Guide to PROMs Methodology, version 12). Adjusted gain: the "
-    "mean gain of the reference population plus the provider's mean residual, residuals being "
-    "centred on the episodes compared. Limits: that mean gain plus and minus 1.96 and 3.0902 times "
-    "the standard deviation of the population's residuals over the square root of the provider's "
-    "episodes."
-}
-_GIVEN = (
-    "Figures that the study gives are those of a population that the files hold only in part. "
-    "Residuals are still centred on the episodes compared, so that a provider at their mean is put "
-    "at the gain given."
-)
 _NOT_CENTRED = (
     "Without recalibration O \N{MINUS SIGN} E and O/E are against expectations as learned, while "
     "the adjusted gain and z are against residuals centred on the episodes compared."
 )
+_RATIOS = (
+    "O/E: observed over expected gain; P/E: predicted over expected, the gain predicted with the "
+    "provider's own effect drawn to the middle. Both are withheld where the expected gain is too "
+    "near 0 to divide by."
+)
 
 
 def providers(findings: Findings) -> Iterable[Block]:
-    """Yield the method, who is flagged, and how flags change with the learner."""
-    rules = findings.study.profile
-    yield facts([
-        ("Method", _METHODS[rules.method]),
-        *_compared_with(findings),
-        ("Minimum", f"{rules.minimum_n} episodes; with fewer nothing is adjusted or flagged"),
-        ("Suppression", f"under {rules.suppress_below} episodes nothing of a provider is shown"),
-        ("Reading", "A flag says that a difference is larger than chance would make it, given the "
-         "case mix recorded. It does not say why; it is a reason to look."),
-    ])  # fmt: skip
-    yield _reference(findings)
+    """Yield how providers are compared, who is flagged, and how flags change with the learner."""
+    yield from warnings(findings)
+    yield from comparing(findings)
     yield _flag_counts(findings)
     for outcome in findings.study.outcomes:
         yield from figure_blocks(findings, "funnel", outcome)
@@ -66,105 +48,83 @@ def providers(findings: Findings) -> Iterable[Block]:
     yield _agreement(findings)
 
 
-# --- the population compared with -----------------------------------------------------------------
-
-
-def _compared_with(findings: Findings) -> list[tuple[str, str]]:
-    """Return what outcomes are compared with whose reference figures the study gives."""
-    return [
-        (f"Compared with ({one.name})", _given(one))
-        for one in findings.study.outcomes
-        if one.reference
-    ]
-
-
-def _given(outcome: Outcome) -> str:
-    given, decimals, unit = outcome.reference, sentence_decimals(outcome), unit_phrase(outcome)
-    assert given is not None
-    return (
-        f"{measure(outcome)} is compared with figures the study gives, not with these episodes: a "
-        f"mean gain of {format_number(given.gain, decimals)} {unit}, and a standard deviation of "
-        f"residuals of {format_number(given.sd, decimals)}."
-    )
-
-
-def _reference(findings: Findings) -> Block:
-    by_name = {one.name: one for one in findings.study.outcomes}
-    columns = [
-        text("Outcome"), text("Unit"), text("Learner", code=True), number("Episodes"),
-        *(number(label, 3) for label in ("Mean score before", "Mean gain", "SD of residuals")),
-    ]  # fmt: skip
-    rows = [
-        [one.outcome, by_name[one.outcome].definition.unit, one.learner, one.n, one.baseline,
-         one.gain, one.sd]
-        for one in findings.reference.itertuples(index=False)
-    ]  # fmt: skip
-    if not any(one.reference for one in by_name.values()):
-        return table("The reference population: all episodes compared", columns, rows)
-    sources = [
-        "the study" if by_name[row[0]].reference else "the episodes compared" for row in rows
-    ]
-    return table(
-        "The episodes compared, and the reference population",
-        [*columns, text("Mean gain and SD from")],
-        [[*row, source] for row, source in zip(rows, sources, strict=True)],
-        _GIVEN,
-    )
-
-
 # --- flags ----------------------------------------------------------------------------------------
 
 
 def _flag_counts(findings: Findings) -> Block:
-    rows = []
+    told, rows = places_of(findings), []
     for outcome in findings.study.outcomes:
         for learner in learner_names(findings):
-            everybody = rows_of(findings.providers, outcome=outcome.name, learner=learner)
-            flags = compared(findings.providers, outcome.name, learner)["flag"]
-            counts = [int((flags == one).sum()) for one in FLAG_PLACES]
-            rows.append([outcome.name, learner, *counts, len(everybody) - len(flags)])
+            key = {"outcome": outcome.name, "learner": learner}
+            flags = compared(findings, **key)["flag"]
+            counts = [int((flags == one).sum()) for one in told.flags]
+            rest = len(rows_of(findings.providers, **key)) - len(flags)
+            rows.append([outcome.name, learner, *counts, rest])
     return table(
         "Providers by flag",
         [text("Outcome"), text("Learner", code=True),
-         *(number(place[0].upper() + place[1:]) for place in FLAG_PLACES.values()),
+         *(number(one.words[0].upper() + one.words[1:]) for one in told.all),
          number("Not compared")],
         rows,
-        "Above and below: of the limits around the reference gain; above is better. Those beyond "
-        "the 99.8 % limits are not counted again at 95 %.",
+        _sides_in_words(told),
     )  # fmt: skip
+
+
+def _sides_in_words(told: Places) -> str:
+    if len(told.limits) == 1:
+        return f"Better and worse: outside the {told.outermost} limits."
+    inner = told.limits[0][2]
+    return (
+        f"Above and below: of the limits; above is better. Those beyond the {told.outermost} "
+        f"limits are not counted again at {inner}."
+    )
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
     several = len(learner_names(findings)) > 1
-    flags = flags_by_learner(findings, outcome)
-    score, order = table_decimals(outcome), "the provider's mean z" if several else "z"
-    columns = [
-        text("Provider"), text("Learner", code=True), number("Episodes"),
-        number("Observed gain", score), number("Expected gain", score),
-        number("O/E", 3, WITHHELD), number("O \N{MINUS SIGN} E", score),
-        number("Adjusted gain", score), number("Lower limit", score),
-        number("Upper limit", score), number("z", 2),
-    ]  # fmt: skip
+    told, flags = places_of(findings), flags_by_learner(findings, outcome)
+    order = "the provider's mean z" if several else "z"
     rows = [
-        [one.provider_id, one.learner, one.n, one.observed, one.expected, one.ratio,
-         one.difference, one.adjusted, one.lower998, one.upper998, one.z,
-         *([_same_flag(flags, one.provider_id, one.flag)] if several else [])]
+        [*_figures(one, told), *([_same_flag(flags, one.provider_id, one.flag)] * several)]
         for one in _flagged(findings, outcome).itertuples(index=False)
-    ]  # fmt: skip
+    ]
     return table(
-        f"{named(outcome)}: providers beyond the 99.8 % limits",
-        [*columns, text("Learners that agree")] if several else columns,
+        f"{named(outcome)}: providers beyond the {told.outermost} limits",
+        [*_columns(findings, outcome), *([text("Learners that agree")] * several)],
         rows,
-        f"In order of {order}. Gains are means per episode. O/E is withheld where the expected "
-        "gain is too near 0 to divide by. A provider is unnamed in the figure where its name has "
-        "no room. Every provider is in providers.csv.",
+        f"In order of {order}. Gains are means per episode. {_RATIOS} A provider is unnamed in "
+        "the figure where its name has no room. Every provider is in providers.csv.",
         _NOT_CENTRED if findings.study.recalibration.method == "none" else "",
     )
 
 
+def _columns(findings: Findings, outcome: Outcome) -> list[Column]:
+    score, drawn = table_decimals(outcome), findings.study.profile.replicates
+    ratio = estimate("P/E (95 %)", 3) if drawn else number("P/E", 3)
+    return [
+        text("Provider"), text("Learner", code=True), number("Episodes"),
+        number("Observed gain", score), number("Expected gain", score),
+        number("O/E", 3, WITHHELD), ratio | {"missing": WITHHELD},
+        number("O \N{MINUS SIGN} E", score), number("Adjusted gain", score),
+        number("Lower limit", score), number("Upper limit", score), number("z", 2),
+    ]  # fmt: skip
+
+
+def _figures(one: Any, told: Places) -> list[Any]:
+    name = told.limits[-1][0]
+    ratio = one.predicted_ratio
+    if told.rules.replicates:
+        ratio = estimated(ratio, one.predicted_ratio_lower95, one.predicted_ratio_upper95)
+    return [
+        one.provider_id, one.learner, one.n, one.observed, one.expected, one.ratio, ratio,
+        one.difference, one.adjusted, getattr(one, f"lower{name}"), getattr(one, f"upper{name}"),
+        one.z,
+    ]  # fmt: skip
+
+
 def _flagged(findings: Findings, outcome: Outcome) -> pd.DataFrame:
-    rows = rows_of(findings.providers, outcome=outcome.name)
-    rows = rows[rows["adjusted"].notna() & rows["flag"].isin(BEYOND_998)]
+    rows = compared(findings, outcome=outcome.name)
+    rows = rows[rows["flag"].isin(places_of(findings).beyond)]
     middle = rows.groupby("provider_id")["z"].transform("mean")
     return rows.assign(middle=middle).sort_values(["middle", "provider_id", "z"])
 
@@ -180,8 +140,9 @@ def _same_flag(flags: pd.DataFrame, provider: str, flag: str) -> str:
 def _agreement(findings: Findings) -> Block:
     if len(learner_names(findings)) == 1:
         return paragraph("With one learner, agreement between learners cannot be shown.")
+    told = places_of(findings)
     rows = [
-        [outcome.name, first, second, *_agreed(flags[first], flags[second])]
+        [outcome.name, first, second, *_agreed(flags[first], flags[second], told)]
         for outcome in findings.study.outcomes
         for flags in [flags_by_learner(findings, outcome)]
         for first, second in combinations(flags.columns, 2)
@@ -190,20 +151,16 @@ def _agreement(findings: Findings) -> Block:
         "How many providers change flag when the learner changes",
         [text("Outcome"), text("From", code=True), text("To", code=True),
          *(number(one) for one in
-           ("Compared", "Same flag", "Change flag", "In or out of the 99.8 % limits",
+           ("Compared", "Same flag", "Change flag", f"In or out of the {told.outermost} limits",
             "From one side to the other"))],
         rows,
     )  # fmt: skip
 
 
-def _agreed(first: "pd.Series[Any]", second: "pd.Series[Any]") -> list[int]:
+def _agreed(first: "pd.Series[Any]", second: "pd.Series[Any]", told: Places) -> list[int]:
     both = first.notna() & second.notna()
     a, b = first[both], second[both]
-    beyond = a.isin(BEYOND_998) != b.isin(BEYOND_998)
-    opposite = a.map(_side) * b.map(_side) < 0
+    beyond = a.isin(told.beyond) != b.isin(told.beyond)
+    opposite = a.map(told.sides) * b.map(told.sides) < 0
     same = int((a == b).sum())
     return [len(a), same, len(a) - same, int(beyond.sum()), int(opposite.sum())]
-
-
-def _side(flag: str) -> int:
-    return int(flag.startswith("Positive")) - int(flag.startswith("Negative"))

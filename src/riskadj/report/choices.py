@@ -1,0 +1,230 @@
+"""What a study's choices about providers mean, in plain sentences with their source."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from riskadj.profile.flags import cut_of
+from riskadj.report.places import Places
+from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
+
+
+class Choice(NamedTuple):
+    """One option.
+
+    Attributes
+    ----------
+    title : str
+        In a table or a chart.
+    letter : str
+        Where there is no room for more.
+    words : str
+        What it does, and whose it is.
+    """
+
+    title: str
+    letter: str
+    words: str
+
+
+METHODS: Mapping[str, Choice] = MappingProxyType(
+    {
+        "nhs_england": Choice(
+            "NHS England's", "N",
+            "NHS England's (A Guide to PROMs Methodology, version 12). Adjusted gain: the mean "
+            "gain of the reference population plus the provider's mean residual, residuals being "
+            "centred on the episodes compared. Its standard error: the standard deviation of the "
+            "population's residuals over the square root of the provider's episodes.",
+        ),
+        "fixed_effects": Choice(
+            "fixed effects", "F",
+            "Fixed effects: a level of its own for every provider, fitted by least squares "
+            "together with a slope for the expectation, so that the slope compares patients of "
+            "the same provider (He, Kalbfleisch, Li and Li 2013, Lifetime Data Anal 19:490-512). "
+            "Adjusted gain: the mean gain of the reference population plus that level less the "
+            "mean level of all episodes.",
+        ),
+        "random_intercept": Choice(
+            "random intercept", "R",
+            "Random intercept: providers' levels are drawn from one normal distribution and "
+            "fitted, with a slope for the expectation, by restricted maximum likelihood. Small "
+            "providers are drawn to the middle. Where case mix goes with quality the slope is "
+            "biased.",
+        ),
+        "correlated_random_effects": Choice(
+            "correlated random effects", "C",
+            "Correlated random effects: as a random intercept, with each provider's mean "
+            "expectation beside the expectation itself, so that differences within and between "
+            "providers are kept apart (Mundlak 1978, Econometrica 46:69-85). Small providers are "
+            "drawn to the middle.",
+        ),
+        "empirical_bayes": Choice(
+            "empirical Bayes", "E",
+            "Empirical Bayes: the provider's mean residual, drawn to the middle by as much as it "
+            "is unreliable, given the variance between providers.",
+        ),
+    }
+)  # fmt: skip
+"""How a provider's effect is estimated."""
+
+LIMITS: Mapping[str, Choice] = MappingProxyType(
+    {
+        "nominal": Choice(
+            "nominal", "",
+            "Nominal: for chance alone. Providers differ for reasons that no case mix holds, so "
+            "that more of them lie outside than chance would put there.",
+        ),
+        "multiplicative": Choice(
+            "multiplicative", "",
+            "Multiplicative: where providers differ by more than chance, every standard error is "
+            "larger by one factor, the root of the mean squared z-score (Spiegelhalter 2005, Stat "
+            "Med 24:1185-1202).",
+        ),
+        "additive": Choice(
+            "additive", "",
+            "Additive: beside chance, providers are allowed to differ by a standard deviation of "
+            "their own (Spiegelhalter 2005, Stat Med 24:1185-1202), estimated from all of them "
+            "(DerSimonian and Laird 1986, Control Clin Trials 7:177-188).",
+        ),
+        "winsorised": Choice(
+            "winsorised", "",
+            "Winsorised: beside chance, providers are allowed to differ by a standard deviation "
+            "of their own, estimated from z-scores of which the lowest and the highest tenth are "
+            "pulled in, lest outliers widen the limits that should find them (Spiegelhalter 2005, "
+            "Stat Med 24:1185-1202).",
+        ),
+        "trimmed": Choice(
+            "trimmed", "",
+            "Trimmed: beside chance, providers are allowed to differ by a standard deviation of "
+            "their own, estimated without the lowest and the highest tenth of z-scores "
+            "(Spiegelhalter and others 2012, J R Stat Soc A 175:1-47).",
+        ),
+        "empirical_null": Choice(
+            "empirical null", "",
+            "Empirical null: providers are held against the centre and the spread that the "
+            "middle of all z-scores has (Efron 2004, JASA 99:96-104). Where all are worse than "
+            "the reference, that becomes the norm.",
+        ),
+        "benjamini_hochberg": Choice(
+            "Benjamini\N{EN DASH}Hochberg", "",
+            "Benjamini and Hochberg: for chance alone, and for how many providers are looked at. "
+            "Limits are moved out to where the expected share of false discoveries is held to "
+            "the level (1995, J R Stat Soc B 57:289-300).",
+        ),
+    }
+)  # fmt: skip
+"""What an effect is held against."""
+
+ESTIMATORS: Mapping[str, str] = MappingProxyType(
+    {
+        "dersimonian_laird": "DerSimonian\N{EN DASH}Laird",
+        "paule_mandel": "Paule\N{EN DASH}Mandel",
+        "reml": "REML",
+        "winsorised": "winsorised",
+        "trimmed": "trimmed",
+    }
+)
+"""Of the variance between providers, by name."""
+
+_SOURCES: Mapping[str, str] = MappingProxyType(
+    {
+        "dersimonian_laird": "DerSimonian and Laird (1986, Control Clin Trials 7:177-188)",
+        "paule_mandel": "Paule and Mandel (1982, J Res Nat Bur Stand 87:377-385)",
+        "reml": "restricted maximum likelihood (Viechtbauer 2005, J Educ Behav Stat 30:261-293)",
+        "winsorised": "DerSimonian and Laird, z-scores beyond the outer tenths pulled in "
+        "(Spiegelhalter 2005, Stat Med 24:1185-1202)",
+        "trimmed": "DerSimonian and Laird without the outer tenths of z-scores (Spiegelhalter and "
+        "others 2012, J R Stat Soc A 175:1-47)",
+    }
+)
+_REFERENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "volume_weighted": "the mean of all episodes compared: a large provider counts for more",
+        "median": "the median provider: every provider counts once",
+    }
+)
+_SHRUNKEN_LIMITS = (
+    "Nominal, of an effect already drawn to the middle: a provider is outside where the interval "
+    "of that level around its own effect leaves out what it is compared with."
+)
+_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "nhs_england": "NHS England's: each of the two pairs of limits has its own (A Guide to "
+        "PROMs Methodology, version 12)",
+        "cms": "as CMS calls its categories: better, no different or worse, by the inner limits "
+        "alone",
+    }
+)
+
+
+def rules_in_words(rules: ProfileRules) -> list[tuple[str, str]]:
+    """Return how providers are compared, as labelled sentences."""
+    shrunken = rules.method in SHRUNKEN_METHODS
+    return [
+        ("Method", METHODS[rules.method].words),
+        ("Limits", _SHRUNKEN_LIMITS if shrunken else LIMITS[rules.limits].words),
+        ("Levels of the limits", _levels(rules)),
+        ("Words of flags", f"{_LABELS[rules.labels]}."),
+        ("Compared with", _compared_with(rules)),
+        ("Variance between providers", f"Estimated after {_SOURCES[rules.between]}."),
+        ("Predicted over expected", _bootstrap(rules)),
+    ]  # fmt: skip
+
+
+def _levels(rules: ProfileRules) -> str:
+    told = Places(rules).limits
+    words = " and ".join(name for _, _, name in told)
+    cuts = " and ".join(f"{cut_of(level):.5g}" for _, level, _ in told)
+    return f"{words} of a normal distribution: {cuts} standard deviations above and below."
+
+
+def _compared_with(rules: ProfileRules) -> str:
+    if isinstance(rules.reference, str):
+        whom = _REFERENCES[rules.reference]
+    else:
+        whom = f"an adjusted gain of {rules.reference:g} that the study gives"
+    if rules.peer_group is None or not isinstance(rules.reference, str):
+        return f"{whom[0].upper()}{whom[1:]}."
+    return (
+        f"{whom[0].upper()}{whom[1:]}; of those alone that are alike in {rules.peer_group}, the "
+        "commonest value among the provider's episodes."
+    )
+
+
+def _bootstrap(rules: ProfileRules) -> str:
+    words = (
+        "P/E: the mean gain predicted with the provider's own random intercept over that expected "
+        "at the average provider, as CMS compares; O/E has the observed gain instead."
+    )
+    if rules.replicates == 0:
+        return f"{words} No interval: the study asks for no bootstrap."
+    return (
+        f"{words} Its interval is from {rules.replicates:,} sets of providers drawn with "
+        "replacement."
+    )
+
+
+def chance_in_words(rules: ProfileRules) -> str:
+    """Return what lies outside the limits of a study without any reason to."""
+    if rules.method in SHRUNKEN_METHODS:
+        return "Gains are drawn to the middle, those of small providers the most."
+    if rules.limits == "benjamini_hochberg":
+        shares = _by_level(rules, "{share} of those outside the {name} {limits}")
+        return f"On average at most {shares} are there by chance alone."
+    told = _by_level(rules, "1{provider} in {one_in} outside the {name} {limits}")
+    if rules.limits == "nominal":
+        return f"Chance alone would put {told}."
+    return f"Of providers that differ no more than most do there would be {told}."
+
+
+def _by_level(rules: ProfileRules, words: str) -> str:
+    return " and ".join(
+        words.format(
+            share=f"{100 * (1 - level):.4g} %",
+            one_in=f"{1 / (1 - level):.0f}",
+            name=name,
+            provider="" if place else " provider",
+            limits="ones" if place else "limits",
+        )
+        for place, (_, level, name) in enumerate(Places(rules).limits)
+    )

@@ -1,0 +1,120 @@
+"""One outcome under every declared analysis: whose flag holds, and which choice moves it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import get_args
+
+import pandas as pd
+
+from riskadj.profile.sensitivity import CHOICES
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import learner_names, rows_of
+from riskadj.report.places import Places
+from riskadj.report.words import measure
+from riskadj.study import Outcome
+from riskadj.study.records import Limits, Method, ProfileRules
+
+MOST_SHOWN = 40
+"""Providers in one figure."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The flags of one outcome, a row per provider compared and a column per analysis.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    rules : ProfileRules
+    flags : DataFrame
+        By `provider_id`; columns are `learner, method, limits`, grouped by learner and limits.
+        Providers from best to worst mean z.
+    """
+
+    outcome: Outcome
+    rules: ProfileRules
+    flags: pd.DataFrame
+
+    @property
+    def learner(self) -> str:
+        """No single one: all learners are in it."""
+        return ""
+
+    @property
+    def measure(self) -> str:
+        """What the outcome measures."""
+        return measure(self.outcome)
+
+    @cached_property
+    def told(self) -> Places:
+        """The places that flags tell apart."""
+        return Places(self.rules)
+
+    @property
+    def analyses(self) -> list[tuple[str, str, str]]:
+        """Learner, method and limits of every analysis."""
+        return list(self.flags.columns)
+
+    @property
+    def own(self) -> list[tuple[str, str, str]]:
+        """The analyses by the study's own method and limits, one per learner."""
+        mine = (self.rules.method, self.rules.limits)
+        return [one for one in self.analyses if one[1:] == mine]
+
+    @cached_property
+    def agreeing(self) -> "pd.Series[int]":
+        """Of each provider, how many analyses give the flag that most of them give."""
+        return pd.DataFrame(
+            {flag: (self.flags == flag).sum(axis=1) for flag in self.told.flags}
+        ).max(axis=1)
+
+    @property
+    def firm(self) -> "pd.Series[bool]":
+        """Whether each provider has one flag under every analysis."""
+        return self.agreeing == self.flags.notna().sum(axis=1)
+
+    @property
+    def flagged(self) -> "pd.Series[bool]":
+        """Whether each provider is outside limits under any analysis."""
+        return self.flags.isin(self.told.outside).any(axis=1)
+
+    def most_contested(self) -> pd.DataFrame:
+        """Return the flags of those flagged under any analysis, most contested first."""
+        share = (self.agreeing / self.flags.notna().sum(axis=1))[self.flagged]
+        return self.flags.loc[share.sort_values(kind="stable").index[:MOST_SHOWN]]
+
+    def options(self, choice: str) -> list[str]:
+        """Return the options of a choice that the analyses have, in their order."""
+        place = CHOICES.index(choice)
+        return list(dict.fromkeys(one[place] for one in self.analyses))
+
+    def moved(self, choice: str, option: str) -> list[int | None]:
+        """Return how many providers another option moves, all else equal, by learner of `own`.
+
+        None where the option is the study's own, or no analysis has it.
+        """
+        place = CHOICES.index(choice)
+        counts: list[int | None] = []
+        for one in self.own:
+            other = (*one[:place], option, *one[place + 1 :])
+            known = other != one and other in self.flags
+            counts.append(self._differing(one, other) if known else None)
+        return counts
+
+    def _differing(self, one: tuple[str, ...], other: tuple[str, ...]) -> int:
+        both = self.flags[[one, other]].dropna()
+        return int((both[one] != both[other]).sum())
+
+
+def contest(findings: Findings, outcome: Outcome) -> Contest:
+    """Return the flags of an outcome under every declared analysis."""
+    rows = rows_of(findings.analyses, outcome=outcome.name)
+    wide = rows.pivot(index="provider_id", columns=list(CHOICES), values="flag").astype(object)
+    middle = rows.groupby("provider_id")["z"].mean()
+    order = sorted(wide.index, key=lambda name: (-middle[name], name))
+    learners, limits, methods = learner_names(findings), get_args(Limits), get_args(Method)
+    columns = sorted(
+        wide.columns,
+        key=lambda one: (learners.index(one[0]), limits.index(one[2]), methods.index(one[1])),
+    )
+    return Contest(outcome, findings.study.profile, wide.loc[order, columns])

@@ -1,0 +1,187 @@
+"""How much to believe a comparison: reliability, whether it would come out again, and ranks."""
+
+from collections.abc import Iterable
+from math import ceil, isfinite
+from typing import Any
+
+import pandas as pd
+
+from riskadj.report.blocks import (
+    Block,
+    estimate,
+    estimated,
+    number,
+    paragraph,
+    percent,
+    table,
+    text,
+)
+from riskadj.report.choices import ESTIMATORS
+from riskadj.report.figures import figure_blocks
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import compared, learner_names, places_of, rows_of
+from riskadj.report.words import (
+    NO_VOLUME,
+    format_number,
+    measure,
+    named,
+    table_decimals,
+)
+from riskadj.study import Outcome
+
+SURE = 0.9
+"""Probability from which a provider can be said to be in a fifth."""
+
+_NOT_VALIDITY = (
+    "Reliability is not validity: it says how much of a difference would come out again, not "
+    "whether it is due to care. Adjusting for a confounder can lower it and make the comparison "
+    "fairer (Hartman and others 2023, doi:10.1007/s10742-023-00307-0)."
+)
+CANNOT_TELL = "cannot be told"
+_KINDS = {"split_half": "random halves of the episodes"}
+
+
+def belief(findings: Findings) -> Iterable[Block]:
+    """Yield reliability by estimator, agreement with other episodes, and how sure ranks are."""
+    yield _chance_in_words(findings)
+    yield paragraph(_NOT_VALIDITY)
+    for outcome in findings.study.outcomes:
+        yield from figure_blocks(findings, "reliability", outcome)
+        yield _reliability(findings, outcome)
+    yield _agreement(findings)
+    yield _ranks(findings)
+    for outcome in findings.study.outcomes:
+        yield _beyond(findings, outcome)
+
+
+# --- reliability ----------------------------------------------------------------------------------
+
+
+def _chance_in_words(findings: Findings) -> Block:
+    """Return what share of the differences seen is chance, by outcome."""
+    shares = [_share_of_chance(findings, one) for one in findings.study.outcomes]
+    learner = ", depending on the learner" if len(learner_names(findings)) > 1 else ""
+    return paragraph(
+        "Of the variance of the differences seen between two providers of the median volume, "
+        f"chance makes up{learner}: {'; '.join(shares)}."
+    )
+
+
+def _share_of_chance(findings: Findings, outcome: Outcome) -> str:
+    rows = rows_of(findings.reliability, outcome=outcome.name)
+    chance = 1 - rows.loc[rows["used"].astype(bool), "median_reliability"]
+    if chance.empty:
+        return f"{measure(outcome)}, too few providers to tell"
+    volume = float(compared(findings, outcome=outcome.name)["n"].median())
+    return f"{measure(outcome)} ({format_number(volume, 0)} episodes), {_range(chance)}"
+
+
+def _range(shares: "pd.Series[float]") -> str:
+    low, high = (format_number(100 * one, 0) for one in (shares.min(), shares.max()))
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _reliability(findings: Findings, outcome: Outcome) -> Block:
+    rows = rows_of(findings.reliability, outcome=outcome.name)
+    return table(
+        f"{named(outcome)}: reliability, by estimator of the variance between providers",
+        [text("Learner", code=True), text("Estimator"), text("Used"),
+         number("SD between providers", table_decimals(outcome) + 1),
+         number("Intraclass correlation", 4), number("Median reliability", 2),
+         number("Episodes for 0.7", 0, NO_VOLUME), number("Episodes for 0.9", 0, NO_VOLUME)],
+        [
+            [one.learner, ESTIMATORS[one.estimator], "here" if one.used else "", one.tau, one.icc,
+             one.median_reliability, _needed(one.volume_07), _needed(one.volume_09)]
+            for one in rows.itertuples(index=False)
+        ],
+        "Variance and chance are those of the differences before any shrinking. Used: the one "
+        "behind reliability, shrunken gains and ranks here and in providers.csv. Episodes: how "
+        "many a provider needs for that reliability; where the estimator finds no variance "
+        "between providers, no number is enough.",
+    )  # fmt: skip
+
+
+def _needed(volume: float) -> int | None:
+    return ceil(volume) if isfinite(volume) else None
+
+
+# --- agreement with other episodes ----------------------------------------------------------------
+
+
+def _agreement(findings: Findings) -> Block:
+    if findings.agreement.empty:
+        return paragraph("Too few providers are compared to hold halves of episodes against each.")
+    rows = [
+        [one.outcome, one.learner, _compared(one), one.n_providers, one.correlation, one.corrected]
+        for one in findings.agreement.itertuples(index=False)
+    ]
+    several = len(findings.study.split.test) > 1
+    return table(
+        "Would it come out again?",
+        [text("Outcome"), text("Learner", code=True), text("Correlation of providers between"),
+         number("Providers"), number("Correlation", 2, CANNOT_TELL),
+         number("Corrected", 2, CANNOT_TELL)],
+        rows,
+        "Corrected: of halves to all episodes (Spearman and Brown 1910), of periods for chance in "
+        "both (Spearman 1904); an estimate, beyond 1 at times.",
+        "" if several else "One period is compared, so that no year can be held against another.",
+    )  # fmt: skip
+
+
+def _compared(one: Any) -> str:
+    return _KINDS.get(one.kind, f"{one.first} and {one.second}")
+
+
+# --- ranks ----------------------------------------------------------------------------------------
+
+
+def _ranks(findings: Findings) -> Block:
+    rows = [
+        [outcome.name, learner, *_sure(compared(findings, outcome=outcome.name, learner=learner))]
+        for outcome in findings.study.outcomes
+        for learner in learner_names(findings)
+    ]
+    return table(
+        f"Who can be told to be in the best or the worst fifth, with a probability of {SURE:g}",
+        [text("Outcome"), text("Learner", code=True), number("Compared"), number("A fifth is"),
+         number("Surely in the best"), number("Surely in the worst"),
+         number("Places in the median interval", 0, "")],
+        rows,
+        "Ranks are those of the true effects, as far as they are known (Goldstein and "
+        "Spiegelhalter 1996, J R Stat Soc A 159:385-443). The 95 % interval of half of the "
+        "providers' ranks spans so many places or more.",
+    )  # fmt: skip
+
+
+def _sure(rows: pd.DataFrame) -> list[Any]:
+    width = rows["rank_upper95"] - rows["rank_lower95"] + 1
+    return [
+        len(rows),
+        max(int(len(rows) / 5 + 0.5), 1) if len(rows) else 0,
+        int((rows["p_best_fifth"] >= SURE).sum()),
+        int((rows["p_worst_fifth"] >= SURE).sum()),
+        width.astype(float).median(),
+    ]
+
+
+def _beyond(findings: Findings, outcome: Outcome) -> Block:
+    told, score = places_of(findings), table_decimals(outcome)
+    rows = compared(findings, outcome=outcome.name)
+    rows = rows[rows["flag"].isin(told.beyond)].sort_values(["rank", "provider_id", "learner"])
+    return table(
+        f"{named(outcome)}: providers beyond the {told.outermost} limits, less chance",
+        [text("Provider"), text("Learner", code=True), number("Episodes"),
+         number("Reliability", 2), number("Adjusted gain", score),
+         estimate("Shrunken gain", score), estimate("Rank", 0),
+         percent("In the best fifth"), percent("In the worst fifth"), number("Overlap", 2)],
+        [
+            [one.provider_id, one.learner, one.n, one.reliability, one.adjusted,
+             estimated(one.shrunken, one.shrunken_lower95, one.shrunken_upper95),
+             estimated(one.rank, one.rank_lower95, one.rank_upper95),
+             one.p_best_fifth, one.p_worst_fifth, one.overlap]
+            for one in rows.itertuples(index=False)
+        ],
+        "In order of rank, 1 the best. Shrunken gain: the adjusted gain drawn to the mean by as "
+        "much as it is unreliable; intervals hold 95 %. Overlap: how far the provider's case mix "
+        "is that of everybody, 0 to 1; where it is low, the comparison extrapolates.",
+    )  # fmt: skip

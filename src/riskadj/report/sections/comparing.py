@@ -1,0 +1,105 @@
+"""How providers are compared: the rules in force, the population, and what its limits learned."""
+
+from collections.abc import Iterable
+
+from riskadj.report.blocks import Block, Column, facts, number, paragraph, table, text, warning
+from riskadj.report.choices import rules_in_words
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import places_of
+from riskadj.report.words import format_number, measure, sentence_decimals, unit_phrase
+from riskadj.study import Outcome
+from riskadj.study.records import ProfileRules
+
+_ALL_WELL = "All fits behind the comparison converged, and none of its analyses was left out."
+_GIVEN = (
+    "Figures that the study gives are those of a population that the files hold only in part. "
+    "Residuals are still centred on the episodes compared, so that a provider at their mean is put "
+    "at the gain given."
+)
+_LEARNED = (
+    "A provider that is not to be flagged has a gain around the centre: off it by the shift, with "
+    "a standard deviation made of its standard error times the factor, and of the differences "
+    "allowed for. Limits are so many standard deviations away."
+)
+
+
+def warnings(findings: Findings) -> Iterable[Block]:
+    """Yield what fits warned of, or that none did."""
+    if not findings.fit_warnings:
+        yield paragraph(_ALL_WELL)
+    yield from map(warning, findings.fit_warnings)
+
+
+def comparing(findings: Findings) -> Iterable[Block]:
+    """Yield the rules in force, and the population that providers are compared with."""
+    rules = findings.study.profile
+    yield facts([
+        *rules_in_words(rules),
+        *((f"Reference figures ({one.name})", _given(one))
+          for one in findings.study.outcomes if one.reference),
+        ("Minimum", f"{rules.minimum_n} episodes; with fewer nothing is adjusted or flagged"),
+        ("Suppression", _suppression(rules)),
+        ("Reading", "A flag says that a difference is larger than the limits allow for, given the "
+         "case mix recorded. It does not say why; it is a reason to look."),
+    ])  # fmt: skip
+    yield _reference(findings)
+    if rules.limits != "nominal":
+        yield _learned(findings)
+
+
+def _suppression(rules: ProfileRules) -> str:
+    of = "episodes" if rules.suppress_by == "episodes" else "episodes with both scores"
+    return f"under {rules.suppress_below} {of} nothing of a provider is shown"
+
+
+def _given(outcome: Outcome) -> str:
+    given, decimals, unit = outcome.reference, sentence_decimals(outcome), unit_phrase(outcome)
+    assert given is not None
+    return (
+        f"{measure(outcome)} is compared with figures the study gives, not with these episodes: a "
+        f"mean gain of {format_number(given.gain, decimals)} {unit}, and a standard deviation of "
+        f"residuals of {format_number(given.sd, decimals)}."
+    )
+
+
+def _reference(findings: Findings) -> Block:
+    by_name = {one.name: one for one in findings.study.outcomes}
+    columns = [
+        text("Outcome"), text("Unit"), text("Learner", code=True), number("Episodes"),
+        *(number(label, 3) for label in ("Mean score before", "Mean gain", "SD of residuals")),
+    ]  # fmt: skip
+    rows = [
+        [one.outcome, by_name[one.outcome].definition.unit, one.learner, one.n, one.baseline,
+         one.gain, one.sd]
+        for one in findings.reference.itertuples(index=False)
+    ]  # fmt: skip
+    if not any(one.reference for one in by_name.values()):
+        return table("The reference population: all episodes compared", columns, rows)
+    sources = [
+        "the study" if by_name[row[0]].reference else "the episodes compared" for row in rows
+    ]
+    return table(
+        "The episodes compared, and the reference population",
+        [*columns, text("Mean gain and SD from")],
+        [[*row, source] for row, source in zip(rows, sources, strict=True)],
+        _GIVEN,
+    )
+
+
+def _learned(findings: Findings) -> Block:
+    """Return what limits that learn from the providers have learned."""
+    return table(
+        "What the limits learned from the providers",
+        [text("Outcome"), text("Learner", code=True),
+         number("Centre", 3, "by peer group"), number("Shift, standard errors", 2),
+         number("Factor", 2), number("SD between providers", 3), *_cut_columns(findings)],
+        findings.reference[
+            ["outcome", "learner", "centre", "shift", "factor", "tau",
+             *("inner", "outer")[: len(_cut_columns(findings))]]
+        ].itertuples(index=False),
+        _LEARNED,
+    )  # fmt: skip
+
+
+def _cut_columns(findings: Findings) -> list[Column]:
+    return [number(f"{words} limits at", 2) for _, _, words in places_of(findings).limits]
