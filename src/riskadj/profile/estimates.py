@@ -74,7 +74,9 @@ def _differences(sample: Sample) -> Estimates:
 
 
 def _fixed(sample: Sample) -> Estimates:
-    fit = fit_fixed_effects(sample.observed, sample.expected, sample.provider)
+    # Effects are where covariates are 0; there, at the mean expectation, nothing is extrapolated.
+    centred = sample.expected - sample.expected.mean()
+    fit = fit_fixed_effects(sample.observed, centred, sample.provider)
     centre = float(fit.n @ fit.effects) / float(fit.n.sum())
     return Estimates(fit.providers, fit.effects - centre, fit.effects_se, fit.warnings)
 

@@ -257,8 +257,11 @@ def _percentiles(ratios: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def _at(ordered: Floats, last: NDArray[np.intp], share: float) -> Floats:
-    """Interpolate between neighbours, NaN being sorted last."""
-    place = share * np.maximum(last, 0)
+    """Return the share's place among n + 1 gaps, NaN being sorted last.
+
+    So many of a sample's values are below it on average as of those to come, however few there are.
+    """
+    place = np.clip(share * (last + 2) - 1, 0, np.maximum(last, 0))
     below = np.floor(place).astype(np.intp)
     columns = np.arange(ordered.shape[1])
     low, high = (
