@@ -31,7 +31,7 @@ from riskadj.stats.reml import fit_linear
 
 ROUNDS = 3
 """Times that coefficients, variance and shape take turns between two passes."""
-PATIENT = Patience(settled=1e-6, fine=1e-6)
+PATIENT = Patience(settled=1e-6, fine=1e-5)
 LONGEST = 3.0
 """How far the linear predictor may move in one step."""
 FALL = 0.05
