@@ -999,6 +999,25 @@ def test_nobody_compared_can_be_told_from_chance(findings):
     assert render_html(card, {})
 
 
+def test_one_outcome_without_anybody_to_compare_leaves_the_other_whole(findings):
+    mine = findings.providers["outcome"] == "ohs"
+    providers = findings.providers.copy()
+    providers.loc[mine, ["adjusted", "flag"]] = [float("nan"), "Insufficient records"]
+    rest = {name: getattr(findings, name).query("outcome == 'eq5d'") for name in
+            ("analyses", "reliability", "agreement")}  # fmt: skip
+    found = dataclasses.replace(findings, providers=providers, **rest)
+    card = build_card(found)
+    assert "no provider has enough episodes" in card["summary"][1]
+    assert "37 providers compared" in card["summary"][2]
+    assert "up to 10 analyses" in paragraphs(card, "sensitivity")[0]
+    assert only(tables(card, "sensitivity", "(ohs)", "how firm")).empty
+    assert not only(tables(card, "sensitivity", "(eq5d)", "how firm")).empty
+    assert {name for name in draw_figures(found) if "ohs" in name} == {
+        "calibration_ohs_linear.svg", "calibration_ohs_lightgbm.svg", "features_ohs_lightgbm.svg",
+    }  # fmt: skip
+    assert render_html(card, {})
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 

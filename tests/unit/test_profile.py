@@ -327,6 +327,27 @@ def test_where_all_is_well_nothing_is_warned_of(world: pd.DataFrame) -> None:
     assert profiled(world, profile__sensitivity=OTHERS).warnings == ()
 
 
+def test_where_nobody_has_enough_episodes_nobody_is_compared(world: pd.DataFrame) -> None:
+    got = profiled(world, profile__minimum_n=100_000, profile__sensitivity=OTHERS)
+    assert set(got.table["flag"]) == {TOO_FEW}
+    assert got.table[["adjusted", "flag_share", "reliability", "rank"]].isna().all(axis=None)
+    assert (got.table[["flag_moved_by", "flag_holds_under"]] == "").all(axis=None)
+    assert got.table[["observed", "expected", "predicted"]].notna().all(axis=None)
+    assert got.analyses.empty
+    assert got.reliability.empty
+    assert got.warnings == ()
+
+
+def test_a_single_provider_with_enough_episodes_is_held_against_chance(
+    world: pd.DataFrame,
+) -> None:
+    n = int(profiled(world).table["n"].max())
+    got = profiled(world, profile__minimum_n=n, profile__sensitivity=OTHERS)
+    row = got.table[got.table["adjusted"].notna()].iloc[0]
+    assert row["flag"] in NHS_ENGLAND.of.values()
+    assert np.isnan(row["reliability"])
+
+
 def test_providers_can_be_compared_with_their_peers(world: pd.DataFrame) -> None:
     sex = np.where(world["provider_id"].isin(["H00", "H01", "H02", "H03"]), "male", "female")
     got = profiled(world.assign(sex=sex), profile__peer_group="sex")

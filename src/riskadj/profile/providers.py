@@ -23,13 +23,17 @@ from riskadj.profile.belief import (
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import flag_labels, per_cent
 from riskadj.profile.predicted import PREDICTED_COLUMNS, predict
-from riskadj.profile.sensitivity import analyse_all, flags_of_all, sensitivity
+from riskadj.profile.sensitivity import (
+    SENSITIVITY_COLUMNS,
+    analyse_all,
+    flags_of_all,
+    sensitivity,
+)
 from riskadj.stats import Z95
 from riskadj.study import Study
 from riskadj.study.records import ProfileRules, ReferencePopulation
 
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
-SENSITIVITY_COLUMNS = ["flag_share", "flag_moved_by", "flag_holds_under"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
     analyses = flags_of_all(
         cohort.outcome.name, {name: one.analyses for name, one in parts.items()}, labels.of
     )
-    beside = sensitivity(analyses, rules).set_index(["learner", "provider_id"])
+    beside = sensitivity(analyses, rules).set_index("provider_id")
     table = pd.concat([one.table(beside) for one in parts.values()], ignore_index=True)
     return Profiles(
         table=table,
@@ -264,7 +268,8 @@ class _Part:
         )
 
     def _keyed(self, table: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
-        keyed = table.join(beside.loc[self.learner]).rename_axis("provider_id").reset_index()
+        mine = beside.loc[beside["learner"] == self.learner, SENSITIVITY_COLUMNS]
+        keyed = table.join(mine).rename_axis("provider_id").reset_index()
         keyed["outcome"], keyed["learner"] = self.cohort.outcome.name, self.learner
         texts = ["flag_moved_by", "flag_holds_under"]
         keyed[texts] = keyed[texts].fillna("").astype("str")

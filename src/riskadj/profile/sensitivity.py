@@ -17,6 +17,10 @@ from riskadj.profile.estimates import Sample
 from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
 
 CHOICES = ("learner", "method", "limits")
+SENSITIVITY_COLUMNS = ["flag_share", "flag_moved_by", "flag_holds_under"]
+_NOBODY = pd.DataFrame(columns=["learner", "provider_id", *SENSITIVITY_COLUMNS]).astype(
+    {"learner": "str", "provider_id": "str", "flag_share": "float64"}
+)
 ANALYSIS_COLUMNS = [
     "outcome", "learner", "method", "limits", "provider_id", "adjusted", "z", "flag",
 ]  # fmt: skip
@@ -100,6 +104,8 @@ def sensitivity(flags: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
         learner; the choices of which another option, all else equal, gives another flag; the
         learners under which the flag is the same.
     """
+    if flags.empty:
+        return _NOBODY.copy()
     wide = flags.pivot(index="provider_id", columns=list(CHOICES), values="flag")
     analyses = wide.columns.to_frame(index=False)
     own = (analyses["method"] == rules.method) & (analyses["limits"] == rules.limits)

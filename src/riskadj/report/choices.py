@@ -82,20 +82,20 @@ LIMITS: Mapping[str, Choice] = MappingProxyType(
         ),
         "additive": Choice(
             "additive", "",
-            "Additive: beside chance, providers are allowed to differ by a standard deviation of "
+            "Additive: besides chance, providers are allowed to differ by a standard deviation of "
             "their own (Spiegelhalter 2005, Stat Med 24:1185-1202), estimated from all of them "
             "(DerSimonian and Laird 1986, Control Clin Trials 7:177-188).",
         ),
         "winsorised": Choice(
             "winsorised", "",
-            "Winsorised: beside chance, providers are allowed to differ by a standard deviation "
+            "Winsorised: besides chance, providers are allowed to differ by a standard deviation "
             "of their own, estimated from z-scores of which the lowest and the highest tenth are "
             "pulled in, lest outliers widen the limits that should find them (Spiegelhalter 2005, "
             "Stat Med 24:1185-1202).",
         ),
         "trimmed": Choice(
             "trimmed", "",
-            "Trimmed: beside chance, providers are allowed to differ by a standard deviation of "
+            "Trimmed: besides chance, providers are allowed to differ by a standard deviation of "
             "their own, estimated without the lowest and the highest tenth of z-scores "
             "(Spiegelhalter and others 2012, J R Stat Soc A 175:1-47).",
         ),
@@ -151,7 +151,7 @@ _LABELS: Mapping[str, str] = MappingProxyType(
     {
         "nhs_england": "NHS England's: each of the two pairs of limits has its own (A Guide to "
         "PROMs Methodology, version 12)",
-        "cms": "as CMS calls its categories: better, no different or worse, by the inner limits "
+        "cms": "As CMS calls its categories: better, no different or worse, by the inner limits "
         "alone",
     }
 )

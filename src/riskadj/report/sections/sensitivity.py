@@ -1,6 +1,6 @@
 """How far flags hang on choices that nobody can prove right."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +34,7 @@ def sensitivity(findings: Findings) -> Iterable[Block]:
     if not any(len(one.analyses) > 1 for one in contests):
         yield paragraph(_NONE)
         return
-    yield paragraph(*_declared(contests[0]))
+    yield paragraph(*_declared(contests))
     yield _overall(findings, contests)
     for one in contests:
         yield from figure_blocks(findings, "sensitivity", one.outcome)
@@ -42,14 +42,16 @@ def sensitivity(findings: Findings) -> Iterable[Block]:
         yield _beyond(findings, one)
 
 
-def _declared(one: Contest) -> Iterable[str]:
+def _declared(contests: Sequence[Contest]) -> Iterable[str]:
     """Yield what flags are held against."""
+    one = max(contests, key=lambda each: len(each.analyses))
+    most = "" if len({len(each.analyses) for each in contests}) == 1 else "up to "
     options = [
         counted(len(one.options("learner")), "learner"),
         counted(len(one.options("method")), "method"),
         f"{len(one.options('limits'))} kinds of limits",
     ]
-    yield f"Every flag is held against {len(one.analyses)} analyses: {listed(options)}."
+    yield f"Every flag is held against {most}{len(one.analyses)} analyses: {listed(options)}."
     yield (
         "Methods that draw gains to the middle already allow for differences between providers, "
         "so that they go with nominal limits only."

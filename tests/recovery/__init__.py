@@ -1,0 +1,1 @@
+"""Simulated truth: what each method recovers, and whether its intervals cover."""
