@@ -91,7 +91,7 @@ def ranks():
 
 def ratios():
     return [
-        {"family": family, "interval": name} | found
+        {"family": family, "ratio": name} | found
         for family in ("gaussian", "binomial")
         for name, found in asdict(covering.bootstrapped(family)).items()
     ]
@@ -193,10 +193,9 @@ PARTS = {
     "ranks": ("Intervals of 95 % of the rank", "A rank is a whole number: at least 95 %.", ranks),
     "ratios": (
         "The provider bootstrap of predicted over expected, 95 %",
-        "30 providers of 30 episodes, 200 draws; about 126 of them have a given provider. `shown`: "
-        "as returned, of the true ratio to the average of the world; `unbiased_percentiles`: at "
-        "p (n + 1) of the same draws; `about_the_sample`: of the ratio to these providers' own "
-        "average.",
+        "30 providers of 30 episodes, 200 draws. What is covered is the ratio that the true "
+        "effects and coefficients make: to the average that effects were drawn about "
+        "(`of_the_world`), or to the average of these 30 (`of_the_sample`).",
         ratios,
     ),
     "counts": (

@@ -154,21 +154,18 @@ def _gain_covered(world: World, rules: ProfileRules, gain: float) -> float:
 
 @dataclass(frozen=True)
 class BootstrapCoverage:
-    """Of true predicted over expected: Sum g(x'b + m + u) / Sum g(x'b + m), m the world's mean.
+    """Of true predicted over expected: sum g(x'b + m + u) / sum g(x'b + m).
 
     Attributes
     ----------
-    shown : Coverage
-        Of the interval as returned.
-    unbiased_percentiles : Coverage
-        With percentiles at k p / (n + 1) of the same draws, which few draws do not narrow.
-    about_the_sample : Coverage
-        As `unbiased_percentiles`, m being the mean of the world and of its providers' effects.
+    of_the_world : Coverage
+        With m the mean that provider effects were drawn about.
+    of_the_sample : Coverage
+        With m the mean of the effects that these providers have.
     """
 
-    shown: Coverage
-    unbiased_percentiles: Coverage
-    about_the_sample: Coverage
+    of_the_world: Coverage
+    of_the_sample: Coverage
 
 
 @cache
@@ -196,20 +193,13 @@ def _ratio_covered(world: World, recipe: Recipe, draws: int, seed: int) -> list[
     found = bootstrap_predicted_over_expected(
         world.y, world.X, world.provider, recipe.family, replicates=draws, seed=seed
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        lower, upper = np.nanquantile(found.ratios, [0.025, 0.975], axis=0, method="weibull")
-    truth, own = (
+    truths = (
         predicted_over_expected(
             world.base, world.provider, world.effect, centre, link=LINKS[recipe.family]
         ).ratio
         for centre in (0.0, world.effect.mean())
     )
-    return [
-        float(np.mean((truth >= found.lower) & (truth <= found.upper))),
-        float(np.mean((truth >= lower) & (truth <= upper))),
-        float(np.mean((own >= lower) & (own <= upper))),
-    ]
+    return [float(np.mean((one >= found.lower) & (one <= found.upper))) for one in truths]
 
 
 # --- counts: every count there can be, weighted by its probability ---
