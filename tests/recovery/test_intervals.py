@@ -21,7 +21,7 @@ def xfail(*values, reason):
     )
 
 
-SIGMA_KNOWN = "the error takes sigma and the average provider as known"
+FEW = "ten providers say little of the variance between them"
 BESIDE = "effects leave out what goes with the provider's mean expectation; the error, its error"
 WEAK = "documented: off the level where the variance is often estimated as 0"
 OF_THE_WORLD = "the average provider of the world is not that of 30 providers"
@@ -69,7 +69,7 @@ def test_intervals_of_ranks_hold_the_true_rank_at_least_as_often(providers, reli
         ("fixed_effects", GAIN),
         ("fixed_effects", 0.0),
         ("random_intercept", GAIN),
-        xfail("correlated_random_effects", GAIN, reason=f"{BESIDE}: 92.7 %"),
+        xfail("correlated_random_effects", GAIN, reason=f"{BESIDE}: 93.4 %"),
         ("empirical_bayes", GAIN),
     ],
 )
@@ -83,9 +83,9 @@ def test_intervals_of_adjusted_gains_cover(method, gain):
     [
         "nhs_england",
         "fixed_effects",
-        xfail("random_intercept", reason=f"{SIGMA_KNOWN}: 88.5 %"),
-        xfail("correlated_random_effects", reason=f"{SIGMA_KNOWN}, and {BESIDE}: 83.4 %"),
-        xfail("empirical_bayes", reason=f"{SIGMA_KNOWN}: 90.4 %"),
+        xfail("random_intercept", reason=f"{FEW}: 92.1 %"),
+        xfail("correlated_random_effects", reason=f"{FEW}, and {BESIDE}: 88.9 %"),
+        "empirical_bayes",
     ],
 )
 def test_intervals_of_adjusted_gains_cover_with_ten_providers(method):
@@ -107,7 +107,6 @@ def test_they_cover_the_ratio_to_the_average_of_the_providers_there_are(family):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="sigma and so the error are 0: z is 0 / 0, with a warning")
 @pytest.mark.parametrize(
     "method", ["random_intercept", "correlated_random_effects", "empirical_bayes"]
 )
@@ -120,4 +119,4 @@ def test_where_nobody_differs_everybody_has_a_z_of_0(method):
     # The mean expectation has to differ between providers to be a covariate.
     sample = Sample(observed, expected + 1e-3 * provider, provider, 8.0, "dersimonian_laird")
     rules = ProfileRules(method=method, minimum_n=2, suppress_below=1)
-    assert (analyse(sample, rules, 20.0).table["z"] == 0).all()
+    assert (analyse(sample, rules, 20.0).table["z"].abs() < 0.01).all()

@@ -41,6 +41,7 @@ from riskadj.stats import (
     NotConvergedWarning,
     benjamini_hochberg,
     between_variance,
+    fit_random_intercept,
     reliability,
     two_sided_p,
 )
@@ -280,9 +281,22 @@ def test_empirical_bayes_keeps_as_much_of_a_difference_as_is_reliable(between: s
     sample = sample_of(tau=1.5, between=between)
     raw, found = estimate("nhs_england", sample), estimate("empirical_bayes", sample)
     tau2 = between_variance(raw.effect, raw.error, between).tau2
-    kept = reliability(raw.error, tau2, estimator=between).value
+    lost = 1 - reliability(raw.error, tau2, estimator=between).value
+    kept = 1 - lost * (lost.size - 2) / lost.size  # Morris 1983: lost is biased upwards
     assert found.effect == pytest.approx(kept * raw.effect)
-    assert found.error == pytest.approx(raw.error * np.sqrt(kept))
+    assert (found.error > raw.error * np.sqrt(kept)).all()
+
+
+@pytest.mark.parametrize("method", ["random_intercept", "correlated_random_effects"])
+def test_errors_of_many_providers_are_those_of_the_fit(method: str) -> None:
+    sample = sample_of(providers=400, each=40, tau=1.5)
+    found = estimate(method, sample)
+    fit = fit_random_intercept(
+        sample.observed, sample.expected, sample.provider,
+        correlated=method == "correlated_random_effects",
+    )  # fmt: skip
+    assert found.error == pytest.approx(fit.effects_se, rel=0.02)
+    assert (found.error > fit.effects_se).mean() > 0.9
 
 
 def test_correlated_effects_leave_out_what_goes_with_the_providers_case_mix() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from riskadj.errors import ArrayError
+from riskadj.profile.estimates import FEWEST_TO_ALLOW
 from riskadj.stats import (
     between_variance,
     case_mix_overlap,
@@ -31,8 +32,6 @@ BELIEF_COLUMNS = [
     "reliability", "shrunken", "shrunken_lower95", "shrunken_upper95", "rank", "rank_lower95",
     "rank_upper95", "p_best_fifth", "p_worst_fifth",
 ]  # fmt: skip
-FEWEST_TO_ALLOW = 3
-"""Providers from which the variance between them is uncertain by an amount that can be told."""
 RANK_DRAWS = 10_000
 SPLITS = 100
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from riskadj.stats import (
     FitWarning,
+    RandomIntercept,
     between_variance,
     fit_fixed_effects,
     fit_random_intercept,
@@ -23,6 +24,9 @@ from riskadj.stats import (
     shrink,
 )
 from riskadj.stats.arrays import Floats
+
+FEWEST_TO_ALLOW = 3
+"""Providers from which it can be told how uncertain the variance between them is."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,26 @@ def _random(sample: Sample, correlated: bool = False) -> Estimates:
     fit = fit_random_intercept(
         sample.observed, sample.expected, sample.provider, correlated=correlated
     )
-    return Estimates(fit.providers, fit.effects, fit.effects_se, fit.warnings)
+    return Estimates(fit.providers, fit.effects, _with_all_estimated(sample, fit), fit.warnings)
+
+
+def _with_all_estimated(sample: Sample, fit: RandomIntercept) -> Floats:
+    """Return posterior standard deviations that allow for sigma and coefficients being estimates.
+
+    Those of the fit take both as known: too narrow when providers are few, 0 when sigma is. Sigma
+    is allowed for as in Morris (1983, JASA 78:47-55), coefficients as in Kackar and Harville
+    (1984, JASA 79:853-862).
+    """
+    if len(fit.n) < FEWEST_TO_ALLOW:
+        return fit.effects_se
+    groups = group_rows(sample.provider)
+    expected = groups.mean(sample.expected)
+    means = np.column_stack([np.ones_like(expected), *[expected] * (fit.between_coef.size + 1)])
+    coef = np.r_[fit.intercept, fit.between_coef, fit.coef]
+    residual, error = groups.mean(sample.observed) - means @ coef, fit.residual_sd / np.sqrt(fit.n)
+    own = shrink(residual, error, fit.sigma**2, allow_for_estimation=True)
+    of_mean = np.einsum("ij,jk,ik->i", means, fit.coef_covariance, means)
+    return np.sqrt(own.sd**2 + (1 - own.weight) ** 2 * of_mean)
 
 
 def _correlated(sample: Sample) -> Estimates:
@@ -95,7 +118,9 @@ def _correlated(sample: Sample) -> Estimates:
 def _empirical_bayes(sample: Sample) -> Estimates:
     raw = _differences(sample)
     tau2 = between_variance(raw.effect, raw.error, sample.between).tau2
-    shrunken = shrink(raw.effect, raw.error, tau2)
+    shrunken = shrink(
+        raw.effect, raw.error, tau2, allow_for_estimation=len(raw.effect) >= FEWEST_TO_ALLOW
+    )
     return Estimates(raw.providers, shrunken.effect, shrunken.sd)
 
 
