@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from riskadj.episodes.columns import COLUMNS
+from riskadj.expected.evaluate import DIFFERENCE_COLUMNS, SLOPE_COLUMNS, VALIDATION_COLUMNS
 from riskadj.profile.belief import AGREEMENT_COLUMNS, Raw, believe, reliabilities
-from riskadj.profile.flags import cut_of, flag_labels, places_from_z
+from riskadj.profile.flags import cut_of, flag_labels, level_names, places_from_z
 from riskadj.profile.limits import Yardstick
-from riskadj.profile.providers import level_names, provider_columns
-from riskadj.profile.sensitivity import ANALYSIS_COLUMNS, declared, sensitivity
+from riskadj.profile.providers import provider_columns
+from riskadj.profile.sensitivity import analysis_columns, declared, sensitivity
 from riskadj.report.findings import Findings
+from riskadj.report.results import TUNED_COLUMNS
 from riskadj.study import Study
 from riskadj.study.records import ProfileRules
 
@@ -93,6 +95,13 @@ def example_findings(study: Study | None = None, n_providers: int = N_PROVIDERS)
     tables = {
         "calibration": _calibration(rng),
         "subgroups": _subgroups(rng),
+        "tuned": pd.DataFrame(
+            [("ohs", "lightgbm", 1, 20, "trees 300, leaves 8", 59.1, 58.7)], columns=TUNED_COLUMNS
+        ),
+        "ceiling": _ceiling(rng),
+        "slopes": _slopes(),
+        "differences": _differences(),
+        "validation": _validation(),
         "providers": providers,
         "analyses": analyses,
         "reliability": _reliability(providers, rules),
@@ -147,8 +156,36 @@ def _metrics(outcome: str, learner: str) -> dict[str, float]:
         "n": 21_034, "r2": 0.169 + better, "mae": 0.72 * sd, "rmse": sd * (1 - better),
         "bias": 1.7e-15, "calibration_slope": 0.983, "calibration_intercept": 0.0166 * gain,
         "total_ratio": 1.0, "drift": 0.041 * gain, "r2_before_recalibration": 0.151 + better,
-        "largest_decile_error": 0.05 * sd,
+        "largest_decile_error": 0.05 * sd, "ici": 0.03 * sd,
+        "r2_lower95": 0.158 + better, "r2_upper95": 0.18 + better,
+        "calibration_slope_lower95": 0.95, "calibration_slope_upper95": 1.01,
     }  # fmt: skip
+
+
+def _ceiling(rng: np.random.Generator) -> pd.DataFrame:
+    expected = np.linspace(0.02, 0.4, 10)
+    difference = rng.normal(0, 0.01, 10)
+    return pd.DataFrame({
+        "outcome": "ohs", "learner": "lightgbm", "decile": range(1, 11), "n": 2_103,
+        "expected": expected, "observed": expected + difference, "difference": difference,
+    })  # fmt: skip
+
+
+def _slopes() -> pd.DataFrame:
+    return pd.DataFrame([("ohs", "linear", False, 37, 0.05, 0.17)], columns=SLOPE_COLUMNS)
+
+
+def _differences() -> pd.DataFrame:
+    rows = [(one, "lightgbm", "linear", "r2", 21_034, 0.015, 0.012, 0.018) for one in OUTCOMES]
+    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
+
+
+def _validation() -> pd.DataFrame:
+    rows = [
+        (*pair, "provider", "calibration_slope", 120, 0.95, 0.92, 0.98, 0.7, 1.2, 0.12)
+        for pair in KINDS
+    ]
+    return pd.DataFrame(rows, columns=VALIDATION_COLUMNS)
 
 
 def _calibration(rng: np.random.Generator) -> pd.DataFrame:
@@ -239,6 +276,7 @@ def _profile(
         "episodes": n * 1.1, "note": "", "suppression": "", "overlap": 1 - 1 / np.sqrt(n),
         "predicted": expected + 0.6 * difference,
         "predicted_ratio": 1 + 0.6 * difference / expected,
+        "peer_group": _peer_names(rules, len(n)), "centre": gain + _peers(rules, len(n)) * sd,
     })  # fmt: skip
     for name, cut in zip(level_names(rules), (held.inner, held.outer), strict=True):
         table[f"lower{name}"], table[f"upper{name}"] = middle - cut * spread, middle + cut * spread
@@ -255,6 +293,11 @@ def _profile(
 def _peers(rules: ProfileRules, count: int) -> np.ndarray:
     """Return how far the peers of each provider are from all, in standard deviations."""
     return np.where(np.arange(count) % 2, 0.1, -0.1) * (rules.peer_group is not None)
+
+
+def _peer_names(rules: ProfileRules, count: int) -> np.ndarray:
+    names = np.where(np.arange(count) % 2, "male", "female")
+    return np.where(rules.peer_group is not None, names, "")
 
 
 def _yardstick(rules: ProfileRules, limits: str, sd: float) -> Yardstick:
@@ -284,19 +327,25 @@ def _analyses(judged: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
             error = (sd / np.sqrt(rows["n"])).to_numpy()
             away = (rows["adjusted"] - gain).to_numpy() + noise * error
             z = rows["z"].to_numpy() if place == 0 else away / held.spread(error)
+            ends = {
+                f"{end}{name}": gain + sign * cut * held.spread(error)
+                for name, cut in zip(level_names(rules), (held.inner, held.outer), strict=True)
+                for end, sign in (("lower", -1), ("upper", 1))
+            }
             found.append(
                 rows[["outcome", "learner", "provider_id", "adjusted"]].assign(
-                    method=method, limits=limits, z=z, flag=_flags(z, held, rules)
-                )
+                    method=method, limits=limits, error=error, middle=gain, **ends, z=z,
+                    flag=_flags(z, held, rules),
+                )  # fmt: skip
             )
-    return pd.concat(found, ignore_index=True)[ANALYSIS_COLUMNS]
+    return pd.concat(found, ignore_index=True)[analysis_columns(rules)]
 
 
 def _suppress(table: pd.DataFrame) -> pd.DataFrame:
     hidden, small = table["n"] < 6, table["n"] < 30
     shown = ("n", "observed", "expected", "episodes", "overlap", "predicted")
     texts = ("outcome", "learner", "provider_id", "flag", "note", "suppression",
-             "flag_moved_by", "flag_holds_under")  # fmt: skip
+             "flag_moved_by", "flag_holds_under", "peer_group")  # fmt: skip
     judged = [one for one in table if one not in (*shown, *texts)]
     table.loc[small, judged] = np.nan
     table.loc[small, ["flag", "suppression"]] = ["Insufficient records", "adjusted"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,15 @@ from threadpoolctl import threadpool_limits
 
 from riskadj.casemix import casemix_faults, choose_casemix
 from riskadj.cohort import select_cohort
+from riskadj.digest import digest_of_json
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
+from riskadj.episodes.participation import read_participation
 from riskadj.episodes.readers import join_episodes, repeated
 from riskadj.errors import RiskadjError, ValuesError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.explain import explain_expectations
+from riskadj.followup import follow_up
+from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
 from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
@@ -59,7 +63,7 @@ class Run:
 
 
 def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | None = None) -> Run:
-    """Run a study: read, select, encode, expect, profile, explain, report, log.
+    """Run a study: read, select, encode, expect, profile, follow up, explain, report, log.
 
     Parameters
     ----------
@@ -101,13 +105,39 @@ def read_study(study: Study) -> Episodes:
 
 
 def _read(data: Data) -> Episodes:
+    return _with_participation(_read_files(data), data)
+
+
+def _with_participation(episodes: Episodes, data: Data) -> Episodes:
+    """Add the counts of participation files, on whose digests everything then depends."""
+    if not data.participation:
+        return episodes
+    counts = read_participation(data.participation)
+    return replace(
+        episodes,
+        participation=counts,
+        sources=(*episodes.sources, *counts.sources),
+        digest=digest_of_json([episodes.digest, *(one.digest for one in counts.sources)]),
+    )
+
+
+def _read_files(data: Data) -> Episodes:
     return read_episodes(
         data.paths,
         data.format,
         columns=data.columns,
         rename=data.rename,
+        mapping=data.mapping,
+        value_sets=_value_sets(data),
         period_from=data.period_from,
     )
+
+
+def _value_sets(data: Data) -> dict[str, ValueSet]:
+    if data.value_sets is None:
+        return {}
+    at_hand = read_value_sets(data.value_sets.folder)
+    return {one: at_hand.find(name) for one, name in data.value_sets.chosen.items()}
 
 
 def follow_outcome(
@@ -123,16 +153,19 @@ def follow_outcome(
         evaluation = evaluate(expectations, study.report.subgroups)
     with stages("profile", outcome.name):
         profiles = profile_providers(expectations, study)
+    with stages("follow_up", outcome.name):
+        followed = follow_up(expectations, study)
     with stages("explain", outcome.name):
         explanation = explain_expectations(expectations)
     stages.digests |= {
         ("select", outcome.name): cohort.digest,
         ("expect", outcome.name): expectations.digest,
         ("profile", outcome.name): profiles.digest,
+        ("follow_up", outcome.name): followed.digest,
     }
     if explanation:
         stages.digests["explain", outcome.name] = explanation.digest
-    return OutcomeResults(casemix, expectations, evaluation, profiles, explanation)
+    return OutcomeResults(casemix, expectations, evaluation, profiles, explanation, followed)
 
 
 @dataclass
@@ -235,10 +268,11 @@ def _data_of(path: str | Path, overrides: Iterable[str]) -> Data:
 def _read_each(faults: list[RiskadjError], data: Data) -> Episodes | None:
     """Read each file on its own, so that the faults of one do not hide those of another."""
     alone = [data.model_copy(update={"paths": (file,)}) for file in data.paths]
-    parts = [part for one in alone if (part := _attempt(faults, _read, one))]
+    parts = [part for one in alone if (part := _attempt(faults, _read_files, one))]
     if len(parts) < len(alone):
         return None
-    episodes = join_episodes(parts)
+    joined = join_episodes(parts)
+    episodes = _attempt(faults, _with_participation, joined, data) or joined
     for fault in repeated(episodes):
         faults.extend(_each_fault(fault))
     return episodes

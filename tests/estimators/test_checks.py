@@ -8,18 +8,32 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from riskadj.casemix import CaseMixEncoder
-from riskadj.expected import LightGBMExpectation, LinearExpectation
+from riskadj.expected import (
+    CeilingExpectation,
+    LightGBMExpectation,
+    LinearExpectation,
+    NetExpectation,
+    PartsExpectation,
+    StackedExpectation,
+)
 
+TREES = LightGBMExpectation(
+    trees=50, learning_rate=0.2, min_episodes_per_leaf=1, column_share=1.0, l2=0.0
+)
 OURS = [
     CaseMixEncoder(),
     LinearExpectation(),
-    LightGBMExpectation(
-        trees=50, learning_rate=0.2, min_episodes_per_leaf=1, column_share=1.0, l2=0.0
-    ),
+    TREES,
+    NetExpectation(nets=2, hidden=(8,), epochs=60, batch=20, l2=0.0),
+]
+MADE_OF_OTHERS = [
+    CeilingExpectation(clone(TREES).set_params(family="binomial"), TREES),
+    PartsExpectation(LinearExpectation()),
+    StackedExpectation([LinearExpectation(), TREES]),
 ]
 
 
-@parametrize_with_checks(OURS)
+@parametrize_with_checks([*OURS, *MADE_OF_OTHERS])
 def test_scikit_learn_accepts(estimator: Any, check: Any) -> None:
     check(estimator)
 

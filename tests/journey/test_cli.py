@@ -25,7 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = (
     "flow.csv", "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv",
     "reference.csv", "calibration.csv", "subgroups.csv", "shap_features.csv",
-    "shap_providers.csv", "metrics.json", "study.json", "expectations.parquet", "shap.parquet",
+    "shap_providers.csv", "rates.csv", "follow_up.csv", "balance.csv", "metrics.json",
+    "study.json", "expectations.parquet", "shap.parquet",
 )  # fmt: skip
 FIRST_COLUMNS = (
     "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,"
@@ -315,7 +316,7 @@ def test_a_command_line_that_cannot_be_understood_leaves_with_2(riskadj, argumen
 
 def test_every_verb_of_the_readme_has_help(riskadj):
     verbs = set(re.findall(r"^    riskadj (\w+)", README, flags=re.M))
-    assert {"run", "demo", "validate", "simulate", "schema", "log", "columns"} == verbs
+    assert {"run", "demo", "validate", "simulate", "schema", "log", "columns", "export"} == verbs
     for verb in verbs:
         code, out, _ = riskadj(verb, "--help")
         assert code == 0

@@ -56,9 +56,9 @@ def test_z_is_that_of_funnel_plot_r(kind, z):
 @pytest.mark.parametrize(
     ("kind", "trim", "share", "phi", "tau2"),
     [
-        ("ratio_shmi", "shmi", 0.1, 2.948033, 0.01947753),
-        ("ratio_cqc", "winsorise", 0.1, 2.327178, 0.00343978),
-        ("ratio_cqc", "winsorise", 0.05, 2.746783, 0.00440598),
+        ("ratio_shmi", "trimmed", 0.1, 2.948033, 0.01947753),
+        ("ratio_cqc", "winsorised", 0.1, 2.327178, 0.00343978),
+        ("ratio_cqc", "winsorised", 0.05, 2.746783, 0.00440598),
     ],
 )
 def test_dispersion_is_that_of_funnel_plot_r(kind, trim, share, phi, tau2):
@@ -462,7 +462,7 @@ def test_over_dispersion_of_published_gains(
     made = funnel_effect(
         "mean", providers["gain"], providers["records"], england["raw"], england["sd"]
     )
-    found = dispersion(made.z, "winsorise", 0.1, made.standard_error)
+    found = dispersion(made.z, "winsorised", 0.1, made.standard_error)
     assert found.n == n
     assert found.phi == pytest.approx(phi, abs=5e-4)
     assert found.tau2**0.5 == pytest.approx(tau, abs=half)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import get_args
@@ -39,7 +40,7 @@ HOSTILE = "<script>alert('x')</script> | [a](javascript:b) `c`"
 SECTIONS = [
     "Identity", "Intended use", "Data and flow", "Outcome definition", "Case mix", "Models",
     "Performance", "Calibration", "Subgroups", "Providers", "How far flags hang on choices",
-    "How much to believe it", "Explanation", "Limitations", "Provenance",
+    "How much to believe it", "Who answered", "Explanation", "Limitations", "Provenance",
 ]  # fmt: skip
 WRITTEN = {
     name: f"Somebody wrote the {name}." for name in CardText.model_fields if name != "limitations"
@@ -224,8 +225,32 @@ def test_performance_has_every_figure_of_the_metrics(findings, card):
     table = only(tables(card, "performance", "(eq5d)")).set_index("Learner")
     for learner in LEARNERS:
         metrics = findings.metrics["eq5d"][learner]
-        assert sorted(table.loc[learner]) == sorted(metrics.values())
+        shown = [
+            number
+            for cell in table.loc[learner]
+            for number in (cell if isinstance(cell, list) else [cell])
+        ]
+        assert sorted(shown) == sorted(metrics.values())
     assert "held-out" in paragraphs(card, "performance")[0]
+
+
+def test_learners_are_held_against_each_other_and_elsewhere(findings, card):
+    against = only(tables(card, "performance", "Learners against each other"))
+    assert len(against) == len(findings.differences)
+    assert against["Difference"].iloc[0] == [0.015, 0.012, 0.018]
+    elsewhere = only(tables(card, "performance", "elsewhere"))
+    assert elsewhere["At the next one"].iloc[0] == [0.95, 0.7, 1.2]
+    assert set(elsewhere["Over"]) == {"providers"}
+
+
+def test_a_learner_alone_is_held_against_nobody(findings):
+    alone = replace(
+        findings,
+        differences=findings.differences.head(0),
+        validation=findings.validation.head(0),
+    )
+    assert not tables(build_card(alone), "performance", "against each other")
+    assert not tables(build_card(alone), "performance", "elsewhere")
 
 
 def test_providers_are_counted_by_flag(findings, card):
@@ -566,8 +591,8 @@ def test_given_figures_of_the_reference_population_are_stated():
     )
     assert "Reference figures (eq5d)" not in items
     table = only(tables(card, "providers", "reference population")).set_index("Outcome")
-    assert set(table.loc["ohs", "Mean gain and SD from"]) == {"the study"}
-    assert set(table.loc["eq5d", "Mean gain and SD from"]) == {"the episodes compared"}
+    assert set(table.loc["ohs", "Mean and SD from"]) == {"the study"}
+    assert set(table.loc["eq5d", "Mean and SD from"]) == {"the episodes compared"}
     assert set(table.loc["ohs", "Mean gain"]) == {21.5}
     examples = [one for one in paragraphs(card, "explanation") if one.startswith("An example")]
     assert ["that of all episodes compared" in one for one in examples] == [True, False]

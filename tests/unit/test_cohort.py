@@ -1,5 +1,6 @@
 """Who counts, who left and why, and cohorts that cannot answer a question."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,13 @@ def test_the_flow_starts_with_everybody_and_accounts_for_each_who_left(frame: pd
     assert cohort.flow["remaining"].iloc[0] == len(frame)
     assert cohort.flow["left"].sum() == 12
     assert len(cohort.train) + len(cohort.test) == len(frame) - 12
+
+
+def test_what_reading_left_out_comes_first(frame: pd.DataFrame) -> None:
+    episodes = replace(as_episodes(frame), left_out={"responses: no operation": 4})
+    flow = select_cohort(episodes, make_study(), make_study().outcomes[0]).flow
+    assert flow.iloc[0].tolist()[1:4] == ["reading", "left out of responses: no operation", 4]
+    assert flow["remaining"].iloc[0] == len(frame)
 
 
 @pytest.mark.parametrize(

@@ -54,35 +54,37 @@ def test_phi_is_the_mean_square():
 
 def test_winsorising_clips_at_linearly_interpolated_quantiles():
     z = np.arange(11.0)
-    got = dispersion(z, "winsorise", 0.1)
+    got = dispersion(z, "winsorised", 0.1)
     assert got.phi == pytest.approx(np.mean(np.clip(z, 1.0, 9.0) ** 2))
-    between_two = dispersion([0.0, 1.0, 2.0, 3.0], "winsorise", 0.1)
+    between_two = dispersion([0.0, 1.0, 2.0, 3.0], "winsorised", 0.1)
     assert between_two.phi == pytest.approx((0.3**2 + 1 + 4 + 2.7**2) / 4)
     assert between_two.n == 4
 
 
-def test_shmi_leaves_out_the_first_and_last_rank_groups():
+def test_trimming_leaves_out_the_first_and_last_rank_groups():
     z = np.arange(29.0)
-    got = dispersion(z, "shmi", 0.1)
+    got = dispersion(z, "trimmed", 0.1)
     assert (got.n, got.n_providers) == (24, 29)
     # Ranks 3 to 26 of 29 are in groups 1 to 8 of 0 to 9; rank 27 is just in group 9.
     assert got.phi == pytest.approx(np.mean(z[2:26] ** 2))
 
 
-def test_shmi_gives_ties_their_mean_rank():
+def test_trimming_gives_ties_their_mean_rank():
     z = np.array([-9.0] * 4 + list(range(1, 16)))
-    got = dispersion(z, "shmi", 0.1)
+    got = dispersion(z, "trimmed", 0.1)
     # The tied four share rank 2.5: group 1, kept; rank 1 alone would have been left out.
     assert got.n == 17
     assert got.phi == pytest.approx((4 * 81 + np.sum(np.arange(1.0, 14.0) ** 2)) / 17)
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 8])
-def test_shmi_leaves_nobody_out_of_few(n):
-    assert dispersion(np.arange(float(n)), "shmi", 0.1).n == n
+def test_trimming_leaves_nobody_out_of_few(n):
+    assert dispersion(np.arange(float(n)), "trimmed", 0.1).n == n
 
 
-@pytest.mark.parametrize(("trim", "phi"), [("none", 1.0), ("winsorise", 0.6787), ("shmi", 0.4377)])
+@pytest.mark.parametrize(
+    ("trim", "phi"), [("none", 1.0), ("winsorised", 0.6787), ("trimmed", 0.4377)]
+)
 def test_trimming_lowers_the_phi_of_chance_alone(trim, phi):
     got = dispersion(NORMAL, trim, 0.1)
     assert got.phi == pytest.approx(phi, abs=2e-3)
@@ -97,12 +99,12 @@ def test_tau2_is_the_moment_estimate_with_a_known_centre():
     assert got.tau2 == pytest.approx(wanted)
 
 
-def test_tau2_of_shmi_uses_the_weights_of_the_kept():
+def test_tau2_of_trimming_uses_the_weights_of_the_kept():
     effect, error = providers(2)
     z = effect / error
     kept = np.argsort(np.argsort(z)) + 1
     kept = (kept >= 5) & (kept <= 36)
-    got = dispersion(z, "shmi", 0.1, error)
+    got = dispersion(z, "trimmed", 0.1, error)
     again = dispersion(z[kept], standard_error=error[kept])
     assert got.n == kept.sum() == 32
     assert got.tau2 == pytest.approx(again.tau2)
@@ -247,11 +249,11 @@ def test_the_order_of_providers_does_not_matter_to_the_variance(seed, method):
     assert other.tau2 == pytest.approx(one.tau2, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(("method", "trim"), [("winsorised", "winsorise"), ("trimmed", "shmi")])
-def test_the_trimmed_methods_are_those_of_dispersion_about_a_known_centre(method, trim):
+@pytest.mark.parametrize("method", TRIMS[1:])
+def test_the_trimmed_methods_are_those_of_dispersion_about_a_known_centre(method):
     y, error = providers(7, tau=2.0)
     got = between_variance(y, error, method, share=0.2)
-    assert got.tau2 == dispersion(y / error, trim, 0.2, error).tau2
+    assert got.tau2 == dispersion(y / error, method, 0.2, error).tau2
     assert got.tau2 > 0
     assert got.mean == 0
 
@@ -326,10 +328,13 @@ def test_a_multiplicative_allowance_without_trimming_leaves_a_mean_square_of_1()
         (lambda: dispersion([1.0]), "z: wanted one number for each of at least 2"),
         (lambda: dispersion([[1.0, 2.0]]), "z: wanted one number for each"),
         (lambda: dispersion([1.0, np.nan]), "z: wanted finite"),
-        (lambda: dispersion([1.0, 2.0], "shmy"), "trim: wanted one of none, winsorise, shmi"),
-        (lambda: dispersion([1.0, 2.0], "shmi", 0.0), "share: wanted"),
-        (lambda: dispersion([1.0, 2.0], "winsorise", 0.5), "share: wanted"),
-        (lambda: dispersion([1.0, 2.0], "shmi", 0.45), "z after trimming: wanted"),
+        (
+            lambda: dispersion([1.0, 2.0], "winsorise"),
+            "trim: wanted one of none, winsorised, trimmed",
+        ),
+        (lambda: dispersion([1.0, 2.0], "trimmed", 0.0), "share: wanted"),
+        (lambda: dispersion([1.0, 2.0], "winsorised", 0.5), "share: wanted"),
+        (lambda: dispersion([1.0, 2.0], "trimmed", 0.45), "z after trimming: wanted"),
         (lambda: dispersion([1.0, 2.0], standard_error=[1.0]), "standard_error: wanted shape"),
         (lambda: dispersion([1.0, 2.0], standard_error=[1.0, 0.0]), "standard_error: .* above 0"),
         (lambda: between_variance([1.0], [1.0]), "effect: wanted one number for each"),
@@ -337,6 +342,9 @@ def test_a_multiplicative_allowance_without_trimming_leaves_a_mean_square_of_1()
         (lambda: between_variance([1.0, 2.0], [1.0, 1.0], "dl"), "method: wanted one of"),
         (lambda: adjusted_z([1.0], [1.0], found(), "plus"), "model: wanted one of"),
         (lambda: adjusted_z([1.0], [1.0], found(tau2=None)), "wanted one with tau2"),
+        (lambda: adjusted_z([1.0], [1.0], 3.0), r"dispersion: wanted what .* got float\."),
+        (lambda: adjusted_z([1.0], [1.0], None), r"dispersion: wanted what .* got NoneType\."),
+        (lambda: dispersion([1.0, 2.0], "trimmed", np.float64(0.7)), r"share: .* got 0\.7\."),
         (lambda: adjusted_z([1.0], [0.0], found()), "standard_error: .* above 0"),
     ],
 )

@@ -28,6 +28,7 @@ from riskadj.expected import (
     save_model,
 )
 from riskadj.expected.crossfit import recalibration
+from riskadj.expected.evaluate import VOLUME
 from riskadj.instruments import instrument
 from riskadj.study import Outcome
 
@@ -438,7 +439,15 @@ def test_subgroups_cover_everybody_once_missing_or_not(frame: pd.DataFrame) -> N
 
 
 def test_subgroups_that_the_data_lack_are_passed_over(expectations: Expectations) -> None:
-    assert evaluate(expectations, ("ethnicity",)).subgroups.empty
+    found = evaluate(expectations, ("ethnicity",)).subgroups
+    assert set(found["column"]) == {VOLUME}
+
+
+def test_thirds_of_providers_by_volume_hold_everybody(expectations: Expectations) -> None:
+    rows = evaluate(expectations).subgroups.query("learner == 'linear'").set_index("level")
+    assert set(rows.index) == {"small", "middle", "large"}
+    assert rows["n"].sum() == len(expectations.cohort.test)
+    assert rows["n"]["small"] <= rows["n"]["middle"] <= rows["n"]["large"]
 
 
 def test_only_the_study_decides_which_learners_there_are(frame: pd.DataFrame) -> None:

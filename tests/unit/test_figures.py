@@ -200,7 +200,7 @@ def test_a_shifted_middle_is_not_called_the_reference():
          "1 provider in 20"),
         ({"limits": "benjamini_hochberg"}, "at most 5 % of those outside the 95 % limits and 0.2 % "
          "of those outside the 99.8 % ones are there by chance alone."),
-        ({"method": "empirical_bayes"}, "Gains are drawn to the middle"),
+        ({"method": "empirical_bayes"}, "Effects are drawn to the middle"),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip

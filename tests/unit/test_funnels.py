@@ -154,7 +154,7 @@ def test_outside_the_limits_is_where_z_is_above_the_quantile(kind, over, level):
 def test_a_flag_by_adjusted_z_is_a_flag_by_limits(kind):
     at = providers(kind, 4, 80)
     made = funnel_effect(kind, **at)
-    found = dispersion(made.z, "winsorise", standard_error=made.standard_error)
+    found = dispersion(made.z, "winsorised", standard_error=made.standard_error)
     assert found.over_dispersed
     got = limits_for(kind, at, level=LEVEL_95, tau2=found.tau2)
     flagged = np.abs(adjusted_z(made.effect, made.standard_error, found)) > Z95

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
+from riskadj.errors import ArrayError
 from riskadj.stats import proportion_interval, ratio_interval
 
 COUNTS = np.array([0, 1, 2, 8, 65, 1045])
@@ -71,11 +72,38 @@ def test_the_ratio_scales_with_the_expected_count_and_is_inside(method):
         ((1, np.inf), "expected"),
         ((1, 1.0, "wald"), "method"),
         ((1, 1.0, "exact", 1.0), "level"),
+        (([1, 2], [2.0]), r"observed, expected: wanted one shape.* got \(2,\) and \(1,\)"),
+        (([1], [2.0, 3.0]), "observed, expected: wanted one shape"),
+        (([1, 2], [[2.0], [3.0]]), "observed, expected: wanted one shape"),
+        ((1.5, 2.0), "observed: wanted whole numbers; got 1.5. .* 'byar'"),
+        (([1, 2.25], [2.0, 2.0], "midp"), "observed: wanted whole numbers; got 2.25"),
     ],
 )
 def test_what_has_no_interval_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
         ratio_interval(*arguments)
+
+
+@pytest.mark.parametrize("method", ["exact", "midp", "byar"])
+def test_a_single_number_goes_with_any_shape(method):
+    one, all_alike = (ratio_interval(COUNTS, each, method) for each in (2.0, np.full(6, 2.0)))
+    np.testing.assert_array_equal(one, all_alike)
+    assert ratio_interval(3, [1.0, 2.0], method).lower.shape == (2,)
+    assert ratio_interval(3, 2.0, method).lower.shape == ()
+
+
+def test_byar_takes_counts_that_are_not_whole():
+    """Between those of the whole numbers beside it."""
+    at = [ratio_interval(one, 1.0, "byar") for one in (1, 1.5, 2)]
+    assert at[0].lower < at[1].lower < at[2].lower
+    assert at[0].upper < at[1].upper < at[2].upper
+
+
+@pytest.mark.parametrize(("events", "n"), [([1, 2], [4]), ([1], [4, 5])])
+def test_proportions_of_unequal_length_are_refused(events, n):
+    with pytest.raises(ArrayError, match="events, n: wanted one shape"):
+        proportion_interval(events, n)
+    assert proportion_interval([1, 2], 4).lower.shape == (2,)
 
 
 def test_a_proportion_is_of_something():

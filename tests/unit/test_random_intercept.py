@@ -569,7 +569,7 @@ def with_dummy(events, seed=9, sizes=(200,) * 10):
 @pytest.mark.parametrize("events", [0, 40])
 @pytest.mark.parametrize("correlated", [False, True])
 def test_a_dummy_of_events_only_is_named_as_separating(events, correlated):
-    with pytest.warns(SeparationWarning, match="'rare' tell events from others") as w:
+    with pytest.warns(SeparationWarning, match="'rare' tells events .* its coefficient has") as w:
         found = fit(with_dummy(events), "binomial", correlated=correlated)
     assert not found.converged
     assert found.passes < 40
@@ -896,7 +896,7 @@ def test_outcomes_of_another_family_are_refused(family, y, says):
 
 def test_a_provider_with_weights_of_0_only_is_refused():
     world = make_world(sizes=(20, 20))
-    with pytest.raises(ArrayError, match=r"weights: .* 1 providers without"):
+    with pytest.raises(ArrayError, match=r"weights: .* 1 provider without"):
         fit(world, weights=(world.code == 0).astype(float))
 
 
@@ -953,8 +953,45 @@ def test_a_covariate_of_the_provider_is_fitted_unless_its_mean_is_too(family):
     world = make_world(family, sizes=BALANCED)
     X = np.column_stack([world.X, np.linspace(-1, 1, 20)[world.code]])
     assert fit(world, family, X=X).converged
-    with pytest.raises(ArrayError, match="column 2'"):
+    with pytest.raises(ArrayError, match="correlated=True, .* within providers; got 'column 2', w"):
         fit(world, family, X=X, correlated=True)
+    with pytest.raises(ArrayError, match="got 'column 0', which does not. Leave it out, or set"):
+        fit(world, family, X=X[:, 2], correlated=True)
+
+
+@each_family
+def test_covariates_of_the_provider_are_named_together_when_correlated(family):
+    world = make_world(family, sizes=BALANCED)
+    level = np.linspace(-1, 1, 20)[world.code]
+    X = pd.DataFrame({"beds": level, "age": world.X[:, 0], "teaching": level > 0})
+    with pytest.raises(ArrayError, match="got 'beds', 'teaching', which do not. Leave them out"):
+        fit(world, family, X=X, correlated=True)
+
+
+@each_family
+def test_correlated_wants_more_providers_than_covariates(family):
+    world = make_world(family, sizes=(60, 60))
+    with pytest.raises(ArrayError, match="^provider: .*; got 2 providers and 2 covariates. Leave"):
+        fit(world, family, correlated=True)
+
+
+@each_family
+@pytest.mark.parametrize("kind", COLLINEAR)
+def test_what_is_a_combination_is_named_by_itself_when_correlated(kind, family):
+    world = make_world(family, sizes=BALANCED)
+    X = np.column_stack([world.X, COLLINEAR[kind](world.X, world.code)])
+    with pytest.raises(
+        ArrayError, match="^X: wanted covariates that vary within .*; got 'col"
+    ) as e:
+        fit(world, family, X=X, correlated=True)
+    assert "mean" not in str(e.value)
+
+
+def test_a_covariate_balanced_over_providers_has_no_mean_to_add():
+    code, x = np.tile(np.arange(10), 20), np.repeat(np.arange(20.0), 10)
+    y = np.random.default_rng(0).normal(size=200)
+    with pytest.raises(ArrayError, match="provider means vary.*got that of 'column 0'. Leave it"):
+        fit_random_intercept(y, x, code, correlated=True)
 
 
 def test_what_does_not_settle_says_so(monkeypatch):

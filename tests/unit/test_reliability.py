@@ -138,9 +138,18 @@ def test_providers_that_differ_less_than_chance_have_a_negative_reliability():
     assert got.between < 0
 
 
-def test_the_ends_are_1_and_minus_infinity():
+def test_episodes_that_differ_between_providers_only_have_a_reliability_of_1():
     assert inter_unit_reliability([1.0, 1.0, 2.0, 2.0], list("aabb")).value == 1
-    assert inter_unit_reliability([1.0, 3.0, 1.0, 3.0], list("aabb")).value == -np.inf
+
+
+@pytest.mark.parametrize("values", [[1.0, 3.0, 1.0, 3.0], [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]])
+@pytest.mark.parametrize("shift", [0.0, 0.7, 1e3])
+def test_provider_means_that_are_all_the_same_have_no_reliability(values, shift):
+    provider = np.repeat(["a", "b"], len(values) // 2)
+    got = inter_unit_reliability(np.array(values) + shift, provider)
+    assert np.isnan(got.value)
+    assert got.f == pytest.approx(0, abs=1e-20)
+    assert got.between < 0
 
 
 @given(st.permutations(range(12)), st.floats(-1e3, 1e3), st.floats(0.01, 100))

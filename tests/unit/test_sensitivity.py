@@ -299,15 +299,40 @@ def test_errors_of_many_providers_are_those_of_the_fit(method: str) -> None:
     assert (found.error > fit.effects_se).mean() > 0.9
 
 
-def test_correlated_effects_leave_out_what_goes_with_the_providers_case_mix() -> None:
+def test_correlated_effects_are_right_where_quality_goes_with_case_mix() -> None:
     rng = np.random.default_rng(8)
     provider = np.repeat(np.arange(20), 80)
-    mean = np.linspace(-4, 4, 20)
-    expected = 20 + mean[provider] + rng.normal(0, 3, provider.size)
-    observed = expected + mean[provider] + rng.normal(0, 2, provider.size)
+    quality = np.linspace(-4, 4, 20)
+    expected = 20 + quality[provider] + rng.normal(0, 3, provider.size)
+    observed = expected + quality[provider] + rng.normal(0, 2, provider.size)
     sample = Sample(observed, expected, provider, None, "reml")
-    spread = {one: estimate(one, sample).effect.std() for one in METHODS}
-    assert spread["correlated_random_effects"] < 0.2 * spread["random_intercept"]
+    error = {one: np.abs(estimate(one, sample).effect - quality).mean() for one in METHODS}
+    assert error["correlated_random_effects"] < 0.3
+    assert error["correlated_random_effects"] < 1.2 * min(error.values())
+
+
+def test_a_chance_keeps_to_its_bounds_whatever_the_method() -> None:
+    rng = np.random.default_rng(3)
+    provider = np.repeat(np.arange(12), 50)
+    chance = rng.beta(8, 2, provider.size)
+    observed = (rng.random(provider.size) < chance).astype(float)
+    observed[provider == 3], observed[provider == 4] = 1.0, 0.0
+    sample = Sample(observed, chance, provider, None, "reml", "binomial")
+    for method in METHODS:
+        found = analyse(sample, rules_of(), float(observed.mean()), method=method).table
+        shown = found[["adjusted", "ci_lower", "ci_upper", "inner_lower", "outer_upper"]]
+        assert found["place"][3] >= 1, method
+        assert found["place"][4] == -2, method
+        if estimate(method, sample).link == "logit":
+            assert ((shown > 0) & (shown < 1)).all(axis=None), method
+
+
+def test_where_less_is_better_the_side_of_a_flag_turns() -> None:
+    sample = sample_of(tau=2.0)
+    up, down = (analyse(sample, rules_of(), 22.5, better=one).table for one in (1, -1))
+    assert (up["place"] == -down["place"]).all()
+    assert (up["place"] != 0).any()
+    assert (up["z"] == down["z"]).all()
 
 
 def test_what_a_fit_warns_of_is_kept_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +399,7 @@ def test_places_never_fall_as_z_rises_and_mirror_it(z: list[float]) -> None:
 
 def test_an_effect_of_nothing_is_adjusted_to_the_mean_gain() -> None:
     sample = sample_of()
-    found = analyse(sample, rules_of(), gain=22.5)
+    found = analyse(sample, rules_of(), mean=22.5)
     assert found.centre == pytest.approx(22.5)
     assert found.table["adjusted"].to_numpy() == pytest.approx(
         22.5 + estimate("nhs_england", sample).effect
@@ -384,13 +409,13 @@ def test_an_effect_of_nothing_is_adjusted_to_the_mean_gain() -> None:
 
 def test_the_median_provider_is_at_the_median() -> None:
     sample = sample_of(providers=13)
-    found = analyse(sample, rules_of(reference="median"), gain=22.5)
+    found = analyse(sample, rules_of(reference="median"), mean=22.5)
     assert found.table["z"].median() == pytest.approx(0.0)
     assert found.centre == pytest.approx(found.table["adjusted"].median())
 
 
 def test_a_given_adjusted_gain_is_what_providers_are_compared_with() -> None:
-    found = analyse(sample_of(), rules_of(reference=20.0), gain=22.5)
+    found = analyse(sample_of(), rules_of(reference=20.0), mean=22.5)
     assert found.centre == pytest.approx(20.0)
     z = (found.table["adjusted"] - 20.0) / found.table["error"]
     assert found.table["z"].to_numpy() == pytest.approx(z.to_numpy())
@@ -431,10 +456,10 @@ def test_a_provider_with_too_few_episodes_teaches_limits_nothing() -> None:
 @pytest.mark.parametrize("limits", LIMITS)
 def test_a_provider_is_flagged_where_its_gain_is_beyond_its_limits(limits: str) -> None:
     found = analyse(sample_of(40, tau=2.0), rules_of(), 22.5, limits=limits)
-    rows, held = found.table, found.measured
-    for cut, step in ((held.inner, 1), (held.outer, 2)):
-        above = rows["adjusted"] > rows["middle"] + cut * rows["spread"]
-        below = rows["adjusted"] < rows["middle"] - cut * rows["spread"]
+    rows = found.table
+    for which, step in (("inner", 1), ("outer", 2)):
+        above = rows["adjusted"] > rows[f"{which}_upper"]
+        below = rows["adjusted"] < rows[f"{which}_lower"]
         assert (above == (rows["place"] >= step)).all()
         assert (below == (rows["place"] <= -step)).all()
 
@@ -655,7 +680,7 @@ def test_overlap_is_low_for_a_provider_with_patients_of_its_own() -> None:
 
 def test_a_prediction_lies_between_what_is_expected_and_what_was_observed() -> None:
     rows = episodes()
-    table, told = predict(rows, replicates=0, seed=1)
+    table, told = predict(rows, "gaussian", replicates=0, seed=1)
     assert list(table) == PREDICTED_COLUMNS
     assert told == []
     means = rows.groupby("provider_id")[["observed", "expected"]].mean()
@@ -666,9 +691,9 @@ def test_a_prediction_lies_between_what_is_expected_and_what_was_observed() -> N
 
 
 def test_the_bootstrap_puts_an_interval_around_the_ratio() -> None:
-    table, _ = predict(episodes(), replicates=40, seed=1)
+    table, _ = predict(episodes(), "gaussian", replicates=40, seed=1)
     lower, upper = (table[one] for one in PREDICTED_COLUMNS[2:])
     assert (lower < upper).all()
     assert table["predicted_ratio"].between(lower, upper).mean() > 0.8
-    again, _ = predict(episodes(), replicates=40, seed=1)
+    again, _ = predict(episodes(), "gaussian", replicates=40, seed=1)
     pd.testing.assert_frame_equal(table, again)

@@ -124,10 +124,19 @@ def _subgroup_faults(columns: Mapping[str, Column], study: Study) -> Iterator[Ri
 
 def _peer_group_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
     name = study.profile.peer_group
-    if name is not None and (name not in columns or name == "provider_id"):
+    if name is None:
+        return
+    if name not in columns:
         yield UnknownNameError(
             f"profile.peer_group: wanted a column of the episodes; got {name!r}."
             f"{did_you_mean(name, columns)}"
+        )
+        return
+    why = refusal(columns[name], allow_provider_influenced=True)
+    if why:
+        yield CaseMixError(
+            "profile.peer_group: wanted what providers can be alike in before they treat; got "
+            f"{name!r}: {why}. Choose another column."
         )
 
 

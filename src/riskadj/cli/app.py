@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from riskadj.cli.columns import columns
 from riskadj.cli.demo import demo
+from riskadj.cli.export import export
 from riskadj.cli.log import log
 from riskadj.cli.run import run
 from riskadj.cli.schema import schema
@@ -14,8 +15,8 @@ from riskadj.cli.simulate import simulate
 from riskadj.cli.validate import validate
 
 EPILOG = (
-    "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-33 cohort, 40 output, "
-    "41 tracking."
+    "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
+    "40 output, 41 tracking, 70 a defect of ours, 130 interrupted."
 )
 
 
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, demo, validate, simulate, columns, schema, log):
+for verb in (run, demo, validate, simulate, columns, schema, log, export):
     app.command()(verb)
 
 

@@ -22,6 +22,7 @@ STAGES = {
     "select": "selecting the cohort",
     "expect": "fitting and testing expectations",
     "profile": "profiling providers",
+    "follow_up": "following up who did not answer",
     "explain": "explaining expectations",
     "report": "writing the report",
     "track": "logging to MLflow",
@@ -56,9 +57,6 @@ def show_run(run: "Run") -> None:
     """Show what a run found, how long it took, and where it is."""
     console = Console()
     console.print(_metrics_table(run))
-    if run.findings.providers["z"].isna().all():
-        least = run.findings.study.profile.minimum_n
-        console.print(f"No provider has {least} episodes with both scores: nobody is compared.")
     for one in run.findings.fit_warnings:
         console.print(f"warning   {one}", soft_wrap=True, highlight=False, markup=False)
     console.print(_seconds_table(run.seconds))

@@ -1,5 +1,6 @@
 """Who counts: episodes after selection, with the flow of who left and why."""
 
+from riskadj.cohort.rates import response_by_provider
 from riskadj.cohort.select import Cohort, outcome_faults, select_cohort, study_faults
 
-__all__ = ["Cohort", "outcome_faults", "select_cohort", "study_faults"]
+__all__ = ["Cohort", "outcome_faults", "response_by_provider", "select_cohort", "study_faults"]

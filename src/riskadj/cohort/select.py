@@ -1,11 +1,13 @@
 """Selecting the episodes of one outcome, and counting everybody who leaves."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from riskadj.cohort.exclusions import exclusion_faults, is_excluded
+from riskadj.cohort.rates import provider_rates
 from riskadj.digest import digest_of_frame
 from riskadj.episodes import Column, Episodes
 from riskadj.errors import (
@@ -31,7 +33,8 @@ class Cohort:
     outcome : Outcome
     train, test : DataFrame
         Episodes that models learn from, and episodes whose providers are compared; the same
-        ones when the study is cross-fitted. Both hold `baseline_score` and `observed_score`.
+        ones when the study is cross-fitted. Both hold `baseline_score` and `observed_score`, which
+        is what is modelled: the score after, or what the outcome's kind makes of both.
     volumes : Series of int
         By provider, in the order of their names: eligible episodes in the periods compared,
         whether or not both scores are there; 0 for a provider that did other procedures only.
@@ -40,6 +43,13 @@ class Cohort:
     flow : DataFrame
         `outcome, station, reason, left, remaining`.
     digest : str
+    unanswered : DataFrame
+        Eligible episodes of the periods compared with a score before and none after that counts:
+        never answered, answered outside the window, or not so that it could be scored. Not among
+        them: those who died before, and those for whom nothing could have been compared whatever
+        they answered. `observed_score` is NaN.
+    rates : DataFrame
+        By provider, as from `provider_rates`.
     """
 
     outcome: Outcome
@@ -49,6 +59,8 @@ class Cohort:
     columns: dict[str, Column]
     flow: pd.DataFrame
     digest: str
+    unanswered: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
@@ -74,19 +86,24 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     """
     raise_all([*study_faults(episodes, study), *outcome_faults(episodes, study, outcome)])
     kept = _with_scores(episodes, outcome)
-    flow = [_flow_row(outcome, "episodes", "read", 0, len(kept))]
+    flow = [
+        _flow_row(outcome, "reading", f"left out of {reason}", count, len(kept))
+        for reason, count in episodes.left_out.items()
+    ]
+    flow.append(_flow_row(outcome, "episodes", "read", 0, len(kept)))
     for reason, leaves in _eligibility(kept, study, episodes.columns):
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
     volumes = _volumes(kept, episodes.table, study)
-    for reason, leaves in _completeness(kept, study):
+    asked = _asked(kept, study)
+    for reason, leaves in _completeness(kept, study, outcome):
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
     train = kept[kept["period"].isin(study.split.train)]
     test = kept[kept["period"].isin(study.split.test)]
     flow.append(_flow_row(outcome, "train", f"periods {_list(study.split.train)}", 0, len(train)))
     flow.append(_flow_row(outcome, "test", f"periods {_list(study.split.test)}", 0, len(test)))
-    if study.has_learner("reference"):
+    if study.expects(outcome, "reference"):
         without = test[_reference_column(outcome)].isna()
         test, row = _leave(test, without, outcome, "test", "no reference expectation")
         flow.append(row)
@@ -101,6 +118,8 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         episodes.columns,
         table,
         digest,
+        _unanswered(asked, study, outcome),
+        provider_rates(asked, volumes.index, study, outcome, episodes.participation),
     )
 
 
@@ -128,7 +147,7 @@ def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
 def outcome_faults(episodes: Episodes, study: Study, outcome: Outcome) -> Iterator[RiskadjError]:
     """Yield the columns that an outcome needs and the episodes lack."""
     needed = dict.fromkeys(_score_columns(outcome).values(), f"outcomes: {outcome.name}")
-    if study.has_learner("reference"):
+    if study.expects(outcome, "reference"):
         needed[_reference_column(outcome)] = "learners: reference"
     for name, where in needed.items():
         if name not in episodes.columns:
@@ -140,7 +159,7 @@ def outcome_faults(episodes: Episodes, study: Study, outcome: Outcome) -> Iterat
 
 def _score_columns(outcome: Outcome) -> dict[str, str]:
     measure = outcome.definition.measure
-    return {"baseline_score": f"q1_score_{measure}", "observed_score": f"q2_score_{measure}"}
+    return {"baseline_score": f"q1_score_{measure}", "score_after": f"q2_score_{measure}"}
 
 
 def _reference_column(outcome: Outcome) -> str:
@@ -149,7 +168,9 @@ def _reference_column(outcome: Outcome) -> str:
 
 def _with_scores(episodes: Episodes, outcome: Outcome) -> pd.DataFrame:
     scores = {new: episodes.table[old] for new, old in _score_columns(outcome).items()}
-    return episodes.table.assign(**scores)
+    before, after = (one.to_numpy(dtype=float) for one in scores.values())
+    target = outcome.compares.target(outcome, before, after)
+    return episodes.table.assign(**scores, observed_score=target)
 
 
 def _volumes(eligible: pd.DataFrame, everybody: pd.DataFrame, study: Study) -> pd.Series:
@@ -173,14 +194,45 @@ def _eligibility(table: pd.DataFrame, study: Study, columns: dict[str, Column]) 
         yield one.reason, is_excluded(table, one, columns[one.column])
 
 
-def _completeness(table: pd.DataFrame, study: Study) -> Rules:
+def _completeness(table: pd.DataFrame, study: Study, outcome: Outcome) -> Rules:
     window = study.cohort.follow_up_days
     if window is not None:
-        days = _follow_up_days(table)
-        outside = ~days.between(window.at_least, window.at_most) & table["observed_score"].notna()
+        outside = _outside_window(table, study)
         yield f"follow-up not within {window.at_least:g} to {window.at_most:g} days", outside
     yield "no score before", table["baseline_score"].isna()
-    yield "no score after", table["observed_score"].isna()
+    yield "no score after", table["score_after"].isna()
+    if outcome.compares.undefined:
+        yield outcome.compares.undefined, table["observed_score"].isna()
+
+
+def _outside_window(table: pd.DataFrame, study: Study) -> pd.Series:
+    window = study.cohort.follow_up_days
+    if window is None:
+        return pd.Series(False, index=table.index)
+    days = _follow_up_days(table)
+    return ~days.between(window.at_least, window.at_most) & table["score_after"].notna()
+
+
+def _asked(eligible: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return those of the periods compared with a score before, and whether they answered."""
+    before = eligible["baseline_score"].notna() & eligible["period"].isin(study.split.test)
+    asked = eligible[before]
+    answered = asked["score_after"].notna() & ~_outside_window(asked, study)
+    return asked.assign(answered=answered)
+
+
+def _unanswered(asked: pd.DataFrame, study: Study, outcome: Outcome) -> pd.DataFrame:
+    silent = asked[~asked["answered"]].drop(columns="answered")
+    before = silent["baseline_score"].to_numpy(dtype=float)
+    # Whether a target is defined hangs on the score before alone: any score after will do.
+    any_after = np.full(before.size, outcome.definition.score_range[0])
+    stays = ~np.isnan(outcome.compares.target(outcome, before, any_after))
+    if "deceased" in silent.columns:
+        stays &= ~silent["deceased"].eq(1).to_numpy()
+    if study.expects(outcome, "reference"):
+        stays &= silent[_reference_column(outcome)].notna().to_numpy()
+    unknown = {"score_after": np.nan, "observed_score": np.nan}
+    return silent[stays].assign(**unknown).reset_index(drop=True)
 
 
 def _follow_up_days(table: pd.DataFrame) -> pd.Series:
@@ -218,8 +270,8 @@ def _check_usable(
     for name, part in (("test", test), ("train", train)):
         if part["observed_score"].nunique() < 2:
             raise NoVariationError(
-                f"outcome {outcome.name}: wanted scores after that differ in {name}; got "
-                f"{part['observed_score'].iloc[0]:g} for all {len(part):,} episodes."
+                f"outcome {outcome.name}: wanted results ({outcome.compares.noun}) that differ in "
+                f"{name}; got {part['observed_score'].iloc[0]:g} for all {len(part):,} episodes."
             )
 
 

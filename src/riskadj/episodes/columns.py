@@ -246,7 +246,8 @@ COLUMNS: dict[str, Column] = {
 RESERVED = frozenset(
     {
         "outcome", "learner", "fold", "(fold)", "base", "baseline_score", "observed", "expected",
-        "observed_score", "expected_score", "expected_score_raw", "(score before)",
+        "answered", "score_after", "observed_score", "expected_score", "expected_score_raw",
+        "(score before)",
     }
 )  # fmt: skip
 """What the tables of a run call columns of their own."""

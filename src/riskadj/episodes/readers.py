@@ -1,18 +1,34 @@
 """Reading episodes: from files in any accepted form to one checked, canonical table."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.episodes.columns import Column, declared_columns
+from riskadj.episodes.fhir import read_fhir
 from riskadj.episodes.files import check_there, read_parquet_table, read_text_table
+from riskadj.episodes.mapping import (
+    LEFT_OUT,
+    FhirMapping,
+    RedcapMapping,
+    check_mapped_columns,
+    read_mapping,
+)
 from riskadj.episodes.nhs import read_nhs_file
+from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.scores import add_scores
 from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
-from riskadj.errors import ColumnError, did_you_mean
+from riskadj.errors import ColumnError, StudyError, did_you_mean
+from riskadj.instruments import ValueSet
+
+if TYPE_CHECKING:
+    from riskadj.episodes.participation import Participation
 
 
 @dataclass(frozen=True)
@@ -37,12 +53,18 @@ class Episodes:
     sources : tuple of Source
     digest : str
         Of the sources.
+    left_out : dict of str to int
+        What the files hold and the table does not, by reason.
+    participation : Participation or None
+        Counts of follow-up from files of their own, where the study names some.
     """
 
     table: pd.DataFrame
     columns: dict[str, Column]
     sources: tuple[Source, ...]
     digest: str
+    left_out: dict[str, int] = field(default_factory=dict)
+    participation: "Participation | None" = None
 
 
 _FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
@@ -50,6 +72,11 @@ _FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "csv": read_text_table,
     "parquet": read_parquet_table,
 }
+MAPPED_FORMATS: dict[str, tuple[type, Callable[..., pd.DataFrame]]] = {
+    "redcap": (RedcapMapping, read_redcap),
+    "fhir": (FhirMapping, read_fhir),
+}
+"""Formats that need a mapping file: its record, and the reader that takes it."""
 ALWAYS_NEEDED = ("provider_id", "period", "procedure_group")
 
 
@@ -60,19 +87,25 @@ def read_episodes(
     columns: Iterable[Column] = (),
     rename: dict[str, str] | None = None,
     period_from: str = "period",
+    mapping: str | Path | None = None,
+    value_sets: Mapping[str, ValueSet] | None = None,
 ) -> Episodes:
     """Read files of episodes into one checked table.
 
     Parameters
     ----------
     paths : iterable of str or Path
-    format : {"nhs_proms", "csv", "parquet"}
+    format : {"nhs_proms", "csv", "parquet", "redcap", "fhir"}
     columns : iterable of Column
         Declarations of columns beyond the canonical ones; undeclared columns are not read.
     rename : dict of str to str, optional
         From the files' column names to ours.
     period_from : {"period", "calendar_year", "financial_year_april"}
         Where the reporting period comes from.
+    mapping : str or Path, optional
+        The mapping file that `redcap` and `fhir` need.
+    value_sets : mapping of str to ValueSet, optional
+        By the id of an instrument without one of its own, such as EQ5D5L.
 
     Raises
     ------
@@ -86,16 +119,19 @@ def read_episodes(
     files = [Path(path) for path in paths]
     for path in files:
         check_there(path)
-    raws = [_FORMATS[format](path) for path in files]
+    read, mapped = _reader(format, mapping, declared)
+    raws = [read(path) for path in files]
     _check_rename(rename or {}, raws, files)
     parts = []
     for path, raw in zip(files, raws, strict=True):
         digest = digest_of_file(path)
         renamed = raw.rename(columns=rename or {})
         _check_names(renamed, path)
-        part = _check_part(renamed, declared, path, digest, period_from)
-        source = Source(path.name, digest, len(part))
-        parts.append(Episodes(part, {one: declared[one] for one in part}, (source,), digest))
+        part = _check_part(renamed, declared, path, digest, period_from, value_sets)
+        sources = (Source(path.name, digest, len(part)), *mapped, *_as_sources(value_sets))
+        columns_of = {one: declared[one] for one in part}
+        left_out = raw.attrs.get(LEFT_OUT, {})
+        parts.append(Episodes(part, columns_of, sources, digest, left_out))
     episodes = join_episodes(parts)
     for fault in repeated(episodes):
         raise fault
@@ -107,16 +143,41 @@ def join_episodes(parts: Iterable[Episodes]) -> Episodes:
     parts = list(parts)
     table = pd.concat([one.table for one in parts], ignore_index=True)
     columns = {name: column for one in parts for name, column in one.columns.items()}
-    sources = tuple(source for one in parts for source in one.sources)
+    sources = tuple(dict.fromkeys(source for one in parts for source in one.sources))
+    left_out: Counter[str] = Counter()
+    for one in parts:
+        left_out.update(one.left_out)
     digest = digest_of_json([one.digest for one in sources])
-    return Episodes(table, {name: columns[name] for name in table.columns}, sources, digest)
+    return Episodes(
+        table, {name: columns[name] for name in table.columns}, sources, digest, dict(left_out)
+    )
+
+
+def _reader(
+    format: str, mapping: str | Path | None, declared: dict[str, Column]
+) -> tuple[Callable[[Path], pd.DataFrame], tuple[Source, ...]]:
+    """Return what reads a file, and the mapping as a source that the digest depends on."""
+    if format not in MAPPED_FORMATS:
+        return _FORMATS[format], ()
+    if mapping is None:
+        raise StudyError(f"data.mapping: wanted a mapping file for {format}; got none. Add it.")
+    kind, read = MAPPED_FORMATS[format]
+    loaded = read_mapping(mapping, kind)
+    check_mapped_columns(loaded, declared, str(mapping))
+    source = Source(Path(mapping).name, digest_of_file(Path(mapping)), 0)
+    return partial(read, mapping=loaded), (source,)
+
+
+def _as_sources(value_sets: Mapping[str, ValueSet] | None) -> tuple[Source, ...]:
+    """Return the value sets as sources, so that the digest depends on them."""
+    return tuple(Source(one.id, one.digest, 0) for one in (value_sets or {}).values())
 
 
 def repeated(episodes: Episodes) -> Iterator[ValuesFault]:
     """Yield the fault of episodes that are in more than one file, if there are any."""
     unique = {name: one for name, one in episodes.columns.items() if one.unique}
     if len(episodes.sources) > 1 and (faults := find_faults(episodes.table[list(unique)], unique)):
-        yield ValuesFault(" and ".join(one.name for one in episodes.sources), faults)
+        yield ValuesFault(" and ".join(one.name for one in episodes.sources if one.rows), faults)
 
 
 def _check_rename(rename: dict[str, str], raws: list[pd.DataFrame], files: list[Path]) -> None:
@@ -135,13 +196,14 @@ def _check_part(
     path: Path,
     digest: str,
     period_from: str,
+    value_sets: Mapping[str, ValueSet] | None,
 ) -> pd.DataFrame:
     table, faults = to_declared(raw, declared)
     if "episode_id" not in table.columns:
         table["episode_id"] = [f"{digest[:8]}-{row:06d}" for row in range(1, len(table) + 1)]
     table = _with_period(table, period_from, path)
     _check_needed(table, raw, path)
-    table, score_faults = add_scores(table)
+    table, score_faults = add_scores(table, value_sets)
     faults += find_faults(table, declared) + score_faults
     if faults:
         raise ValuesFault(str(path), _once_each(faults))

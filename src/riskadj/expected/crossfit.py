@@ -1,22 +1,27 @@
 """Expectations for episodes that their model never saw: out of fold, or out of time."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 
-from riskadj.casemix import CaseMix, CaseMixEncoder
+from riskadj.casemix import CaseMix
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
 from riskadj.errors import ColumnError, InSampleError, TooFewProvidersError
-from riskadj.expected.learners import LightGBMExpectation, LinearExpectation
-from riskadj.expected.model import Estimator, ExpectationModel, typical_episode
-from riskadj.stats import calibration_line
+from riskadj.expected.makers import Lesson, lesson, make, teach, tuned
+from riskadj.expected.model import ExpectationModel, moved, typical_episode
+from riskadj.expected.tuning import Tuning
+from riskadj.stats import calibration_line, fit_fixed_effects
+from riskadj.stats.links import link_named
 from riskadj.study import Study
-from riskadj.study.records import Learner, LightGBMLearner, LinearLearner, Split
+from riskadj.study.kinds import LINK_OF, shown
+from riskadj.study.records import Learner, Split
 
 SUPPLIED = "reference"
 """The one learner whose expectations come from outside, so that nobody here knows from whom."""
@@ -55,8 +60,9 @@ class Expectations:
     table : DataFrame
         A row per learner and episode: `outcome, learner, episode_id, provider_id, period, fold,
         baseline_score, observed_score, expected_score_raw, expected_score, observed, expected`.
-        Scores are in the instrument's unit; `observed` and `expected` are gains, positive when
-        better; `raw` is before recalibration.
+        Scores are what is modelled: the score after, a percentage, or 1 and 0 with the chance of
+        1; `observed` and `expected` are what is compared, gains positive when better; `raw` is
+        before recalibration.
     models : mapping of str to ExpectationModel
         By learner; none for a supplied reference.
     learned : mapping of str to tuple of Learned
@@ -64,6 +70,12 @@ class Expectations:
     group_column : str
         What folds keep whole.
     digest : str
+    searches : mapping of str to tuple of Tuning
+        By learner that was tuned, one per member.
+    shifts : mapping of str to Series
+        By learner: how far each provider's mean expectation is moved by slopes within providers.
+    used_within : mapping of str to bool
+        By learner in `shifts`: whether the expectations are those with such slopes.
     """
 
     casemix: CaseMix
@@ -72,6 +84,9 @@ class Expectations:
     learned: Mapping[str, tuple[Learned, ...]]
     group_column: str
     digest: str
+    searches: Mapping[str, tuple[Tuning, ...]] = field(default_factory=dict)
+    shifts: Mapping[str, pd.Series] = field(default_factory=dict)
+    used_within: Mapping[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for learner, rows in self.table.groupby("learner", sort=False):
@@ -123,36 +138,56 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     """
     cohort = casemix.cohort
     folds = _folds(cohort, study.split)
-    encoder = CaseMixEncoder().fit(casemix.train)
     parts: list[pd.DataFrame] = []
     models: dict[str, ExpectationModel] = {}
     learned: dict[str, tuple[Learned, ...]] = {}
-    for learner in study.learners:
+    searches: dict[str, tuple[Tuning, ...]] = {}
+    shifts: dict[str, pd.Series] = {}
+    used_within: dict[str, bool] = {}
+    link = LINK_OF[cohort.outcome.compares.family]
+    for learner in study.learners_of(cohort.outcome):
         if learner.kind == SUPPLIED:
             raw = cohort.test[f"reference_predicted_{cohort.outcome.definition.measure}"]
             expected = raw.to_numpy(dtype=float)
         else:
-            members, learned[learner.kind] = _fit(learner, casemix, encoder, folds, study)
-            typical = typical_episode(casemix.train, casemix.columns)
-            model = ExpectationModel(
-                cohort.outcome.name, learner.kind, casemix.columns, encoder, members, typical
-            )
-            expected = model.expect_raw(casemix.test, folds.of_test)
-            models[learner.kind] = model
+            fitted = _fit(learner, casemix, folds, study)
+            models[learner.kind], learned[learner.kind] = fitted.model, fitted.learned
+            expected = fitted.model.expect_raw(cohort.test, folds.of_test)
+            if fitted.searches:
+                searches[learner.kind] = fitted.searches
+            if fitted.other is not None:
+                other = fitted.other.expect_raw(cohort.test, folds.of_test)
+                within = getattr(learner, "slopes", "") == "within"
+                used_within[learner.kind] = within
+                shifts[learner.kind] = _shift(
+                    expected - other if within else other - expected, cohort
+                )
         intercept, slope = recalibration(
-            cohort.test["observed_score"].to_numpy(), expected, study.recalibration.method
+            cohort.test["observed_score"].to_numpy(), expected, study.recalibration.method, link
         )
         if learner.kind in models:
             models[learner.kind] = models[learner.kind].recalibrated(intercept, slope)
-        parts.append(_rows(cohort, learner.kind, folds.of_test, expected, intercept, slope))
+        expected_score = moved(expected, intercept, slope, link)
+        parts.append(_rows(cohort, learner.kind, folds.of_test, expected, expected_score))
     table = pd.concat(parts, ignore_index=True)
     column = GROUP_COLUMNS[study.split.group]
     digest = digest_of_frame(table, cohort.digest)
-    return Expectations(casemix, table, models, learned, column, digest)
+    return Expectations(
+        casemix, table, models, learned, column, digest, searches, shifts, used_within
+    )
+
+
+def _shift(difference: NDArray[np.float64], cohort: Cohort) -> pd.Series:
+    """Return by provider how far its mean expectation moves, against that of all episodes."""
+    away = pd.Series(difference - difference.mean())
+    return away.groupby(cohort.test["provider_id"].to_numpy()).mean()
 
 
 def recalibration(
-    observed: NDArray[np.float64], expected: NDArray[np.float64], method: str
+    observed: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    method: str,
+    link: str = "identity",
 ) -> tuple[float, float]:
     """Return intercept and slope that move expectations to the reference population.
 
@@ -163,6 +198,9 @@ def recalibration(
     method : {"shift", "line", "none"}
         `shift` makes the mean residual 0, as NHS England publishes; `line` also makes the
         calibration slope 1.
+    link : {"identity", "logit"}
+        On whose scale the line is: that of the expectation, or its log-odds (Cox 1958, Biometrika
+        45:562-565).
 
     Examples
     --------
@@ -171,10 +209,26 @@ def recalibration(
     """
     if method == "none":
         return 0.0, 1.0
+    if link == "logit":
+        return _on_log_odds(observed, expected, with_slope=method == "line")
     if method == "shift":
         return float(np.mean(observed - expected)), 1.0
     intercept, slope = calibration_line(observed, expected)
     return (intercept, slope) if np.isfinite(slope) else (float(np.mean(observed - expected)), 1.0)
+
+
+def _on_log_odds(
+    observed: NDArray[np.float64], expected: NDArray[np.float64], *, with_slope: bool
+) -> tuple[float, float]:
+    """Return the line of the log-odds; without a slope of its own, an offset of them."""
+    log_odds, everybody = link_named("logit").predictor(expected), np.zeros(observed.size)
+    if not with_slope:
+        alone = fit_fixed_effects(
+            observed, np.empty((observed.size, 0)), everybody, "binomial", offset=log_odds
+        )
+        return float(alone.effects[0]), 1.0
+    line = fit_fixed_effects(observed, log_odds, everybody, "binomial")
+    return float(line.effects[0]), float(line.coef[0])
 
 
 @dataclass(frozen=True)
@@ -218,35 +272,58 @@ def _groups(part: pd.DataFrame, split: Split) -> pd.Series:
     return part[name]
 
 
-def _fit(
-    learner: Learner, casemix: CaseMix, encoder: CaseMixEncoder, folds: _Folds, study: Study
-) -> tuple[tuple[Estimator, ...], tuple[Learned, ...]]:
-    X = encoder.transform(casemix.train)
-    train = casemix.cohort.train
-    y = train["observed_score"].to_numpy(dtype=float)
-    ids = train["episode_id"].to_numpy()
-    make = _MAKERS[learner.kind]
-    members = tuple(make(learner, study).fit(X[inside], y[inside]) for inside in folds.teaches)
+@dataclass(frozen=True)
+class _Fitted:
+    """A learner of every fold; `other` is the same with its slopes learned the other way."""
+
+    model: ExpectationModel
+    learned: tuple[Learned, ...]
+    searches: tuple[Tuning, ...]
+    other: ExpectationModel | None
+
+
+def _fit(learner: Learner, casemix: CaseMix, folds: _Folds, study: Study) -> _Fitted:
+    whole = lesson(learner, casemix)
+    cohort = casemix.cohort
+    lessons = [whole.of(inside) for inside in folds.teaches]
+    makers = [make(learner, casemix, study, whole) for _ in lessons]
+    searches = [
+        tuned(maker, learner, taught, study.split.seed)
+        for maker, taught in zip(makers, lessons, strict=True)
+    ]
+    for maker, search in zip(makers, searches, strict=True):
+        maker.set_params(**(search.settings if search else {}))
+    model = ExpectationModel(
+        cohort.outcome.name,
+        learner.kind,
+        whole.columns,
+        whole.encoder,
+        tuple(teach(clone(one), taught) for one, taught in zip(makers, lessons, strict=True)),
+        typical_episode(cohort.train, whole.columns),
+        LINK_OF[cohort.outcome.compares.family],
+    )
+    ids = cohort.train["episode_id"].to_numpy()
     learned = tuple(
         Learned(frozenset(ids[inside]), groups)
         for inside, groups in zip(folds.teaches, folds.groups, strict=True)
     )
-    return members, learned
+    other = _with_other_slopes(learner, model, makers, lessons)
+    return _Fitted(model, learned, tuple(one for one in searches if one), other)
 
 
-def _linear(learner: LinearLearner, _: Study) -> LinearExpectation:
-    return LinearExpectation(discrete_up_to=learner.discrete_up_to, ridge=learner.ridge)
+def _with_other_slopes(
+    learner: Learner, model: ExpectationModel, makers: list[Any], lessons: list[Lesson]
+) -> ExpectationModel | None:
+    """Return the same learner with pooled slopes for within, and (where cheap) the reverse."""
+    slopes = getattr(learner, "slopes", None)
+    if slopes is None or (slopes == "pooled" and learner.kind != "linear"):
+        return None
+    others = [clone(one).set_params(slopes=_OTHER[slopes]) for one in makers]
+    members = tuple(teach(one, taught) for one, taught in zip(others, lessons, strict=True))
+    return replace(model, members=members)
 
 
-def _lightgbm(learner: LightGBMLearner, study: Study) -> LightGBMExpectation:
-    return LightGBMExpectation(
-        **learner.model_dump(exclude={"kind"}),
-        seed=study.split.seed,
-        threads=study.compute.threads,
-    )
-
-
-_MAKERS: dict[str, Callable[..., Estimator]] = {"linear": _linear, "lightgbm": _lightgbm}
+_OTHER = {"pooled": "within", "within": "pooled"}
 
 
 def _rows(
@@ -254,25 +331,24 @@ def _rows(
     learner: str,
     fold: NDArray[np.intp],
     raw: NDArray[np.float64],
-    intercept: float,
-    slope: float,
+    expected_score: NDArray[np.float64],
 ) -> pd.DataFrame:
-    test, direction = cohort.test, cohort.outcome.definition.direction
-    expected_score = intercept + slope * raw
-    baseline = test["baseline_score"]
+    test, outcome = cohort.test, cohort.outcome
+    baseline = test["baseline_score"].to_numpy(dtype=float)
+    observed_score = test["observed_score"].to_numpy(dtype=float)
     return pd.DataFrame(
         {
-            "outcome": cohort.outcome.name,
+            "outcome": outcome.name,
             "learner": learner,
             "episode_id": test["episode_id"],
             "provider_id": test["provider_id"],
             "period": test["period"],
             "fold": fold,
             "baseline_score": baseline,
-            "observed_score": test["observed_score"],
+            "observed_score": observed_score,
             "expected_score_raw": raw,
             "expected_score": expected_score,
-            "observed": direction * (test["observed_score"] - baseline),
-            "expected": direction * (expected_score - baseline),
+            "observed": shown(outcome, observed_score, baseline),
+            "expected": shown(outcome, expected_score, baseline),
         }
     )[EXPECTATION_COLUMNS]

@@ -1,14 +1,33 @@
-"""Learners of expectations, as scikit-learn regressors that take missing values as they come."""
+"""Learners of expectations, as scikit-learn regressors that take missing values as they come.
+
+With family `gaussian` a score is expected, with `binomial` a probability. With slopes `within`,
+`fit` takes the provider of each episode as `groups`, slopes compare patients of the same provider,
+and the expectation is that at the average provider.
+"""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from riskadj.errors import ArrayError
+from riskadj.expected.within import (
+    FAMILIES,
+    SLOPES,
+    Line,
+    codes_of,
+    line_within,
+    logistic_line,
+    offsets_of,
+)
+from riskadj.stats.arrays import one_of
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -41,9 +60,13 @@ class Factor:
     missing: bool
 
 
-class _Expectation(RegressorMixin, BaseEstimator):
-    """What the learners share: how a matrix is checked, and that NaN is allowed in it."""
+class Regressor(RegressorMixin, BaseEstimator):
+    """What the learners share: how a matrix is checked, and that NaN is allowed in it.
 
+    `takes_parts` says whether `fit` takes the parts of the score beside the score.
+    """
+
+    takes_parts: ClassVar[bool] = False
     _SETTINGS: ClassVar[dict[str, Any]] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
 
     def _check_both(self, X: Any, y: Any, *, at_least: int = 1) -> Any:
@@ -53,13 +76,18 @@ class _Expectation(RegressorMixin, BaseEstimator):
     def _check(self, X: Any) -> Any:
         return validate_data(self, X, reset=False, **self._SETTINGS)
 
+    def _codes(self, slopes: str, groups: ArrayLike | None, n: int) -> NDArray[np.intp] | None:
+        """Return provider numbers when slopes are within providers, and nothing otherwise."""
+        within = one_of("slopes", slopes, SLOPES) == "within"
+        return codes_of(groups, n) if within else None
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
 
 
-class LinearExpectation(_Expectation):
+class LinearExpectation(Regressor):
     """Least squares: multipliers for continuous features, a constant per level of discrete ones.
 
     The form of NHS England's own models: a constant, plus multiplier times value for continuous
@@ -73,44 +101,92 @@ class LinearExpectation(_Expectation):
         Features with at most this many distinct values are discrete.
     ridge : float
         Penalty that settles collinear columns; small beside the number of episodes.
+    family : {"gaussian", "binomial"}
+        `binomial`: a logistic model of an outcome that is 0 or 1.
+    slopes : {"pooled", "within"}
+        `within`: every provider has an intercept of its own while slopes are learned.
 
     Attributes
     ----------
     factors_ : list of Factor
     coef_ : ndarray
-        In the unit of the score; for each factor the constant of a missing value (if any was
-        seen), then the constants of its levels but the first, or its multiplier.
+        In the unit of the score, or log odds; for each factor the constant of a missing value (if
+        any was seen), then the constants of its levels but the first, or its multiplier.
     intercept_ : float
     n_features_in_ : int
     """
 
-    def __init__(self, discrete_up_to: int = 6, ridge: float = 1.0) -> None:
+    def __init__(
+        self,
+        discrete_up_to: int = 6,
+        ridge: float = 1.0,
+        family: str = "gaussian",
+        slopes: str = "pooled",
+    ) -> None:
         self.discrete_up_to = discrete_up_to
         self.ridge = ridge
+        self.family = family
+        self.slopes = slopes
 
-    def fit(self, X: Any, y: Any) -> "LinearExpectation":
-        """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,)."""
+    def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> "LinearExpectation":
+        """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,).
+
+        Parameters
+        ----------
+        X, y : array-like
+        groups : array-like of shape (n_episodes,), optional
+            Provider of each episode; only used, and then needed, with slopes `within`.
+
+        Raises
+        ------
+        ArrayError
+            When groups are needed and missing, or a binomial outcome is not 0 or 1.
+        """
         X, y = self._check_both(X, y)
-        factors = (_factor(one, X[:, one], self.discrete_up_to) for one in range(X.shape[1]))
-        self.factors_ = [one for one in factors if one is not None]
-        design = _design(X, self.factors_)
-        if not self.factors_:
-            self.coef_, self.intercept_ = np.zeros(0), float(np.mean(y))
-            return self
-        if self.ridge == 0:  # the shortest of many solutions, as levels of a text are collinear
-            centre = design.mean(axis=0)
-            self.coef_ = np.linalg.lstsq(design - centre, y - y.mean())[0]
-            self.intercept_ = float(y.mean() - centre @ self.coef_)
-            return self
-        fitted = Ridge(alpha=self.ridge, solver="cholesky").fit(design, y)
-        self.coef_, self.intercept_ = fitted.coef_, float(fitted.intercept_)
+        _check_family(self.family, y)
+        codes = self._codes(self.slopes, groups, len(y))
+        self.factors_ = factors_of(X, self.discrete_up_to)
+        line = self._line(design_matrix(X, self.factors_), y, codes)
+        self.intercept_, self.coef_ = line
         return self
 
+    def _line(
+        self, design: NDArray[np.float64], y: NDArray[np.float64], codes: NDArray[np.intp] | None
+    ) -> Line:
+        if self.family == "binomial":
+            return logistic_line(design, y, self.ridge, codes)
+        if not self.factors_:
+            return Line(float(np.mean(y)), np.zeros(0))
+        if codes is not None:
+            return line_within(design, y, codes, self.ridge)
+        if self.ridge == 0:  # the shortest of many solutions, as levels of a text are collinear
+            centre = design.mean(axis=0)
+            coef = np.linalg.lstsq(design - centre, y - y.mean())[0]
+            return Line(float(y.mean() - centre @ coef), coef)
+        fitted = Ridge(alpha=self.ridge, solver="cholesky").fit(design, y)
+        return Line(float(fitted.intercept_), fitted.coef_)
+
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return expected scores of shape (n_episodes,)."""
+        """Return expected scores, or probabilities, of shape (n_episodes,)."""
         check_is_fitted(self)
         X = self._check(X)
-        return _design(X, self.factors_) @ self.coef_ + self.intercept_
+        linear = design_matrix(X, self.factors_) @ self.coef_ + self.intercept_
+        return _INVERSE_LINK[self.family](linear)
+
+
+def _check_family(family: str, y: NDArray[np.float64]) -> None:
+    one_of("family", family, FAMILIES)
+    if family == "binomial" and not np.isin(y, (0, 1)).all():
+        raise ArrayError("y: wanted 0 or 1 with family binomial; got other values.")
+
+
+_INVERSE_LINK: dict[str, Any] = {"gaussian": lambda linear: linear, "binomial": expit}
+
+
+def factors_of(X: NDArray[np.float64], discrete_up_to: int) -> list[Factor]:
+    """Return how each feature of a matrix enters; those that never vary do not."""
+    factors = (_factor(one, X[:, one], discrete_up_to) for one in range(X.shape[1]))
+    return [one for one in factors if one is not None]
 
 
 def _factor(feature: int, values: NDArray[np.float64], discrete_up_to: int) -> Factor | None:
@@ -130,7 +206,8 @@ def _factor(feature: int, values: NDArray[np.float64], discrete_up_to: int) -> F
     )
 
 
-def _design(X: NDArray[np.float64], factors: list[Factor]) -> NDArray[np.float64]:
+def design_matrix(X: NDArray[np.float64], factors: list[Factor]) -> NDArray[np.float64]:
+    """Return a matrix in which a discrete feature has a column per level but the first."""
     blocks = [_columns(X[:, one.feature], one) for one in factors]
     return np.hstack(blocks) if blocks else np.empty((X.shape[0], 0))
 
@@ -154,7 +231,7 @@ def _nearest_level(values: NDArray[np.float64], factor: Factor) -> NDArray[np.fl
     return (nearest[:, None] == np.arange(1, levels.size)).astype(np.float64)
 
 
-class LightGBMExpectation(_Expectation):
+class LightGBMExpectation(Regressor):
     """Gradient-boosted trees (Ke et al. 2017, NeurIPS 30), the same whatever the threads.
 
     Parameters
@@ -169,12 +246,24 @@ class LightGBMExpectation(_Expectation):
     seed : int
     threads : int
         Changes the time it takes and nothing else.
+    family : {"gaussian", "binomial"}
+        `binomial`: log loss, for an outcome that is 0 or 1.
+    slopes : {"pooled", "within"}
+        `within`: trees and shrunken provider offsets are learned in turn, each given the other.
+    rounds : int
+        Of trees and offsets, with slopes `within`; each costs as much as one pooled fit.
+    monotone : mapping of int to {-1, 1}, optional
+        Feature -> 1 where the expectation may only rise with it, -1 where it may only fall.
 
     Attributes
     ----------
     booster_ : lightgbm.Booster
+    base_ : float
+        What is added to the trees: the overall log odds with `binomial`, otherwise 0.
     n_features_in_ : int
     """
+
+    base_: float = 0.0
 
     def __init__(
         self,
@@ -187,6 +276,10 @@ class LightGBMExpectation(_Expectation):
         l2: float = 10.0,
         seed: int = 0,
         threads: int = 1,
+        family: str = "gaussian",
+        slopes: str = "pooled",
+        rounds: int = 3,
+        monotone: Mapping[int, int] | None = None,
     ) -> None:
         self.trees = trees
         self.leaves = leaves
@@ -197,22 +290,58 @@ class LightGBMExpectation(_Expectation):
         self.l2 = l2
         self.seed = seed
         self.threads = threads
+        self.family = family
+        self.slopes = slopes
+        self.rounds = rounds
+        self.monotone = monotone
 
-    def fit(self, X: Any, y: Any) -> "LightGBMExpectation":
-        """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,)."""
-        import lightgbm
+    def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> "LightGBMExpectation":
+        """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,).
 
+        Parameters
+        ----------
+        X, y : array-like
+        groups : array-like of shape (n_episodes,), optional
+            Provider of each episode; only used, and then needed, with slopes `within`.
+
+        Raises
+        ------
+        ArrayError
+            When groups are needed and missing, a binomial outcome is not 0 or 1, or `monotone`
+            names a feature that is not there.
+        """
         X, y = self._check_both(X, y, at_least=2)
-        self.booster_: Booster = lightgbm.train(
-            self._settings(), lightgbm.Dataset(X, y, params={"verbose": -1}), self.trees
-        )
+        _check_family(self.family, y)
+        codes = self._codes(self.slopes, groups, len(y))
+        self.base_ = _log_odds(y) if self.family == "binomial" else 0.0
+        self.booster_: Booster = self._grow(X, y, np.zeros(len(y)))
+        if codes is None:
+            return self
+        for _ in range(self.rounds - 1):
+            linear = self.booster_.predict(X, raw_score=True, num_threads=self.threads)
+            offsets = offsets_of(linear + self.base_, y, codes, self.family)
+            self.booster_ = self._grow(X, y, offsets[codes])
         return self
 
+    def _grow(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], offset: NDArray[np.float64]
+    ) -> "Booster":
+        """Return trees for what the offset leaves."""
+        import lightgbm
+
+        if self.family == "binomial":
+            start = {"label": y, "init_score": self.base_ + offset}
+        else:
+            start = {"label": y - offset}
+        data = lightgbm.Dataset(X, params={"verbose": -1}, **start)
+        return lightgbm.train(self._settings(), data, self.trees)
+
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return expected scores of shape (n_episodes,)."""
+        """Return expected scores, or probabilities, of shape (n_episodes,)."""
         check_is_fitted(self)
         X = self._check(X)
-        return np.asarray(self.booster_.predict(X, num_threads=self.threads))
+        trees = self.booster_.predict(X, raw_score=True, num_threads=self.threads)
+        return _INVERSE_LINK[self.family](np.asarray(trees) + self.base_)
 
     def contributions(self, X: Any) -> NDArray[np.float64]:
         """Return exact SHAP values (path-dependent TreeSHAP; Lundberg et al. 2020).
@@ -220,15 +349,19 @@ class LightGBMExpectation(_Expectation):
         Returns
         -------
         ndarray of shape (n_episodes, n_features + 1)
-            The last column is the base: the mean expectation of the episodes learned from.
+            In the unit of the score, or log odds with `binomial`. The last column is the base:
+            the mean expectation of the episodes learned from.
         """
         check_is_fitted(self)
         X = self._check(X)
-        return np.asarray(self.booster_.predict(X, pred_contrib=True, num_threads=self.threads))
+        values = self.booster_.predict(X, pred_contrib=True, num_threads=self.threads)
+        values = np.array(values)
+        values[:, -1] += self.base_
+        return values
 
     def _settings(self) -> dict[str, Any]:
         return {
-            "objective": "regression",
+            "objective": _OBJECTIVES[self.family],
             "num_leaves": self.leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_episodes_per_leaf,
@@ -241,4 +374,27 @@ class LightGBMExpectation(_Expectation):
             "deterministic": True,
             "force_row_wise": True,
             "verbose": -1,
+            **self._constraints(),
         }
+
+    def _constraints(self) -> dict[str, Any]:
+        if not self.monotone:
+            return {}
+        signs = [0] * self.n_features_in_
+        for feature, sign in self.monotone.items():
+            if feature not in range(self.n_features_in_) or sign not in (-1, 1):
+                raise ArrayError(
+                    f"monotone: wanted features from 0 to {self.n_features_in_ - 1}, each with -1 "
+                    f"or 1; got {feature!r} with {sign!r}."
+                )
+            signs[feature] = sign
+        return {"monotone_constraints": signs}
+
+
+_OBJECTIVES = {"gaussian": "regression", "binomial": "binary"}
+
+
+def _log_odds(y: NDArray[np.float64]) -> float:
+    """Return the log odds of an outcome, finite even when all episodes have the same."""
+    share = (y.sum() + 0.5) / (len(y) + 1)
+    return float(np.log(share / (1 - share)))

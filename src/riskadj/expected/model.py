@@ -1,9 +1,8 @@
 """A fitted expectation as a value: it can be asked, saved as text, and read again."""
 
 import json
-import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from riskadj.casemix import CaseMixEncoder
 from riskadj.episodes import Column
 from riskadj.errors import ColumnError, FileFormatError, ValuesError
-from riskadj.expected.learners import Factor, LightGBMExpectation, LinearExpectation
+from riskadj.expected.ceiling import CeilingExpectation
+from riskadj.expected.written import read_learner, write_learner
+from riskadj.stats.links import link_named
 
-FORMAT = "riskadj expectation 1"
-Estimator = LinearExpectation | LightGBMExpectation
+FORMAT = "riskadj expectation 2"
+Estimator = Any
+"""A fitted learner: what `write_learner` can write."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class ExpectationModel:
     encoder : CaseMixEncoder
     members : tuple of estimators
         One when the expectation is out of time; one per fold when it is out of fold.
-    intercept, slope : float
-        Recalibration: intercept + slope * what the member says.
     typical : dict
         A made-up episode with the median or commonest value of every column.
+    link : {"identity", "logit"}
+        On whose scale it is recalibrated.
+    intercept, slope : float
+        Recalibration: intercept + slope * what the member says, on the scale of the link.
     """
 
     outcome: str
@@ -44,6 +48,7 @@ class ExpectationModel:
     encoder: CaseMixEncoder
     members: tuple[Estimator, ...]
     typical: dict[str, float | str | None]
+    link: str = "identity"
     intercept: float = 0.0
     slope: float = 1.0
 
@@ -59,7 +64,8 @@ class ExpectationModel:
 
         Returns
         -------
-        ndarray of shape (n_episodes,), in the unit of the score
+        ndarray of shape (n_episodes,)
+            In the unit of what is modelled; with the logit link, a chance.
 
         Raises
         ------
@@ -68,7 +74,7 @@ class ExpectationModel:
         ValuesError
             When a fold is none of the model's.
         """
-        return self.intercept + self.slope * self.expect_raw(casemix, fold)
+        return moved(self.expect_raw(casemix, fold), self.intercept, self.slope, self.link)
 
     def expect_raw(
         self, casemix: pd.DataFrame, fold: ArrayLike | None = None
@@ -84,6 +90,19 @@ class ExpectationModel:
             return np.mean([one.predict(X) for one in self.members], axis=0)
         return _by_fold(fold, len(X), lambda k, rows: self.members[k].predict(X[rows]))
 
+    def expected_share_at_ceiling(
+        self, casemix: pd.DataFrame, fold: ArrayLike | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return each episode's chance of the best score; None where the learner has none."""
+        if not isinstance(self.members[0], CeilingExpectation):
+            return None
+        X = self.encode(casemix)
+        if fold is None:
+            return np.mean([one.expected_share_at_ceiling(X) for one in self.members], axis=0)
+        return _by_fold(
+            fold, len(X), lambda k, rows: self.members[k].expected_share_at_ceiling(X[rows])
+        )
+
     def encode(self, casemix: pd.DataFrame) -> NDArray[np.float64]:
         """Return the matrix that the members take."""
         names = [one.name for one in self.columns]
@@ -98,6 +117,20 @@ class ExpectationModel:
     def recalibrated(self, intercept: float, slope: float) -> "ExpectationModel":
         """Return the same model on the line intercept + slope * what it says now."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
+
+
+def moved(
+    expected: NDArray[np.float64], intercept: float, slope: float, link: str
+) -> NDArray[np.float64]:
+    """Return expectations moved along a line on the scale of a link.
+
+    Examples
+    --------
+    >>> moved(np.array([0.5]), 0.0, 2.0, "logit"), moved(np.array([0.5]), 1.0, 2.0, "identity")
+    (array([0.5]), array([2.]))
+    """
+    scale = link_named(link)
+    return scale.mean(intercept + slope * scale.predictor(expected))
 
 
 def _by_fold(
@@ -139,6 +172,7 @@ def save_model(model: ExpectationModel, folder: Path) -> None:
         "features": model.encoder.features_,
         "sources": model.encoder.sources_,
         "typical": model.typical,
+        "link": model.link,
         "intercept": model.intercept,
         "slope": model.slope,
         "members": [_save_member(one, folder, k) for k, one in enumerate(model.members)],
@@ -173,51 +207,28 @@ def _restore(content: dict[str, Any], folder: Path) -> ExpectationModel:
         learner=content["learner"],
         columns=columns,
         encoder=_restore_encoder(content, columns),
-        members=tuple(
-            _load_member(one, folder, len(content["features"])) for one in content["members"]
-        ),
+        members=tuple(_load_member(one, folder) for one in content["members"]),
         typical=content["typical"],
+        link=content["link"],
         intercept=content["intercept"],
         slope=content["slope"],
     )
 
 
-def _save_member(member: Estimator, folder: Path, k: int) -> dict[str, Any]:
-    settings = member.get_params()
-    if isinstance(member, LinearExpectation):
-        learned: dict[str, Any] = {
-            "factors": [asdict(one) for one in member.factors_],
-            "coef": member.coef_.tolist(),
-            "intercept": member.intercept_,
-        }
-        return {"kind": "linear", "settings": settings, **learned}
+def _save_member(member: Any, folder: Path, k: int) -> dict[str, Any]:
+    """Return a member as content; the trees of plain boosting go to a file of their own."""
+    content = write_learner(member)
+    if content["kind"] != "lightgbm":
+        return content
     name = f"trees_{k}.txt"
-    text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", member.booster_.model_to_string())
-    (folder / name).write_text(text, encoding="utf-8")
-    return {"kind": "lightgbm", "settings": settings | {"threads": 1}, "trees": name}
+    (folder / name).write_text(content["trees"], encoding="utf-8")
+    return content | {"trees": name}
 
 
-def _load_member(content: dict[str, Any], folder: Path, features: int) -> Estimator:
-    if content["kind"] == "linear":
-        linear = LinearExpectation(**content["settings"])
-        linear.factors_ = [
-            Factor(**one | {"levels": tuple(one["levels"]), "shares": tuple(one["shares"])})
-            for one in content["factors"]
-        ]
-        linear.coef_ = np.asarray(content["coef"], dtype=float)
-        linear.intercept_ = float(content["intercept"])
-        linear.n_features_in_ = features
-        return linear
-    import lightgbm
-
-    trees = LightGBMExpectation(**content["settings"])
-    text = (folder / content["trees"]).read_text(encoding="utf-8")
-    try:
-        trees.booster_ = lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
-        raise ValueError(str(error)) from None
-    trees.n_features_in_ = features
-    return trees
+def _load_member(content: dict[str, Any], folder: Path) -> Any:
+    if content["kind"] == "lightgbm":
+        content = content | {"trees": (folder / content["trees"]).read_text(encoding="utf-8")}
+    return read_learner(content)
 
 
 def _restore_encoder(content: dict[str, Any], columns: tuple[Column, ...]) -> CaseMixEncoder:

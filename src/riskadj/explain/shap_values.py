@@ -13,6 +13,7 @@ import pandas as pd
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
 from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
+from riskadj.stats.links import link_named
 
 if TYPE_CHECKING:
     import shap
@@ -28,20 +29,22 @@ KEYS = ["outcome", "learner"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Contributions to the expected score, in its unit.
+    """Contributions to the expectation, in its unit; to a chance, in log-odds.
 
     Attributes
     ----------
     episodes : DataFrame
         A row per learner and episode: `outcome, learner, episode_id, provider_id, base`, one
-        column per case-mix column, `expected_score`; base plus contributions is the latter.
+        column per case-mix column, `expected_score` (of a chance, its log-odds); base plus
+        contributions is the latter.
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
         `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far
-        the mean contribution of the provider's episodes to the expected score is from that of
-        all, positive when better, and, as `(score before)`, how far their start is, negative
-        when better. They sum to `difference`, the provider's mean expected gain minus that of all.
+        the mean contribution of the provider's episodes to the expectation is from that of all,
+        positive when better, and, where gains are compared, as `(score before)`, how far their
+        start is, negative when better. They sum to `difference`, the provider's mean expected gain
+        (or what else is compared; of chances, their log-odds) minus that of all.
     digest : str
     """
 
@@ -107,12 +110,16 @@ def _episodes(
             rows[[*KEYS, "episode_id", "provider_id"]].reset_index(drop=True),
             pd.DataFrame({"base": base}),
             pd.DataFrame(model.slope * by_column, columns=[one.name for one in model.columns]),
-            rows[["expected_score"]].reset_index(drop=True),
+            pd.DataFrame({"expected_score": _on_scale(model, rows["expected_score"])}),
         ],
         axis=1,
     )
     _check_additive(table)
     return table
+
+
+def _on_scale(model: ExpectationModel, expected: pd.Series) -> np.ndarray:
+    return link_named(model.link).predictor(expected.to_numpy(dtype=float))
 
 
 def _contributions(model: ExpectationModel, casemix: pd.DataFrame, fold: np.ndarray) -> np.ndarray:
@@ -158,8 +165,11 @@ def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
 
 def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:
     values = episodes[["base", *feature_columns(episodes)]]
-    values = values.assign(**{START: -cohort.test["baseline_score"].to_numpy()})
-    values = values * cohort.outcome.definition.direction
+    sign = cohort.outcome.better
+    if cohort.outcome.kind == "gain":
+        values = values.assign(**{START: -cohort.test["baseline_score"].to_numpy()})
+        sign = cohort.outcome.definition.direction
+    values = values * sign
     gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
     gap = gap.rename(columns={"base": FOLD})
     if gap[FOLD].abs().max() <= ROUNDING:

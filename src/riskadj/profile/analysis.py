@@ -8,7 +8,9 @@ import pandas as pd
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import cut_of, places_from_z
 from riskadj.profile.limits import Yardstick, yardstick
-from riskadj.stats import FitWarning, reference_effect
+from riskadj.stats import Z95, FitWarning, reference_effect
+from riskadj.stats.arrays import Floats
+from riskadj.stats.links import Link, link_named
 from riskadj.study.records import ProfileRules
 
 
@@ -20,11 +22,14 @@ class Analysis:
     ----------
     method, limits : str
     table : DataFrame
-        One row per provider that has enough episodes, by provider: `adjusted`, what the reference
-        population would have gained there; `error`, its standard error; `middle` and `spread`,
-        where a provider that is not to be flagged would be, and how far from it; `z`; `place`.
+        One row per provider that has enough episodes and peers, by provider: `adjusted`, what the
+        reference population would have had there; `error`, the standard error of its effect;
+        `ci_lower`, `ci_upper`, its 95 % interval; `centre`, what it is compared with; `middle`,
+        where a provider that is not to be flagged would be; `inner_lower`, `inner_upper`,
+        `outer_lower`, `outer_upper`, how far from it is not out; `z`, its distance from the middle
+        in spreads; `place`, above 0 when better.
     centre : float
-        The adjusted gain that providers are compared with; NaN when peer groups differ in it.
+        The adjusted result that providers are compared with; NaN when peer groups differ in it.
     measured : Yardstick
         What their distances from it are measured with.
     warnings : tuple of FitWarning
@@ -41,52 +46,109 @@ class Analysis:
 def analyse(
     sample: Sample,
     rules: ProfileRules,
-    gain: float,
+    mean: float,
     peers: pd.Series | None = None,
     method: str | None = None,
     limits: str | None = None,
+    better: int = 1,
 ) -> Analysis:
     """Estimate the effects of providers and hold them against their limits.
+
+    Providers with fewer episodes than `minimum_n`, and those without another in their peer group
+    that has as many, are not compared, and limits learn nothing from them. Effects, and what is
+    estimated together with them, as well as the mean or median effect that is the reference, rest
+    on all providers: the small ones are part of the population.
 
     Parameters
     ----------
     sample : Sample
     rules : ProfileRules
         Its `method` and `limits` apply where no other is given.
-    gain : float
-        Of the reference population: an effect of 0 is adjusted to it.
+    mean : float
+        Result of the reference population: an effect of 0 is adjusted to it.
     peers : Series, optional
         Peer group of each provider.
     method, limits : str, optional
+    better : {1, -1}
+        Whether more is better, or less.
     """
     method, limits = method or rules.method, limits or rules.limits
     found = estimate(method, sample)
-    table = pd.DataFrame({"effect": found.effect, "error": found.error}, index=found.providers)
-    n = pd.Series(sample.provider).value_counts().reindex(table.index)
-    target = _target(table["effect"], n, rules, gain, peers)
-    table = table.assign(target=target)[n >= rules.minimum_n]
-    cuts = (cut_of(rules.levels[0]), cut_of(rules.levels[1]))
-    away = (table["effect"] - table["target"]).to_numpy()
-    error = table["error"].to_numpy()
-    held = yardstick(limits, away, error, cuts)
-    z = (away - held.middle(error)) / held.spread(error)
-    compared = table.assign(
-        adjusted=gain + table["effect"],
-        middle=gain + table["target"] + held.middle(error),
-        spread=held.spread(error),
-        z=z,
-        place=places_from_z(z, held.inner, held.outer),
-    ).drop(columns=["effect", "target"])
-    centre = gain + float(target[0]) if (target == target[0]).all() else float("nan")
-    return Analysis(method, limits, compared, centre, held, found.warnings)
+    scale = _Scale(link_named(found.link), mean)
+    effect = pd.Series(found.effect, index=found.providers)
+    n = pd.Series(sample.provider).value_counts().reindex(effect.index)
+    target = _target(effect, n, rules, scale, peers)
+    enough = (n >= rules.minimum_n).to_numpy() & ~n.index.isin(without_peers(n, rules, peers))
+    own, goal, error = found.effect[enough], target[enough], found.error[enough]
+    held = yardstick(limits, own - goal, error, (cut_of(rules.levels[0]), cut_of(rules.levels[1])))
+    middle, spread = goal + held.middle(error), held.spread(error)
+    z = (own - middle) / spread
+    table = pd.DataFrame(
+        {
+            "adjusted": scale.shown(own),
+            "error": error,
+            "centre": scale.shown(goal),
+            "middle": scale.shown(middle),
+            **scale.around("ci", own, Z95 * error),
+            **scale.around("inner", middle, held.inner * spread),
+            **scale.around("outer", middle, held.outer * spread),
+            "z": z,
+            "place": places_from_z(better * z, held.inner, held.outer),
+        },
+        index=effect.index[enough],
+    )
+    centre = float(scale.shown(target[:1])[0]) if (target == target[0]).all() else float("nan")
+    return Analysis(method, limits, table, centre, held, found.warnings)
+
+
+def without_peers(n: pd.Series, rules: ProfileRules, peers: pd.Series | None) -> pd.Index:
+    """Return providers with enough episodes that nobody else in their peer group has.
+
+    Parameters
+    ----------
+    n : Series of int
+        Episodes by provider.
+    rules : ProfileRules
+    peers : Series or None
+        Peer group of each provider; None: there are no groups, and nobody is without.
+    """
+    enough = n.index[n >= rules.minimum_n]
+    if peers is None:
+        return enough[:0]
+    group = peers.reindex(enough)
+    return enough[~group.duplicated(keep=False)]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Between effects and what is shown: the reference population's mean, moved by an effect."""
+
+    link: Link
+    mean: float
+
+    @property
+    def origin(self) -> float:
+        return float(self.link.predictor(np.array([self.mean]))[0])
+
+    def shown(self, effect: Floats) -> Floats:
+        return self.link.mean(self.origin + effect)
+
+    def effect_of(self, shown: float) -> float:
+        return float(self.link.predictor(np.array([shown]))[0]) - self.origin
+
+    def around(self, name: str, middle: Floats, half: Floats) -> dict[str, Floats]:
+        return {
+            f"{name}_lower": self.shown(middle - half),
+            f"{name}_upper": self.shown(middle + half),
+        }
 
 
 def _target(
-    effect: pd.Series, n: pd.Series, rules: ProfileRules, gain: float, peers: pd.Series | None
-) -> np.ndarray:
+    effect: pd.Series, n: pd.Series, rules: ProfileRules, scale: _Scale, peers: pd.Series | None
+) -> Floats:
     """Return the effect that each provider is compared with."""
     if not isinstance(rules.reference, str):
-        return np.full(len(effect), rules.reference - gain)
+        return np.full(len(effect), scale.effect_of(rules.reference))
     group = None if peers is None else peers.reindex(effect.index).to_numpy()
     target = reference_effect(effect.to_numpy(), n.to_numpy(), rules.reference, group)
-    return np.broadcast_to(target, len(effect))
+    return np.array(np.broadcast_to(target, len(effect)))

@@ -46,11 +46,14 @@ class Raw:
         By provider: mean of observed - expected, and its standard error.
     sd : float
         Of single residuals.
+    better : {1, -1}
+        Whether more is better, or less.
     """
 
     effect: pd.Series
     error: pd.Series
     sd: float
+    better: int = 1
 
 
 def believe(raw: Raw, rules: ProfileRules, gain: float, seed: int) -> pd.DataFrame:
@@ -67,7 +70,7 @@ def believe(raw: Raw, rules: ProfileRules, gain: float, seed: int) -> pd.DataFra
     one = shrink(
         raw.effect, raw.error, tau2, allow_for_estimation=len(raw.effect) >= FEWEST_TO_ALLOW
     )
-    ranks = rank_probabilities(one.effect, one.sd, seed=seed, draws=RANK_DRAWS)
+    ranks = rank_probabilities(raw.better * one.effect, one.sd, seed=seed, draws=RANK_DRAWS)
     return pd.DataFrame(
         {
             "reliability": reliability(raw.error, tau2, estimator=rules.between).value,

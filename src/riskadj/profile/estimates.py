@@ -1,8 +1,8 @@
 """How a provider's effect is estimated: the methods that a study can choose.
 
 Each takes episodes with observed and expected values, whatever learner expected them, and returns
-effects on the scale of the outcome. The expectation stands for case mix: methods that fit a model
-give it a coefficient of their own.
+effects: in the unit of the outcome or, where a method fits a model of chances, in log-odds. The
+expectation stands for case mix: methods that fit a model give it a coefficient of their own.
 """
 
 import warnings
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from riskadj.stats import (
     FitWarning,
+    Groups,
     RandomIntercept,
     between_variance,
     fit_fixed_effects,
@@ -24,6 +25,8 @@ from riskadj.stats import (
     shrink,
 )
 from riskadj.stats.arrays import Floats
+from riskadj.stats.links import link_named
+from riskadj.study.kinds import LINK_OF, Family
 
 FEWEST_TO_ALLOW = 3
 """Providers from which it can be told how uncertain the variance between them is."""
@@ -41,6 +44,8 @@ class Sample:
         Of residuals in the reference population; None: that of these episodes.
     between : str
         Estimator of the variance between providers, for methods that need one.
+    family : {"gaussian", "binomial"}
+        `binomial`: `observed` is 1 or 0, `expected` the chance of 1.
     """
 
     observed: Floats
@@ -48,6 +53,12 @@ class Sample:
     provider: NDArray[Any]
     sd: float | None
     between: str
+    family: Family = "gaussian"
+
+    @property
+    def covariate(self) -> Floats:
+        """The expectation on the scale of the model: itself, or its log-odds."""
+        return link_named(LINK_OF[self.family]).predictor(self.expected)
 
 
 @dataclass(frozen=True)
@@ -60,55 +71,96 @@ class Estimates:
     effect, error : ndarray of shape (n_providers,)
         `error`: standard error, or posterior standard deviation where effects are shrunken.
     warnings : tuple of FitWarning
+    link : {"identity", "logit"}
+        On whose scale effects are.
     """
 
     providers: NDArray[Any]
     effect: Floats
     error: Floats
     warnings: tuple[FitWarning, ...] = ()
+    link: str = "identity"
 
 
 def _differences(sample: Sample) -> Estimates:
-    """Mean of observed - expected, with the population's standard deviation of residuals."""
+    """Mean of observed - expected.
+
+    Its standard error is by the population's standard deviation of residuals; that of chances by
+    the chances themselves, as in a score test.
+    """
     groups = group_rows(sample.provider)
     residual = sample.observed - sample.expected
-    sd = residual.std(ddof=1) if sample.sd is None else sample.sd
     effect = groups.mean(residual) - residual.mean()
-    return Estimates(groups.labels, effect, sd / np.sqrt(groups.sizes))
+    return Estimates(groups.labels, effect, _chance_error(sample, residual, groups))
+
+
+def _chance_error(sample: Sample, residual: Floats, groups: Groups) -> Floats:
+    if sample.family == "binomial" and sample.sd is None:
+        variance = groups.mean(sample.expected * (1 - sample.expected))
+        return np.sqrt(variance / groups.sizes)
+    sd = residual.std(ddof=1) if sample.sd is None else sample.sd
+    return sd / np.sqrt(groups.sizes)
 
 
 def _fixed(sample: Sample) -> Estimates:
     # Effects are where covariates are 0; there, at the mean expectation, nothing is extrapolated.
-    centred = sample.expected - sample.expected.mean()
-    fit = fit_fixed_effects(sample.observed, centred, sample.provider)
+    covariate = sample.covariate
+    fit = fit_fixed_effects(
+        sample.observed,
+        covariate - covariate.mean(),
+        sample.provider,
+        sample.family,
+        firth=sample.family == "binomial",  # else providers with all or none would have no effect
+    )
     centre = float(fit.n @ fit.effects) / float(fit.n.sum())
-    return Estimates(fit.providers, fit.effects - centre, fit.effects_se, fit.warnings)
+    return Estimates(
+        fit.providers, fit.effects - centre, fit.effects_se, fit.warnings, LINK_OF[sample.family]
+    )
 
 
 def _random(sample: Sample, correlated: bool = False) -> Estimates:
     fit = fit_random_intercept(
-        sample.observed, sample.expected, sample.provider, correlated=correlated
+        sample.observed, sample.covariate, sample.provider, sample.family, correlated=correlated
     )
-    return Estimates(fit.providers, fit.effects, _with_all_estimated(sample, fit), fit.warnings)
+    mean = group_rows(sample.provider).mean(sample.covariate)
+    effect = fit.effects
+    if correlated:  # what goes with the provider's mean is the provider's too, not case mix
+        effect = effect + fit.between_coef[0] * (mean - sample.covariate.mean())
+    own, weight = _drawn_to_the_middle(sample, fit, mean)
+    error = np.sqrt(own**2 + _of_coefficients(fit, mean, float(sample.covariate.mean()), weight))
+    return Estimates(fit.providers, effect, error, fit.warnings, LINK_OF[sample.family])
 
 
-def _with_all_estimated(sample: Sample, fit: RandomIntercept) -> Floats:
-    """Return posterior standard deviations that allow for sigma and coefficients being estimates.
+def _drawn_to_the_middle(
+    sample: Sample, fit: RandomIntercept, mean: Floats
+) -> tuple[Floats, Floats]:
+    """Return posterior standard deviations, and how much of its own difference a provider keeps.
 
-    Those of the fit take both as known: too narrow when providers are few, 0 when sigma is. Sigma
-    is allowed for as in Morris (1983, JASA 78:47-55), coefficients as in Kackar and Harville
-    (1984, JASA 79:853-862).
+    Those of the fit take sigma as known: too narrow when providers are few, 0 when sigma is. Of
+    normal outcomes sigma's own uncertainty is allowed for (Morris 1983, JASA 78:47-55).
     """
-    if len(fit.n) < FEWEST_TO_ALLOW:
-        return fit.effects_se
-    groups = group_rows(sample.provider)
-    expected = groups.mean(sample.expected)
-    means = np.column_stack([np.ones_like(expected), *[expected] * (fit.between_coef.size + 1)])
-    coef = np.r_[fit.intercept, fit.between_coef, fit.coef]
-    residual, error = groups.mean(sample.observed) - means @ coef, fit.residual_sd / np.sqrt(fit.n)
-    own = shrink(residual, error, fit.sigma**2, allow_for_estimation=True)
-    of_mean = np.einsum("ij,jk,ik->i", means, fit.coef_covariance, means)
-    return np.sqrt(own.sd**2 + (1 - own.weight) ** 2 * of_mean)
+    if sample.family == "binomial" or len(fit.n) < FEWEST_TO_ALLOW:
+        kept = 1 - (fit.effects_se / fit.sigma) ** 2 if fit.sigma else np.zeros(len(fit.n))
+        return fit.effects_se, kept
+    between = [mean] * fit.between_coef.size
+    design = np.column_stack([np.ones_like(mean), *between, mean])
+    line = design @ np.r_[fit.intercept, fit.between_coef, fit.coef]
+    residual = group_rows(sample.provider).mean(sample.observed) - line
+    error = fit.residual_sd / np.sqrt(fit.n)
+    found = shrink(residual, error, fit.sigma**2, allow_for_estimation=True)
+    return found.sd, found.weight
+
+
+def _of_coefficients(fit: RandomIntercept, mean: Floats, overall: float, kept: Floats) -> Floats:
+    """Return the variance that adjusted results have from coefficients being estimates.
+
+    A provider's result is the line at the overall mean, plus what it keeps of its distance from
+    the line at its own (Kackar and Harville 1984, JASA 79:853-862).
+    """
+    ones, between = np.ones_like(mean), [mean] * fit.between_coef.size
+    here = np.column_stack([ones, *between, np.full_like(mean, overall)])
+    away = here - kept[:, None] * np.column_stack([ones, *between, mean])
+    return np.einsum("ij,jk,ik->i", away, fit.coef_covariance, away)
 
 
 def _correlated(sample: Sample) -> Estimates:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from riskadj.stats import Z95, Z998
+from riskadj.study.records import ProfileRules
 
 PLACES = (2, 1, 0, -1, -2)
 """From best to worst."""
@@ -28,17 +29,20 @@ class FlagLabels:
     ----------
     of : mapping of int to str
         By place.
-    too_few, none : str
-        With fewer records than the minimum, and with no episode at all.
+    too_few, none, low_response, no_peers : str
+        With fewer records than the minimum, with no episode at all, with a response rate under
+        the minimum, and without another provider in the peer group.
     """
 
     of: Mapping[int, str]
     too_few: str
     none: str
+    low_response: str = "Response too low"
+    no_peers: str = "No peers"
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every label once, from best to worst."""
+        """Every label of the programme once, from best to worst; the others are ours."""
         return tuple(dict.fromkeys((*(self.of[one] for one in PLACES), self.too_few, self.none)))
 
     def at(self, places: ArrayLike) -> NDArray[np.object_]:
@@ -92,6 +96,12 @@ def flag_labels(labels: str, levels: Sequence[float]) -> FlagLabels:
     'Negative outlier (99.8%)'
     """
     return _LABELS[labels](levels)
+
+
+def level_names(rules: ProfileRules) -> tuple[str, str]:
+    """Return what the inner and the outer limits are called in column names: 95 and 998."""
+    inner, outer = (per_cent(one).replace(".", "") for one in rules.levels)
+    return inner, outer
 
 
 def cut_of(level: float) -> float:

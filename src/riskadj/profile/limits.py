@@ -55,6 +55,8 @@ class Yardstick:
 
 
 Cuts = tuple[float, float]
+FEWEST_FOR_NULL = 30
+"""Providers whose middle tells how all of them spread."""
 
 
 def _nominal(_effect: Floats, _error: Floats, cuts: Cuts) -> Yardstick:
@@ -74,7 +76,12 @@ def _additive(method: str) -> Callable[[Floats, Floats, Cuts], Yardstick]:
 
 
 def _empirical(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
-    null = empirical_null(effect / error)
+    if len(effect) < FEWEST_FOR_NULL:
+        raise TooFewProvidersError(
+            f"profile: limits 'empirical_null': wanted {FEWEST_FOR_NULL} providers or more to learn "
+            f"from how they differ; got {len(effect)} providers. Choose nominal limits."
+        )
+    null = empirical_null(effect / error, fewest=FEWEST_FOR_NULL)
     return Yardstick(*cuts, shift=float(null.mean[0]), factor=float(null.sd[0]))
 
 

@@ -5,22 +5,34 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from riskadj.stats import FitWarning, bootstrap_predicted_over_expected, fit_random_intercept
+from riskadj.stats import (
+    FitWarning,
+    bootstrap_predicted_over_expected,
+    fit_random_intercept,
+    predicted_over_expected,
+)
+from riskadj.stats.links import link_named
+from riskadj.study.kinds import LINK_OF, Family
 
 PREDICTED_COLUMNS = [
     "predicted", "predicted_ratio", "predicted_ratio_lower95", "predicted_ratio_upper95",
 ]  # fmt: skip
 
 
-def predict(rows: pd.DataFrame, replicates: int, seed: int) -> tuple[pd.DataFrame, list[str]]:
+def predict(
+    rows: pd.DataFrame, family: Family, replicates: int, seed: int
+) -> tuple[pd.DataFrame, list[str]]:
     """Return what providers' own random intercepts predict, and what is to be said of the fits.
 
-    Expectations enter as they are (an offset), so that providers alone are modelled.
+    Expectations enter as they are (an offset; of chances, their log-odds), so that providers alone
+    are modelled.
 
     Parameters
     ----------
     rows : DataFrame
         One row per episode, of one learner: as in `Expectations.table`.
+    family : {"gaussian", "binomial"}
+        `binomial`: `observed` is 1 or 0, `expected` the chance of 1.
     replicates : int
         Of the provider bootstrap; 0 leaves the bounds empty.
     seed : int
@@ -34,18 +46,26 @@ def predict(rows: pd.DataFrame, replicates: int, seed: int) -> tuple[pd.DataFram
         What the fit warned of, and how many replicates had no solution.
     """
     nothing, provider = np.empty((len(rows), 0)), rows["provider_id"].to_numpy()
-    outcome, offset = rows["observed"].to_numpy(), rows["expected"].to_numpy()
+    outcome = rows["observed"].to_numpy()
+    offset = link_named(LINK_OF[family]).predictor(rows["expected"].to_numpy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        fit = fit_random_intercept(outcome, nothing, provider, offset=offset)
-    effect = pd.Series(fit.effects, index=fit.providers)
-    average = rows.groupby("provider_id")["expected"].mean().reindex(effect.index) + fit.intercept
-    table = pd.DataFrame({"predicted": average + effect, "predicted_ratio": 1 + effect / average})
+        fit = fit_random_intercept(outcome, nothing, provider, family, offset=offset)
+    found = predicted_over_expected(
+        offset,
+        provider,
+        pd.Series(fit.intercept + fit.effects, fit.providers),
+        fit.intercept,
+        link=LINK_OF[family],
+    )
+    table = pd.DataFrame(
+        {"predicted": found.predicted, "predicted_ratio": found.ratio}, index=found.provider
+    )
     told = [f"predicted over expected: {one}" for one in fit.warnings]
     if not replicates:
         return table.reindex(columns=PREDICTED_COLUMNS), told
     drawn = bootstrap_predicted_over_expected(
-        outcome, nothing, provider, "gaussian", replicates=replicates, seed=seed, offset=offset
+        outcome, nothing, provider, family, replicates=replicates, seed=seed, offset=offset
     )
     for name, bounds in zip(PREDICTED_COLUMNS[2:], (drawn.lower, drawn.upper), strict=True):
         table[name] = pd.Series(bounds, drawn.providers)

@@ -1,17 +1,17 @@
 """Profiles: each provider's observed against its expected, with limits, flags and their doubts."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from riskadj.cohort import Cohort
+from riskadj.cohort import Cohort, response_by_provider
 from riskadj.digest import digest_of_frame
-from riskadj.errors import InSampleError, TooFewProvidersError
+from riskadj.errors import InSampleError, StudyError, TooFewProvidersError
 from riskadj.expected import Expectations
-from riskadj.profile.analysis import Analysis
+from riskadj.profile.analysis import Analysis, without_peers
 from riskadj.profile.belief import (
     BELIEF_COLUMNS,
     Raw,
@@ -21,7 +21,7 @@ from riskadj.profile.belief import (
     reliabilities,
 )
 from riskadj.profile.estimates import Sample, estimate
-from riskadj.profile.flags import flag_labels, per_cent
+from riskadj.profile.flags import flag_labels, level_names
 from riskadj.profile.predicted import PREDICTED_COLUMNS, predict
 from riskadj.profile.sensitivity import (
     SENSITIVITY_COLUMNS,
@@ -31,6 +31,7 @@ from riskadj.profile.sensitivity import (
 )
 from riskadj.stats import Z95
 from riskadj.study import Study
+from riskadj.study.kinds import Family
 from riskadj.study.records import ProfileRules, ReferencePopulation
 
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
@@ -44,14 +45,15 @@ class Profiles:
     ----------
     table : DataFrame
         One row per learner and provider; the columns of `provider_columns`. `observed`,
-        `expected`: mean gain per episode, in the unit of the score; `ratio`: their ratio;
-        `difference`: observed - expected; `adjusted`: adjusted gain; `z`: its distance from where a
-        provider that is not to be flagged would be, in spreads; `lower95` ... `upper998`: limits;
-        `flag`; `ci_lower95`, `ci_upper95`: interval of the provider's own adjusted gain; `sd`: of
-        its residuals; `n`: episodes with both scores; `episodes`: all eligible ones.
+        `expected`: mean gain (or what else the outcome compares) per episode; `ratio`: their ratio;
+        `difference`: observed - expected; `adjusted`: what the reference population would have had
+        there; `z`: its distance from where a provider that is not to be flagged would be, in
+        spreads; `lower95` ... `upper998`: limits; `flag`; `ci_lower95`, `ci_upper95`: interval of
+        the provider's own adjusted result; `sd`: of its residuals; `n`: episodes with both scores;
+        `episodes`: all eligible ones; `peer_group`: whom it is compared with, empty without groups;
+        `centre`: their adjusted result.
     analyses : DataFrame
-        `outcome, learner, method, limits, provider_id, adjusted, z, flag`: every analysis of the
-        declared set.
+        The columns of `analysis_columns`: every analysis of the declared set.
     reference : DataFrame
         `outcome, learner, n, gain, baseline, sd, drift, mean_residual`: the population compared
         with; `centre, inner, outer, shift, factor, tau`: what providers are held against, as in
@@ -61,7 +63,8 @@ class Profiles:
     agreement : DataFrame
         By learner: agreement between halves, and between years where there are several.
     warnings : tuple of str
-        What fits warned of, and which declared analyses were left out: by which learner, and why.
+        What fits warned of, which declared analyses were left out, and who has nobody to be
+        compared with: by which learners, and why.
     digest : str
     """
 
@@ -89,13 +92,8 @@ def provider_columns(rules: ProfileRules) -> list[str]:
         "adjusted", "z", f"lower{inner}", f"upper{inner}", "flag", f"lower{outer}",
         f"upper{outer}", "ci_lower95", "ci_upper95", "sd", "episodes", "note",
         *SENSITIVITY_COLUMNS, *BELIEF_COLUMNS, *PREDICTED_COLUMNS, "overlap",
+        "peer_group", "centre",
     ]  # fmt: skip
-
-
-def level_names(rules: ProfileRules) -> tuple[str, str]:
-    """Return what the inner and the outer limits are called in column names: 95 and 998."""
-    inner, outer = (per_cent(one).replace(".", "") for one in rules.levels)
-    return inner, outer
 
 
 def profile_providers(expectations: Expectations, study: Study) -> Profiles:
@@ -114,14 +112,13 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
             f"{type(expectations).__name__}. Make them with cross_fit."
         )
     rules, cohort = study.profile, expectations.cohort
-    peers = None if rules.peer_group is None else _peers(cohort.test, rules.peer_group)
+    peers = None if rules.peer_group is None else peer_groups(cohort.test, rules.peer_group)
     parts = {
         learner: _Part.of(rows, learner, cohort, study, peers)
         for learner, rows in expectations.by_learner()
     }
-    labels = flag_labels(rules.labels, rules.levels)
     analyses = flags_of_all(
-        cohort.outcome.name, {name: one.analyses for name, one in parts.items()}, labels.of
+        cohort.outcome.name, {name: one.flagged() for name, one in parts.items()}, rules
     )
     beside = sensitivity(analyses, rules).set_index("provider_id")
     table = pd.concat([one.table(beside) for one in parts.values()], ignore_index=True)
@@ -131,16 +128,27 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
         reference=pd.DataFrame([one.held_against() for one in parts.values()]),
         reliability=_stacked({name: one.reliability() for name, one in parts.items()}, cohort),
         agreement=_stacked({name: one.agreement() for name, one in parts.items()}, cohort),
-        warnings=tuple(
-            f"{cohort.outcome.name}, {name}, {one}"
-            for name, part in parts.items()
-            for one in part.warnings()
-        ),
+        warnings=told_once({name: part.warnings() for name, part in parts.items()}),
         digest=digest_of_frame(table, expectations.digest),
     )
 
 
-def _peers(episodes: pd.DataFrame, column: str) -> pd.Series:
+def told_once(told: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return what is told of several, with their names before it; what is the same, once.
+
+    Examples
+    --------
+    >>> told_once({"linear": ["not converged"], "lightgbm": ["not converged", "too few"]})
+    ('linear and lightgbm, not converged', 'lightgbm, too few')
+    """
+    names: dict[str, list[str]] = {}
+    for name, several in told.items():
+        for one in several:
+            names.setdefault(one, []).append(name)
+    return tuple(f"{' and '.join(some)}, {one}" for one, some in names.items())
+
+
+def peer_groups(episodes: pd.DataFrame, column: str) -> pd.Series:
     """Return the commonest value of a column among each provider's episodes; ties go by value."""
     counts = episodes.groupby("provider_id")[column].value_counts().reset_index(name="n")
     counts = counts.sort_values(["n", column], ascending=[False, True], kind="stable")
@@ -176,6 +184,9 @@ class _Part:
     raw: Raw
     predicted: pd.DataFrame
     told: list[str]
+    held_back: pd.Index
+    peers: pd.Series | None
+    alone: pd.Index
 
     @classmethod
     def of(
@@ -194,21 +205,41 @@ class _Part:
             rows["provider_id"].to_numpy(),
             given.sd if given else None,
             rules.between,
+            cohort.outcome.compares.family,
         )
-        analyses, left_out = analyse_all(sample, rules, float(reference["gain"]), peers)
-        raw = _raw(sample, analyses[0].table.index, float(reference["sd"]))
-        predicted, told = predict(rows, rules.replicates, study.split.seed)
+        mean, better = float(reference["gain"]), cohort.outcome.better
+        analyses, left_out = analyse_all(sample, rules, mean, peers, better)
+        low = held_back(cohort, rules)
+        judged = analyses[0].table.index.difference(low, sort=False)
+        raw = _raw(sample, judged, float(reference["sd"]), better)
+        predicted, told = predict(rows, sample.family, rules.replicates, study.split.seed)
+        alone, count = alone_in_group(cohort, rules), rows["provider_id"].nunique()
+        said = [*left_out, *told, *_not_compared(rules, count, len(alone), len(judged))]
         return cls(
-            rows, learner, cohort, study, reference, analyses, raw, predicted, [*left_out, *told]
-        )
+            rows, learner, cohort, study, reference, analyses, raw, predicted, said, low, peers,
+            alone,
+        )  # fmt: skip
 
     @property
     def rules(self) -> ProfileRules:
         return self.study.profile
 
     @property
+    def family(self) -> Family:
+        return self.cohort.outcome.compares.family
+
+    @property
     def gain(self) -> float:
         return float(self.reference["gain"])
+
+    def flagged(self) -> list[Analysis]:
+        """Return the analyses of providers that may be flagged."""
+        if self.held_back.empty:
+            return self.analyses
+        return [
+            replace(one, table=one.table[~one.table.index.isin(self.held_back)])
+            for one in self.analyses
+        ]
 
     def warnings(self) -> list[str]:
         """Return what fits warned of, and the analyses left out; what several warn of, once."""
@@ -232,7 +263,7 @@ class _Part:
         table["episodes"] = self.cohort.volumes
         table["n"] = table["n"].fillna(0).astype(int)
         table["difference"] = table["observed"] - table["expected"]
-        table = _with_ratio(table, float(self.reference["sd"]))
+        table = _with_ratio(table, float(self.reference["sd"]), self.family)
         table["sd"] = table["sd"].where(table["n"] >= self.rules.minimum_n)
         table = (
             table.join(self._compared())
@@ -241,18 +272,20 @@ class _Part:
         )
         table = _with_predicted(table, self.predicted)
         table["flag"] = self._flags(table)
+        peers = pd.Series(dtype="str") if self.peers is None else self.peers
+        table["peer_group"] = peers.reindex(table.index).fillna("").astype("str")
         return self._keyed(table, beside)
 
     def _compared(self) -> pd.DataFrame:
         """Return adjusted gain, limits and interval of the study's own analysis."""
         own = self.analyses[0]
-        shown = own.table[["adjusted", "z", "place"]].copy()
-        cuts = (own.measured.inner, own.measured.outer)
-        for name, cut in zip(level_names(self.rules), cuts, strict=True):
-            shown[f"lower{name}"] = own.table["middle"] - cut * own.table["spread"]
-            shown[f"upper{name}"] = own.table["middle"] + cut * own.table["spread"]
-        shown["ci_lower95"] = shown["adjusted"] - Z95 * own.table["error"]
-        shown["ci_upper95"] = shown["adjusted"] + Z95 * own.table["error"]
+        shown = own.table[["adjusted", "z", "place", "ci_lower", "ci_upper", "centre"]]
+        shown = shown.rename(columns={"ci_lower": "ci_lower95", "ci_upper": "ci_upper95"})
+        judged = ~shown.index.isin(self.held_back)
+        shown = shown.assign(**{one: shown[one].where(judged) for one in ("z", "place")})
+        for which, name in zip(("inner", "outer"), level_names(self.rules), strict=True):
+            shown[f"lower{name}"] = own.table[f"{which}_lower"]
+            shown[f"upper{name}"] = own.table[f"{which}_upper"]
         return shown
 
     def _believed(self) -> pd.DataFrame:
@@ -260,10 +293,11 @@ class _Part:
 
     def _flags(self, table: pd.DataFrame) -> np.ndarray:
         labels = flag_labels(self.rules.labels, self.rules.levels)
-        compared = table["place"].notna()
+        compared, adjusted = table["place"].notna(), table["adjusted"].notna()
         return np.select(
-            [compared, table["episodes"] == 0],
-            [labels.at(table["place"].fillna(0)), labels.none],
+            [compared, adjusted, table["episodes"] == 0, table.index.isin(self.alone)],
+            [labels.at(table["place"].fillna(0)), labels.low_response, labels.none,
+             labels.no_peers],
             default=labels.too_few,
         )
 
@@ -292,11 +326,59 @@ def _reference(
     }
 
 
-def _raw(sample: Sample, providers: pd.Index, sd: float) -> Raw:
+def alone_in_group(cohort: Cohort, rules: ProfileRules) -> pd.Index:
+    """Return providers with enough episodes that nobody else in their peer group has."""
+    if rules.peer_group is None:
+        return pd.Index([], dtype="str")
+    n = cohort.test["provider_id"].value_counts()
+    return without_peers(n, rules, peer_groups(cohort.test, rules.peer_group))
+
+
+def held_back(cohort: Cohort, rules: ProfileRules) -> pd.Index:
+    """Return providers that get no flag, however many episodes they have.
+
+    Their response rate is known and too low, or nobody is in their peer group.
+
+    Raises
+    ------
+    StudyError
+        When a minimum is asked for and no rate is known.
+    """
+    alone = alone_in_group(cohort, rules)
+    if rules.minimum_response is None:
+        return alone
+    response = response_by_provider(cohort.rates)
+    if response.empty:
+        raise StudyError(
+            f"profile.minimum_response: wanted response rates to hold against "
+            f"{rules.minimum_response:g}; got none, as the files hold only those who answered. "
+            "Name participation files under data.participation, or leave it out."
+        )
+    return response.index[response < rules.minimum_response].union(alone)
+
+
+def _not_compared(rules: ProfileRules, count: int, alone: int, judged: int) -> list[str]:
+    """Return who is not compared, where a reader would not expect it."""
+    told = []
+    if alone:
+        told.append(
+            f"peer_group: {alone} of {count} providers have nobody in their group with "
+            f"{rules.minimum_n} episodes to be compared with"
+        )
+    if not judged:
+        wanted = [f"{rules.minimum_n} episodes with both scores"]
+        wanted += ["peers with as many"] * (rules.peer_group is not None)
+        if rules.minimum_response is not None:
+            wanted.append(f"a response of {100 * rules.minimum_response:g} %")
+        told.append(f"nobody is compared: no provider has {', '.join(wanted)}")
+    return told
+
+
+def _raw(sample: Sample, providers: pd.Index, sd: float, better: int) -> Raw:
     found = estimate("nhs_england", sample)
     effect = pd.Series(found.effect, index=found.providers).loc[providers]
     error = pd.Series(found.error, index=found.providers).loc[providers]
-    return Raw(effect, error, sd)
+    return Raw(effect, error, sd, better)
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -313,9 +395,10 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _with_ratio(table: pd.DataFrame, sd: float) -> pd.DataFrame:
-    """Divide, but not by an expected gain that cannot be told from 0."""
-    unstable = table["expected"].abs() < Z95 * sd / np.sqrt(table["n"].where(table["n"] > 0))
+def _with_ratio(table: pd.DataFrame, sd: float, family: Family) -> pd.DataFrame:
+    """Divide, but not by an expected gain that cannot be told from 0; a share is above 0."""
+    error = 0.0 if family == "binomial" else sd / np.sqrt(table["n"].where(table["n"] > 0))
+    unstable = table["expected"].abs() < Z95 * error
     ratio = (table["observed"] / table["expected"]).where(~unstable)
     return table.assign(ratio=ratio, note=np.where(unstable, RATIO_WITHHELD, ""))
 

@@ -14,16 +14,30 @@ import pandas as pd
 from riskadj.errors import ArrayError, TooFewProvidersError
 from riskadj.profile.analysis import Analysis, analyse
 from riskadj.profile.estimates import Sample
+from riskadj.profile.flags import flag_labels, level_names
 from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
 
 CHOICES = ("learner", "method", "limits")
-SENSITIVITY_COLUMNS = ["flag_share", "flag_moved_by", "flag_holds_under"]
+SENSITIVITY_COLUMNS = ["flag_share", "flag_side_share", "flag_moved_by", "flag_holds_under"]
 _NOBODY = pd.DataFrame(columns=["learner", "provider_id", *SENSITIVITY_COLUMNS]).astype(
-    {"learner": "str", "provider_id": "str", "flag_share": "float64"}
+    {"learner": "str", "provider_id": "str", "flag_share": "float64", "flag_side_share": "float64"}
 )
-ANALYSIS_COLUMNS = [
-    "outcome", "learner", "method", "limits", "provider_id", "adjusted", "z", "flag",
-]  # fmt: skip
+
+
+def analysis_columns(rules: ProfileRules) -> list[str]:
+    """Return the columns of the table of analyses, in order; limits are named by their level.
+
+    Examples
+    --------
+    >>> rules = ProfileRules(method="nhs_england", minimum_n=30, suppress_below=6)
+    >>> analysis_columns(rules)[5:9]
+    ['adjusted', 'error', 'middle', 'lower95']
+    """
+    inner, outer = level_names(rules)
+    return [
+        "outcome", "learner", "method", "limits", "provider_id", "adjusted", "error", "middle",
+        f"lower{inner}", f"upper{inner}", f"lower{outer}", f"upper{outer}", "z", "flag",
+    ]  # fmt: skip
 
 
 def declared(rules: ProfileRules) -> Iterator[tuple[str, str]]:
@@ -44,35 +58,46 @@ def declared(rules: ProfileRules) -> Iterator[tuple[str, str]]:
 
 
 def analyse_all(
-    sample: Sample, rules: ProfileRules, gain: float, peers: pd.Series | None
+    sample: Sample, rules: ProfileRules, mean: float, peers: pd.Series | None, better: int = 1
 ) -> tuple[list[Analysis], list[str]]:
     """Return every declared analysis of one learner, the study's own choice first.
 
     One that there are too few providers or episodes for is left out; the second list says which,
-    and why. The study's own choice is never left out.
+    and why, methods that one reason keeps out together. The study's own choice is never left out.
     """
     own, *others = declared(rules)
-    done, left_out = [analyse(sample, rules, gain, peers, *own)], []
+    done = [analyse(sample, rules, mean, peers, *own, better=better)]
+    left_out: dict[tuple[str, str], list[str]] = {}
     for method, limits in others:
         try:
-            done.append(analyse(sample, rules, gain, peers, method, limits))
+            done.append(analyse(sample, rules, mean, peers, method, limits, better))
         except (ArrayError, TooFewProvidersError) as why:
-            left_out.append(f"{method}, {limits}: left out of the declared analyses. {why}")
-    return done, left_out
+            left_out.setdefault((limits, str(why)), []).append(method)
+    return done, [
+        f"{', '.join(methods)}, {limits}: left out of the declared analyses. {why}"
+        for (limits, why), methods in left_out.items()
+    ]
 
 
 def flags_of_all(
-    outcome: str, analyses: Mapping[str, Iterable[Analysis]], labels: Mapping[int, str]
+    outcome: str, analyses: Mapping[str, Iterable[Analysis]], rules: ProfileRules
 ) -> pd.DataFrame:
-    """Return the flag of every provider under every analysis of every learner.
+    """Return the flag of every provider under every analysis of every learner, and its figures.
 
     Returns
     -------
     DataFrame
-        `outcome, learner, method, limits, provider_id, adjusted, z, flag`.
+        The columns of `analysis_columns`.
     """
+    labels = flag_labels(rules.labels, rules.levels).of
+    limits = [
+        (f"{which}_{end}", f"{end}{name}")
+        for which, name in zip(("inner", "outer"), level_names(rules), strict=True)
+        for end in ("lower", "upper")
+    ]
     tables = [
-        one.table.rename_axis("provider_id")
+        one.table.rename(columns=dict(limits))
+        .rename_axis("provider_id")
         .reset_index()
         .assign(
             outcome=outcome,
@@ -80,7 +105,7 @@ def flags_of_all(
             method=one.method,
             limits=one.limits,
             flag=lambda table: table["place"].map(labels),
-        )[ANALYSIS_COLUMNS]
+        )[analysis_columns(rules)]
         for learner, several in analyses.items()
         for one in several
     ]
@@ -99,25 +124,31 @@ def sensitivity(flags: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `learner, provider_id, flag_share, flag_moved_by, flag_holds_under`. The share of analyses,
-        this one included, that agree with the flag of the study's own method and limits under that
-        learner; the choices of which another option, all else equal, gives another flag; the
-        learners under which the flag is the same.
+        `learner, provider_id, flag_share, flag_side_share, flag_moved_by, flag_holds_under`. The
+        share of analyses, this one included, that agree with the flag of the study's own method and
+        limits under that learner; the share that put it on the same side: better, inside, worse;
+        the choices of which another option, all else equal, gives another flag; the learners under
+        which the flag is the same.
     """
     if flags.empty:
         return _NOBODY.copy()
     wide = flags.pivot(index="provider_id", columns=list(CHOICES), values="flag")
     analyses = wide.columns.to_frame(index=False)
     own = (analyses["method"] == rules.method) & (analyses["limits"] == rules.limits)
-    tables = [_beside(wide, analyses, own, int(place)) for place in np.flatnonzero(own)]
+    labels = flag_labels(rules.labels, rules.levels).of
+    side = {flag: int(np.sign(place)) for place, flag in labels.items()}
+    tables = [_beside(wide, analyses, own, int(place), side) for place in np.flatnonzero(own)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _beside(wide: pd.DataFrame, analyses: pd.DataFrame, own: pd.Series, place: int) -> pd.DataFrame:
+def _beside(
+    wide: pd.DataFrame, analyses: pd.DataFrame, own: pd.Series, place: int, side: Mapping[str, int]
+) -> pd.DataFrame:
     """Compare the flags of one analysis with those of all."""
     rows = wide[wide.iloc[:, place].notna()]
     flags, present = rows.to_numpy(dtype=object), rows.notna().to_numpy()
     same = flags == flags[:, [place]]
+    sides = rows.apply(lambda column: column.map(side)).to_numpy(dtype=float)
     alone = _differing_in_one(analyses, place)
     moved = {one: (~same & present)[:, which].any(axis=1) for one, which in alone.items()}
     learners = analyses["learner"].to_numpy()
@@ -126,6 +157,7 @@ def _beside(wide: pd.DataFrame, analyses: pd.DataFrame, own: pd.Series, place: i
             "learner": learners[place],
             "provider_id": rows.index,
             "flag_share": same.sum(axis=1) / present.sum(axis=1),
+            "flag_side_share": (sides == sides[:, [place]]).sum(axis=1) / present.sum(axis=1),
             "flag_moved_by": _joined(moved, len(rows)),
             "flag_holds_under": _joined(
                 {learners[one]: same[:, one] for one in np.flatnonzero(own)}, len(rows)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 Block = dict[str, Any]
@@ -78,7 +79,7 @@ def estimate(label: str, decimals: int) -> Column:
 
 def estimated(middle: float, low: float, high: float) -> list[float] | None:
     """Return a value for a column of estimates; none where there is no estimate."""
-    return None if pd.isna([middle, low, high]).any() else [middle, low, high]
+    return [middle, low, high] if np.isfinite([middle, low, high]).all() else None
 
 
 # --- values as JSON has them ----------------------------------------------------------------------

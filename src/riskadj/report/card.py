@@ -16,6 +16,7 @@ from riskadj.report.sections.belief import belief
 from riskadj.report.sections.data import casemix, data, outcomes
 from riskadj.report.sections.expectations import calibration, models, performance, subgroups
 from riskadj.report.sections.explanation import explanation
+from riskadj.report.sections.followup import followup
 from riskadj.report.sections.identity import identity, provenance, use
 from riskadj.report.sections.limitations import limitations
 from riskadj.report.sections.providers import providers
@@ -39,6 +40,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Providers", "providers", providers),
     ("How far flags hang on choices", "sensitivity", sensitivity),
     ("How much to believe it", "belief", belief),
+    ("Who answered", "followup", followup),
     ("Explanation", "explanation", explanation),
     ("Limitations", "limitations", limitations),
     ("Provenance", "provenance", provenance),
@@ -120,7 +122,14 @@ def _by_analysis(findings: Findings, outcome: Outcome) -> str:
     flags = contest(findings, outcome)
     if len(flags.analyses) == len(findings.study.learners):
         return ""
-    return f" {int(flags.firm.sum())} have one flag under all {len(flags.analyses)} analyses."
+    number, mine = len(flags.analyses), flags.flagged_by_own
+    several = " with any learner" if len(flags.own) > 1 else ""
+    return (
+        f" {int(flags.firm.sum())} have one flag under all {number} analyses. Of the "
+        f"{int(mine.sum())} that the study's own analysis puts outside limits{several}, "
+        f"{int((flags.firm & mine).sum())} keep the flag under all, and "
+        f"{int((flags.one_sided & mine).sum())} the side."
+    )
 
 
 def _between(counts: "pd.Series[int]") -> str:

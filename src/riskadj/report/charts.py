@@ -38,7 +38,7 @@ def draw_funnel(one: Comparison) -> alt.LayerChart:
     frame = Frame(
         (0.0, _last(one)), padded([*one.compared["adjusted"], *limits[sides].to_numpy().flat])
     )
-    scales = scales_of(frame, "episodes", f"adjusted gain, {one.unit}")
+    scales = scales_of(frame, "episodes", f"adjusted {one.noun}, {one.unit}")
     points = _with_places(one).assign(x=one.compared["n"].astype(float))
     draw = _curves if one.by_volume else _ticks
     layers = [
@@ -176,7 +176,7 @@ def draw_caterpillar(one: Comparison) -> alt.LayerChart:
     """Draw providers in order of adjusted gain, with their intervals."""
     points = _with_places(one).assign(x=[float(rank) for rank in range(1, len(one.compared) + 1)])
     frame = Frame((0.0, len(points) + 1.0), padded(_reach(one)))
-    scales = scales_of(frame, "rank, least gain first", f"adjusted gain, {one.unit}")
+    scales = scales_of(frame, f"providers, least {one.noun} first", f"adjusted {one.noun}, {one.unit}")
     size = 30.0 if len(points) <= CROWDED else 11.0
     layers = [
         _bars(points, one, scales),

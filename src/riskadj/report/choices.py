@@ -31,8 +31,8 @@ METHODS: Mapping[str, Choice] = MappingProxyType(
     {
         "nhs_england": Choice(
             "NHS England's", "N",
-            "NHS England's (A Guide to PROMs Methodology, version 12). Adjusted gain: the mean "
-            "gain of the reference population plus the provider's mean residual, residuals being "
+            "NHS England's (A Guide to PROMs Methodology, version 12). Adjusted {noun}: the mean "
+            "{noun} of the reference population plus the provider's mean residual, residuals being "
             "centred on the episodes compared. Its standard error: the standard deviation of the "
             "population's residuals over the square root of the provider's episodes.",
         ),
@@ -41,7 +41,7 @@ METHODS: Mapping[str, Choice] = MappingProxyType(
             "Fixed effects: a level of its own for every provider, fitted by least squares "
             "together with a slope for the expectation, so that the slope compares patients of "
             "the same provider (He, Kalbfleisch, Li and Li 2013, Lifetime Data Anal 19:490-512). "
-            "Adjusted gain: the mean gain of the reference population plus that level less the "
+            "Adjusted {noun}: the mean {noun} of the reference population plus that level less the "
             "mean level of all episodes.",
         ),
         "random_intercept": Choice(
@@ -54,9 +54,9 @@ METHODS: Mapping[str, Choice] = MappingProxyType(
         "correlated_random_effects": Choice(
             "correlated random effects", "C",
             "Correlated random effects: as a random intercept, with each provider's mean "
-            "expectation beside the expectation itself, so that differences within and between "
-            "providers are kept apart (Mundlak 1978, Econometrica 46:69-85). Small providers are "
-            "drawn to the middle.",
+            "expectation beside the expectation itself, so that the slope compares patients of the "
+            "same provider (Mundlak 1978, Econometrica 46:69-85). What goes with the mean counts "
+            "as the provider's; the rest of small providers is drawn to the middle.",
         ),
         "empirical_bayes": Choice(
             "empirical Bayes", "E",
@@ -157,44 +157,51 @@ _LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def rules_in_words(rules: ProfileRules) -> list[tuple[str, str]]:
-    """Return how providers are compared, as labelled sentences."""
+def rules_in_words(rules: ProfileRules, noun: str = "gain") -> list[tuple[str, str]]:
+    """Return how providers are compared, as labelled sentences; `noun`: in what."""
     shrunken = rules.method in SHRUNKEN_METHODS
     return [
-        ("Method", METHODS[rules.method].words),
+        ("Method", METHODS[rules.method].words.format(noun=noun)),
         ("Limits", _SHRUNKEN_LIMITS if shrunken else LIMITS[rules.limits].words),
         ("Levels of the limits", _levels(rules)),
         ("Words of flags", f"{_LABELS[rules.labels]}."),
-        ("Compared with", _compared_with(rules)),
+        ("Compared with", _compared_with(rules, noun)),
         ("Variance between providers", f"Estimated after {_SOURCES[rules.between]}."),
-        ("Predicted over expected", _bootstrap(rules)),
+        ("Predicted over expected", _bootstrap(rules, noun)),
     ]  # fmt: skip
 
 
 def _levels(rules: ProfileRules) -> str:
     told = Places(rules).limits
     words = " and ".join(name for _, _, name in told)
+    if rules.limits == "benjamini_hochberg" and rules.method not in SHRUNKEN_METHODS:
+        rates = " and ".join(f"{100 * (1 - level):.4g} %" for _, level, _ in told)
+        return (
+            f"{words}: false discovery rates of {rates}. How many standard errors away that puts "
+            "the limits hangs on all providers; the table below says."
+        )
     cuts = " and ".join(f"{cut_of(level):.5g}" for _, level, _ in told)
     return f"{words} of a normal distribution: {cuts} standard deviations above and below."
 
 
-def _compared_with(rules: ProfileRules) -> str:
+def _compared_with(rules: ProfileRules, noun: str) -> str:
     if isinstance(rules.reference, str):
         whom = _REFERENCES[rules.reference]
     else:
-        whom = f"an adjusted gain of {rules.reference:g} that the study gives"
-    if rules.peer_group is None or not isinstance(rules.reference, str):
+        whom = f"an adjusted {noun} of {rules.reference:g} that the study gives"
+    if rules.peer_group is None:
         return f"{whom[0].upper()}{whom[1:]}."
     return (
         f"{whom[0].upper()}{whom[1:]}; of those alone that are alike in {rules.peer_group}, the "
-        "commonest value among the provider's episodes."
+        "commonest value among the provider's episodes. Who has nobody alike with enough episodes "
+        "is not compared."
     )
 
 
-def _bootstrap(rules: ProfileRules) -> str:
+def _bootstrap(rules: ProfileRules, noun: str) -> str:
     words = (
-        "P/E: the mean gain predicted with the provider's own random intercept over that expected "
-        "at the average provider, as CMS compares; O/E has the observed gain instead."
+        f"P/E: the mean {noun} predicted with the provider's own random intercept over that "
+        f"expected at the average provider, as CMS compares; O/E has the observed {noun} instead."
     )
     if rules.replicates == 0:
         return f"{words} No interval: the study asks for no bootstrap."
@@ -207,7 +214,7 @@ def _bootstrap(rules: ProfileRules) -> str:
 def chance_in_words(rules: ProfileRules) -> str:
     """Return what lies outside the limits of a study without any reason to."""
     if rules.method in SHRUNKEN_METHODS:
-        return "Gains are drawn to the middle, those of small providers the most."
+        return "Effects are drawn to the middle, those of small providers the most."
     if rules.limits == "benjamini_hochberg":
         shares = _by_level(rules, "{share} of those outside the {name} {limits}")
         return f"On average at most {shares} are there by chance alone."

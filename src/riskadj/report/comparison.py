@@ -12,6 +12,7 @@ from riskadj.report.lookup import compared, rows_of
 from riskadj.report.places import Places
 from riskadj.report.words import (
     TOP_FEATURES,
+    explained_in,
     feature_label,
     format_number,
     learner_title,
@@ -44,8 +45,23 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """The unit of the score."""
-        return self.outcome.definition.unit
+        """The unit of what is compared."""
+        return self.outcome.unit
+
+    @property
+    def target(self) -> str:
+        """What is modelled, as a sentence calls it."""
+        return "score after" if self.outcome.compares.of_score else self.noun
+
+    @property
+    def explained_in(self) -> str:
+        """The unit of contributions."""
+        return explained_in(self.outcome)
+
+    @property
+    def noun(self) -> str:
+        """What is compared, as a sentence calls it."""
+        return self.outcome.compares.noun
 
     @property
     def measure(self) -> str:
@@ -77,7 +93,8 @@ class Comparison:
     @property
     def by_volume(self) -> bool:
         """Whether limits hang on the number of episodes alone, so that they are curves."""
-        return self.rules.method == "nhs_england" and self.centre is not None
+        gaussian = self.outcome.compares.family == "gaussian"
+        return self.rules.method == "nhs_england" and gaussian and self.centre is not None
 
     def limits_at(self, n: "pd.Series[float]") -> pd.DataFrame:
         """Return limits by number of episodes, where they hang on it alone.

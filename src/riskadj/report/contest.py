@@ -74,6 +74,17 @@ class Contest:
         return self.agreeing == self.flags.notna().sum(axis=1)
 
     @property
+    def one_sided(self) -> "pd.Series[bool]":
+        """Whether each provider is on one side under every analysis: better, inside or worse."""
+        sides = self.flags.apply(lambda column: column.map(self.told.sides))
+        return sides.nunique(axis=1) == 1
+
+    @property
+    def flagged_by_own(self) -> "pd.Series[bool]":
+        """Whether the study's own method and limits put each provider outside, by any learner."""
+        return self.flags[self.own].isin(self.told.outside).any(axis=1)
+
+    @property
     def flagged(self) -> "pd.Series[bool]":
         """Whether each provider is outside limits under any analysis."""
         return self.flags.isin(self.told.outside).any(axis=1)

@@ -10,10 +10,13 @@ total.
 import numpy as np
 import pandas as pd
 
+from riskadj.cohort.rates import ALL, NOT_HERE
+from riskadj.episodes.participation import COUNTS
+
 SUPPRESSED = "all"
 NOT_ADJUSTED = "adjusted"
 _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
-_PROVIDER_TEXTS = ("note", "flag_moved_by", "flag_holds_under")
+_PROVIDER_TEXTS = ("note", "flag_moved_by", "flag_holds_under", "peer_group")
 _DECILE_KEYS = ("outcome", "learner", "decile", "n")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
 
@@ -43,7 +46,11 @@ def suppress_providers(
     """
     records, episodes = table["n"], table["episodes"]
     sizes = episodes if by == "episodes" else records.where(records > 0, episodes)
-    hidden = _hide(sizes, records, below, [table["outcome"], table["learner"]])
+    sets = [table["outcome"], table["learner"]]
+    hidden = _hide(sizes, records, below, sets)
+    if "peer_group" in table:  # the centre of each group tells its total
+        known = sizes.mask(hidden, min(1, below - 1))
+        hidden = _hide(known, records, below, [*sets, table["peer_group"]])
     table = table.assign(
         suppression=np.select(
             [hidden, table["adjusted"].isna() & (table["episodes"] > 0)],
@@ -74,6 +81,36 @@ def keep_shown(table: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.D
     keys = ["outcome", "learner", "provider_id"]
     shown = providers["suppression"].ne(SUPPRESSED) & providers["n"].ge(below).fillna(False)
     return table.merge(providers.loc[shown, keys], on=keys, how="inner")
+
+
+def suppress_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return rates of follow-up that may leave.
+
+    Blank where the provider is hidden, or any of its counts is small; and never just one of a set.
+    """
+    if rates.empty:
+        return rates
+    counts = [*COUNTS, "answered"]
+    keys = ["outcome", "provider_id"]
+    names = providers.loc[providers["suppression"].eq(SUPPRESSED), keys].drop_duplicates()
+    known = rates[keys].merge(names.assign(hidden=True), how="left")["hidden"].notna().to_numpy()
+    least = rates[counts].where(rates[counts] > 0).min(axis=1).fillna(0)
+    least = least.mask(known, min(1, below - 1))
+    of_one = ~rates["provider_id"].isin((ALL, NOT_HERE))
+    records = rates["q1"].fillna(rates["procedures"]).fillna(0).where(of_one, 0)
+    hidden = _hide(least.where(of_one, 0), records, below, [rates["outcome"], rates["source"]])
+    whole = rates.astype(dict.fromkeys(counts, "Int64"))
+    return _blank(whole, hidden | known, ("outcome", "source", "counted", "provider_id"))
+
+
+def suppress_balance(balance: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return balance that may leave: blank where few have a level, and never just one level."""
+    if balance.empty:
+        return balance.drop(columns="fewest")
+    sizes = balance["fewest"].fillna(0)
+    sets = [balance["outcome"], balance["covariate"].str.partition("=")[0]]
+    blanked = _blank(balance, _hide(sizes, sizes, below, sets), ("outcome", "covariate"))
+    return blanked.drop(columns="fewest")
 
 
 def suppress_deciles(table: pd.DataFrame, below: int) -> pd.DataFrame:

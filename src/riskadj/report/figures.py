@@ -9,6 +9,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from riskadj.report.answering import NAMES, Answering, answering, draw_answering
 from riskadj.report.blocks import Block, figure
 from riskadj.report.charts import (
     draw_calibration,
@@ -23,7 +24,7 @@ from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
 from riskadj.report.grid import draw_sensitivity
-from riskadj.report.words import counted, format_volume
+from riskadj.report.words import counted, format_volume, listed
 from riskadj.study import Outcome
 
 
@@ -90,7 +91,7 @@ def _subjects(findings: Findings, kind: str, outcome: Outcome) -> list[Any]:
 
 
 def _by_learner(findings: Findings, outcome: Outcome) -> list[Comparison]:
-    return [comparison(findings, outcome, one.kind) for one in findings.study.learners]
+    return [comparison(findings, outcome, one.kind) for one in findings.study.learners_of(outcome)]
 
 
 def _of_all_learners(findings: Findings, outcome: Outcome) -> list[Contest]:
@@ -110,7 +111,7 @@ def _draw(kind: str, one: Any) -> str:
 
 def _funnel_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: adjusted gain and number of episodes",
+        f"{one.measure}: adjusted {one.noun} and number of episodes",
         f"Each mark is a provider. {_gain_against(one)}",
         chance_in_words(one.rules),
         "" if one.by_volume else "Ticks are each provider's own limits.",
@@ -127,13 +128,14 @@ def _centre_in_words(one: Comparison) -> str:
     given = isinstance(one.rules.reference, float) or one.outcome.reference
     source = ", as the study gives it" if given else ""
     middle = "the middle of all providers, not on " if one.reference["shift"] else ""
-    return f"centred on {middle}the reference gain of {one.with_unit(one.centre)}{source}"
+    return f"centred on {middle}the reference {one.noun} of {one.with_unit(one.centre)}{source}"
 
 
 def _describe_funnel(one: Comparison) -> str:
     counts = ", ".join(f"{number} {place}" for place, number in one.places.items())
     more = counted(one.not_compared, "more provider")
-    left_out = f"; not compared, having too few episodes: {more}" if one.not_compared else ""
+    low = " or too low a response" if one.rules.minimum_response else ""
+    left_out = f"; not compared, having too few episodes{low}: {more}" if one.not_compared else ""
     return (
         f"Funnel plot of {counted(len(one.compared), 'provider')}, {counts}{left_out}. "
         f"{_gain_against(one)}"
@@ -142,7 +144,7 @@ def _describe_funnel(one: Comparison) -> str:
 
 def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: providers in order of adjusted gain",
+        f"{one.measure}: providers in order of adjusted {one.noun}",
         f"Bars are 95 % intervals. {_gain_against(one)}",
         "Where bars overlap, the order between neighbours is not to be relied on.",
     )
@@ -151,7 +153,7 @@ def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
 def _describe_caterpillar(one: Comparison) -> str:
     providers = counted(len(one.compared), "provider")
     return (
-        f"Caterpillar plot of {providers} in order of adjusted gain, with 95 % "
+        f"Caterpillar plot of {providers} in order of adjusted {one.noun}, with 95 % "
         f"intervals{_covering(one)}. {_gain_against(one)}"
     )
 
@@ -161,7 +163,7 @@ def _covering(one: Comparison) -> str:
         return ""
     rows = one.compared
     holding = (rows["ci_lower95"] <= one.centre) & (rows["ci_upper95"] >= one.centre)
-    return f"; {int(holding.sum())} of the intervals hold the reference gain"
+    return f"; {int(holding.sum())} of the intervals hold the reference {one.noun}"
 
 
 # --- calibration and features ---------------------------------------------------------------------
@@ -170,7 +172,7 @@ def _covering(one: Comparison) -> str:
 def _calibration_words(one: Comparison) -> tuple[str, ...]:
     return (
         f"{one.measure}: observed against expected, by tenth",
-        "Left: the score after, in tenths of the expected score; on the line, observed equals "
+        f"Left: {one.target}, in tenths of what is expected; on the line, observed equals "
         f"expected. Right: how far off it. Expected by {one.title}.",
     )
 
@@ -178,7 +180,7 @@ def _calibration_words(one: Comparison) -> tuple[str, ...]:
 def _describe_calibration(one: Comparison) -> str:
     worst = one.calibration.loc[one.calibration["difference"].abs().idxmax()]
     return (
-        f"Observed against expected score after in tenths of the expected score, {one.title}. "
+        f"Observed against expected {one.target} in tenths of what is expected, {one.title}. "
         f"The largest difference, {one.with_unit(worst['difference'], 1)}, is in tenth "
         f"{int(worst['decile'])} of {len(one.calibration)}."
     )
@@ -187,7 +189,7 @@ def _describe_calibration(one: Comparison) -> str:
 def _features_words(one: Comparison) -> tuple[str, ...]:
     return (
         f"{one.measure}: what moves the expectation",
-        f"Mean absolute contribution to the expected score, {one.unit}, in {one.title}; "
+        f"Mean absolute contribution to the expectation, {one.explained_in}, in {one.title}; "
         f"the {len(one.features)} largest. Contributions are not causes.",
     )
 
@@ -200,8 +202,8 @@ def _describe_features(one: Comparison) -> str:
     )
     columns = counted(len(one.features), "column")
     return (
-        f"Bars of the mean absolute contribution of {columns} to the expected score in "
-        f"{one.unit}, {one.title}. The largest: {named}."
+        f"Bars of the mean absolute contribution of {columns} to the expectation, in "
+        f"{one.explained_in}, {one.title}. The largest: {named}."
     )
 
 
@@ -212,7 +214,8 @@ def _sensitivity_words(one: Contest) -> tuple[str, ...]:
     letters = [f"{METHODS[name].letter}: {METHODS[name].title}" for name in one.options("method")]
     return (
         f"{one.measure}: whose flag holds, and which choice moves it",
-        "A row is a provider, a mark an analysis; at its end, how many analyses agree.",
+        "A row is a provider, a mark an analysis; at its end, how many analyses give its commonest "
+        "flag.",
         f"{'; '.join(letters)}." if len(letters) > 1 else "",
         "Shaded: the study's own method and limits.",
         _who_is_shown(one),
@@ -238,12 +241,12 @@ def _describe_sensitivity(one: Contest) -> str:
 def _first_in_words(one: Contest) -> str:
     first = one.most_contested().index[0]
     agree, told = one.agreeing[first], int(one.flags.loc[first].notna().sum())
-    return f"The first is {first}: at most {agree} of {told} analyses agree on its flag."
+    return f"The first is {first}: {agree} of {told} analyses give its commonest flag."
 
 
 def _reliability_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: how reliable a provider's gain is",
+        f"{one.measure}: how reliable a provider's {one.noun} is",
         "Share of the differences between providers that is their own and not chance, by volume. "
         f"Each mark is a provider. Expected by {one.title}. On the dashed lines: how many episodes "
         "reach that reliability.",
@@ -267,6 +270,45 @@ def _describe_reliability(one: Comparison) -> str:
 def _needed(volume: float) -> str:
     enough = f"{format_volume(volume)} episodes are needed"
     return enough if isfinite(volume) else "no volume is enough"
+
+
+# --- who answered -------------------------------------------------------------------------------
+
+
+def _by_learner_answered(findings: Findings, outcome: Outcome) -> list[Answering]:
+    return [answering(findings, outcome, one.kind) for one in findings.study.learners_of(outcome)]
+
+
+def _has_several(one: Answering) -> bool:
+    return not one.rows.empty and len(one.analyses) > 1
+
+
+def _follow_up_words(one: Answering) -> tuple[str, ...]:
+    return (
+        f"{one.measure}: would it come out otherwise if everybody had answered?",
+        f"A row is a provider; on the right, the share that answered. Expected by {one.title}.",
+        "NHS England's method with nominal limits, dashed and grey.",
+        _who_answered(one),
+    )
+
+
+def _who_answered(one: Answering) -> str:
+    changing, shown = int(one.changing.sum()), len(one.shown())
+    rest = f"All {shown}" if shown == len(one.rows) else f"{shown} of {len(one.rows)}"
+    return (
+        f"{rest} with a flag: first the {changing} whose flag hangs on the analysis, then those "
+        "that fewest answered."
+    )
+
+
+def _describe_follow_up(one: Answering) -> str:
+    low, high = one.rows["response"].min(), one.rows["response"].max()
+    several = listed(NAMES[name] for name in one.analyses)
+    return (
+        f"Distance from the reference of {counted(len(one.shown()), 'provider')}, by {several}, "
+        f"{one.title}. Of {counted(len(one.rows), 'provider')}, {int(one.changing.sum())} change "
+        f"flag between the analyses; {100 * low:.0f} to {100 * high:.0f} % answered."
+    )
 
 
 # --- the figures as data --------------------------------------------------------------------------
@@ -303,6 +345,10 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "sensitivity": _Kind(
             _sensitivity_words, _describe_sensitivity, draw_sensitivity, _is_contested,
             _of_all_learners,
+        ),
+        "follow_up": _Kind(
+            _follow_up_words, _describe_follow_up, draw_answering, _has_several,
+            _by_learner_answered,
         ),
         "reliability": _Kind(
             _reliability_words, _describe_reliability, draw_reliability, _has_reliability

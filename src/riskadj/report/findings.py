@@ -1,12 +1,20 @@
 """What a report may say: the tables of a run after disclosure control, in one frozen record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from riskadj.cohort.rates import RATE_COLUMNS
 from riskadj.episodes.columns import Column
+from riskadj.followup.follow import (
+    BALANCE_COLUMNS,
+    FOLLOW_UP_COLUMNS,
+    SUMMARY_COLUMNS,
+    nobody,
+)
 from riskadj.study import Study
 
 
@@ -28,8 +36,12 @@ class Findings:
     calibration : DataFrame
         `outcome, learner, decile, n, expected, observed, difference`, in the unit of the score.
     subgroups : DataFrame
-        `outcome, learner, column, level, n, observed, expected, difference, lower95, upper95`;
-        null where suppressed.
+        The columns of `expected.evaluate.SUBGROUP_COLUMNS`; null where suppressed.
+    tuned : DataFrame
+        `outcome, learner, member, trials, settings, start, loss`: what searches for settings found.
+    ceiling, slopes, differences, validation : DataFrame
+        As in `Evaluation`: the share at the best score, what slopes within providers move,
+        learners against each other, and how far figures carry over.
     providers : DataFrame
         The rows of `providers.csv`.
     reference : DataFrame
@@ -44,7 +56,8 @@ class Findings:
     agreement : DataFrame
         `outcome, learner, kind, first, second, n_providers, correlation, corrected`.
     fit_warnings : tuple of str
-        What the fits behind the analyses warned of.
+        What the fits behind the analyses warned of, which of these were left out, and who has
+        nobody to be compared with.
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`: how much each column moves
         expectations.
@@ -54,6 +67,14 @@ class Findings:
         `outcome, column, share`: case mix that was not recorded.
     provenance : mapping
         What `provenance.json` holds.
+    rates, follow_up, balance : DataFrame
+        The rows of `rates.csv`, `follow_up.csv` and `balance.csv`.
+    follow_up_summary : DataFrame
+        By outcome and learner: how many answered, and how many flags hang on the others.
+    follow_up_told : mapping of str to str
+        By outcome: why missing follow-up could not be analysed.
+    follow_up_warnings : tuple of str
+        What its fits warned of, and whose response is not known.
     """
 
     study: Study
@@ -63,6 +84,11 @@ class Findings:
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
     calibration: pd.DataFrame
     subgroups: pd.DataFrame
+    tuned: pd.DataFrame
+    ceiling: pd.DataFrame
+    slopes: pd.DataFrame
+    differences: pd.DataFrame
+    validation: pd.DataFrame
     providers: pd.DataFrame
     reference: pd.DataFrame
     analyses: pd.DataFrame
@@ -73,3 +99,9 @@ class Findings:
     provider_features: pd.DataFrame
     missing: pd.DataFrame
     provenance: Mapping[str, Any]
+    rates: pd.DataFrame = field(default_factory=partial(nobody, RATE_COLUMNS))
+    follow_up: pd.DataFrame = field(default_factory=partial(nobody, FOLLOW_UP_COLUMNS))
+    balance: pd.DataFrame = field(default_factory=partial(nobody, BALANCE_COLUMNS))
+    follow_up_summary: pd.DataFrame = field(default_factory=partial(nobody, SUMMARY_COLUMNS))
+    follow_up_told: Mapping[str, str] = field(default_factory=dict)
+    follow_up_warnings: tuple[str, ...] = ()

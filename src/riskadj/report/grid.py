@@ -170,7 +170,7 @@ def _at(
 
 
 def _names(one: Contest, rows: pd.DataFrame, layout: _Layout) -> list[alt.Chart]:
-    """Write each provider's name before its row, and how many analyses agree behind it."""
+    """Write each provider's name before its row, and how many give its commonest flag behind."""
     heights = [ROW * (place + 0.5) for place in range(len(rows))]
     told = rows.notna().sum(axis=1)
     names = [

@@ -14,9 +14,10 @@ def rows_of(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     return table
 
 
-def learner_names(findings: Findings) -> list[str]:
-    """Return the learners of the study, in its order."""
-    return [one.kind for one in findings.study.learners]
+def learner_names(findings: Findings, outcome: Outcome | None = None) -> list[str]:
+    """Return the learners of the study, or those that expect an outcome, in its order."""
+    study = findings.study
+    return [one.kind for one in (study.learners_of(outcome) if outcome else study.learners)]
 
 
 def learns(findings: Findings) -> bool:
@@ -41,6 +42,6 @@ def flags_by_learner(findings: Findings, outcome: Outcome) -> pd.DataFrame:
         learner: compared(findings, outcome=outcome.name, learner=learner)
         .set_index("provider_id")["flag"]
         .astype(object)
-        for learner in learner_names(findings)
+        for learner in learner_names(findings, outcome)
     }
     return pd.DataFrame(by_learner)

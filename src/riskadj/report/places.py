@@ -6,8 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
-from riskadj.profile.flags import PLACES, FlagLabels, flag_labels, per_cent
-from riskadj.profile.providers import level_names
+from riskadj.profile.flags import PLACES, FlagLabels, flag_labels, level_names, per_cent
 from riskadj.study.records import ProfileRules
 
 

@@ -16,7 +16,7 @@ from riskadj.episodes import Source
 from riskadj.study import Study
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap")
-_CHANGES_NO_RESULT = ("tracking", "compute")
+_CHANGES_NO_RESULT = ("tracking", "compute", "export")
 _CODE = (".py", ".yaml", ".jinja", ".css")
 _MASK = "://***@"
 
@@ -25,6 +25,11 @@ def portable_study(study: Study) -> dict[str, Any]:
     """Return a study as JSON: file names for paths, and no password to where it is logged."""
     content = study.model_dump(mode="json")
     content["data"]["paths"] = [path.name for path in study.data.paths]
+    content["data"]["participation"] = [path.name for path in study.data.participation]
+    if study.data.mapping:
+        content["data"]["mapping"] = study.data.mapping.name
+    if study.data.value_sets:
+        content["data"]["value_sets"]["folder"] = study.data.value_sets.folder.name
     content["tracking"]["uri"] = without_password(study.tracking.uri)
     return content
 

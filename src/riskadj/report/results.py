@@ -12,12 +12,16 @@ from riskadj.casemix.roles import refusal
 from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation
+from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
+from riskadj.profile.providers import told_once
 from riskadj.report.card import build_card
 from riskadj.report.disclosure import (
     keep_shown,
+    suppress_balance,
     suppress_deciles,
     suppress_providers,
+    suppress_rates,
     suppress_subgroups,
 )
 from riskadj.report.figures import draw_figures
@@ -35,6 +39,7 @@ def _nothing(*columns: str) -> pd.DataFrame:
     return pd.DataFrame(columns=list(columns)).astype(kinds)
 
 
+TUNED_COLUMNS = ["outcome", "learner", "member", "trials", "settings", "start", "loss"]
 NO_FEATURES = _nothing("outcome", "learner", "feature", "theme", "mean_absolute", "share")
 NO_PROVIDERS = _nothing(
     "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference"
@@ -51,6 +56,7 @@ class OutcomeResults:
     evaluation: Evaluation
     profiles: Profiles
     explanation: Explanation | None
+    follow_up: FollowUp | None = None
 
 
 def build_findings(
@@ -77,19 +83,48 @@ def build_findings(
             _stack([one.evaluation.calibration for one in results]), below
         ),
         subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
+        tuned=_tuned([one.expectations for one in results]),
+        ceiling=suppress_deciles(_stack([one.evaluation.ceiling for one in results]), below),
+        slopes=_stack([one.evaluation.slopes for one in results]),
+        differences=_stack([one.evaluation.differences for one in results]),
+        validation=_stack([one.evaluation.validation for one in results]),
         providers=providers,
         reference=_stack([one.profiles.reference for one in results]),
         analyses=keep_shown(_stack([one.profiles.analyses for one in results]), providers, below),
         reliability=_stack([one.profiles.reliability for one in results]),
         agreement=_stack([one.profiles.agreement for one in results]),
-        fit_warnings=tuple(one for r in results for one in r.profiles.warnings),
+        fit_warnings=told_once(
+            {
+                one.outcome.name: r.profiles.warnings
+                for one, r in zip(cohorts, results, strict=True)
+            }
+        ),
         features=_stack([one.features for one in explained], NO_FEATURES),
         provider_features=keep_shown(
             _stack([one.providers for one in explained], NO_PROVIDERS), providers, below
         ),
         missing=_stack([_missing(one.casemix) for one in results]),
         provenance=provenance,
+        **_followed(results, providers, below),
     )
+
+
+def _followed(
+    results: Sequence[OutcomeResults], providers: pd.DataFrame, below: int
+) -> dict[str, Any]:
+    """Return what is found of missing follow-up; nothing where nobody asked."""
+    named = {one.casemix.cohort.outcome.name: one.follow_up for one in results if one.follow_up}
+    found = [*named.values()]
+    if not found:
+        return {}
+    return {
+        "rates": suppress_rates(_stack([one.rates for one in found]), providers, below),
+        "follow_up": keep_shown(_stack([one.analyses for one in found]), providers, below),
+        "balance": suppress_balance(_stack([one.balance for one in found]), below),
+        "follow_up_summary": _stack([one.summary for one in found]),
+        "follow_up_told": {name: one.told for name, one in named.items() if one.told},
+        "follow_up_warnings": tuple(words for one in found for words in one.warnings),
+    }
 
 
 def write_results(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
@@ -122,6 +157,13 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "agreement": findings.agreement,
         "calibration": findings.calibration,
         "subgroups": findings.subgroups,
+        "ceiling": findings.ceiling,
+        "slopes": findings.slopes,
+        "differences": findings.differences,
+        "validation": findings.validation,
+        "rates": findings.rates,
+        "follow_up": findings.follow_up,
+        "balance": findings.balance,
         "shap_providers": findings.provider_features,
         "shap_features": findings.features,
     }
@@ -132,6 +174,24 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
     )
     explained = [one.explanation.episodes for one in results if one.explanation]
     write_parquet(_stack(explained, NO_EPISODES), folder / "shap.parquet")
+
+
+def _tuned(expectations: Sequence[Expectations]) -> pd.DataFrame:
+    rows = [
+        (
+            one.cohort.outcome.name,
+            learner,
+            member + 1,
+            found.trials,
+            ", ".join(f"{name} {value:.4g}" for name, value in found.settings.items()),
+            found.start,
+            found.value,
+        )
+        for one in expectations
+        for learner, searches in one.searches.items()
+        for member, found in enumerate(searches)
+    ]
+    return pd.DataFrame(rows, columns=TUNED_COLUMNS)
 
 
 def _missing(casemix: CaseMix) -> pd.DataFrame:

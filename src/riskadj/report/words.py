@@ -13,12 +13,16 @@ LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
         "reference": "the publisher's model",
         "linear": "the linear model",
         "lightgbm": "boosted trees",
+        "ceiling": "the two-part model",
+        "stacked": "the stack",
     }
 )
 """What a learner is called in a sentence."""
 
-UNIT_DECIMALS: Mapping[str, int] = MappingProxyType({"points": 1, "index": 3})
-UNIT_PHRASES: Mapping[str, str] = MappingProxyType({"index": "on the index"})
+UNIT_DECIMALS: Mapping[str, int] = MappingProxyType({"points": 1, "index": 3, "%": 1, "share": 3})
+UNIT_PHRASES: Mapping[str, str] = MappingProxyType(
+    {"index": "on the index", "share": "of episodes"}
+)
 
 FOLD_TITLE = "model of the fold"
 LONGEST_LABEL = 34
@@ -45,12 +49,12 @@ def measure(outcome: Outcome) -> str:
 
 def named(outcome: Outcome) -> str:
     """Return an outcome with its name in the tables and its unit, for captions."""
-    return f"{measure(outcome)} ({outcome.name}), {outcome.definition.unit}"
+    return f"{measure(outcome)} ({outcome.name}), {outcome.unit}"
 
 
 def sentence_decimals(outcome: Outcome) -> int:
     """Return how many decimals of a score a sentence shows."""
-    return UNIT_DECIMALS.get(outcome.definition.unit, 2)
+    return UNIT_DECIMALS.get(outcome.unit, 2)
 
 
 def table_decimals(outcome: Outcome) -> int:
@@ -60,8 +64,24 @@ def table_decimals(outcome: Outcome) -> int:
 
 def unit_phrase(outcome: Outcome) -> str:
     """Return the unit as it follows a number in a sentence."""
-    unit = outcome.definition.unit
-    return UNIT_PHRASES.get(unit, unit)
+    return UNIT_PHRASES.get(outcome.unit, outcome.unit)
+
+
+def noun_of(outcomes: Iterable[Outcome]) -> str:
+    """Return what outcomes compare, in one word.
+
+    Examples
+    --------
+    >>> noun_of([Outcome(name="ohs", instrument="OHS", kind="gain")])
+    'gain'
+    """
+    nouns = {one.compares.noun for one in outcomes}
+    return nouns.pop() if len(nouns) == 1 else "result"
+
+
+def explained_in(outcome: Outcome) -> str:
+    """Return the unit of contributions to an expectation."""
+    return "log-odds" if outcome.compares.family == "binomial" else unit_phrase(outcome)
 
 
 def population(outcome: Outcome) -> str:

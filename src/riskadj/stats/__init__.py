@@ -7,8 +7,48 @@ from riskadj.stats.agreement import (
     split_half,
     year_on_year,
 )
+from riskadj.stats.anchors import (
+    bootstrap_threshold,
+    estimate_threshold,
+    mean_change,
+    threshold_along_baseline,
+    threshold_by_baseline,
+)
 from riskadj.stats.bootstrap import ProviderBootstrap, bootstrap_predicted_over_expected
-from riskadj.stats.calibration import calibration_line, groups_by_rank
+from riskadj.stats.calibration import (
+    Calibration,
+    CalibrationBins,
+    CalibrationCurve,
+    assess_calibration,
+    calibration_bins,
+    calibration_curve,
+    calibration_line,
+    groups_by_rank,
+    recalibrated_risk,
+)
+from riskadj.stats.clusters import (
+    ClusterRegression,
+    ClusterSums,
+    Estimate,
+    PooledEstimate,
+    accuracy_by_cluster,
+    accuracy_difference,
+    interval_by_cluster,
+    mean_by_cluster,
+    pool_estimates,
+    regress_by_cluster,
+    sums_by_cluster,
+)
+from riskadj.stats.discrimination import (
+    Brier,
+    ClusterFigure,
+    ClusterPerformance,
+    brier_score,
+    c_statistic,
+    discrimination,
+    discrimination_difference,
+    performance_by_cluster,
+)
 from riskadj.stats.dispersion import adjusted_z, between_variance, dispersion
 from riskadj.stats.event_counts import (
     exact_ratio_interval,
@@ -62,6 +102,37 @@ from riskadj.stats.standardise import (
 )
 
 __all__ = [
+    "bootstrap_threshold",
+    "estimate_threshold",
+    "mean_change",
+    "threshold_along_baseline",
+    "threshold_by_baseline",
+    "ClusterRegression",
+    "ClusterSums",
+    "Estimate",
+    "PooledEstimate",
+    "accuracy_by_cluster",
+    "accuracy_difference",
+    "interval_by_cluster",
+    "mean_by_cluster",
+    "pool_estimates",
+    "regress_by_cluster",
+    "sums_by_cluster",
+    "Brier",
+    "ClusterFigure",
+    "ClusterPerformance",
+    "brier_score",
+    "c_statistic",
+    "discrimination",
+    "discrimination_difference",
+    "performance_by_cluster",
+    "Calibration",
+    "CalibrationBins",
+    "CalibrationCurve",
+    "assess_calibration",
+    "calibration_bins",
+    "calibration_curve",
+    "recalibrated_risk",
     "AllOrNoneWarning",
     "Accuracy",
     "FitWarning",

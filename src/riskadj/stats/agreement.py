@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, a_row, above, at_least, finite, whole
+from riskadj.stats.arrays import Floats, a_row, above, at_least, finite, plain, whole
 from riskadj.stats.groups import group_rows
 
 _FEWEST = 3
@@ -306,7 +306,7 @@ def year_on_year(
     if periods.n_rows != v.size:
         raise ArrayError(f"period: wanted {v.size:,} labels; got {periods.n_rows:,}.")
     if len(periods) < 2:
-        raise ArrayError(f"period: wanted two or more; got {periods.labels[0]!r} only.")
+        raise ArrayError(f"period: wanted two or more; got {plain(periods.labels[0])!r} only.")
     shape = len(periods), len(providers)
     cell = periods.at_rows(np.arange(shape[0])) * shape[1]
     cell += providers.at_rows(np.arange(shape[1]))

@@ -24,7 +24,7 @@ def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
     array([1., 2.])
     >>> finite("weights", [1, float("nan")])
     Traceback (most recent call last):
-    riskadj.errors.ArrayError: weights: wanted finite numbers; got 1 that are not, first at row 1.
+    riskadj.errors.ArrayError: weights: wanted finite numbers; got 1 that is not, first at row 1.
     """
     try:
         array = np.asarray(values)
@@ -40,8 +40,9 @@ def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
         total = array.sum()
     if not np.isfinite(total) and not np.isfinite(array).all():
         wrong = np.argwhere(~np.isfinite(np.atleast_1d(array)))
+        are = "is" if len(wrong) == 1 else "are"
         raise ArrayError(
-            f"{name}: wanted finite numbers; got {len(wrong):,} that are not, "
+            f"{name}: wanted finite numbers; got {len(wrong):,} that {are} not, "
             f"first at row {wrong[0][0]}."
         )
     return array
@@ -96,8 +97,19 @@ def one_of(name: str, value: Any, known: Any) -> Any:
     riskadj.errors.ArrayError: method: wanted one of exact, byar; got 'exat'.
     """
     if value not in known:
-        raise ArrayError(f"{name}: wanted one of {', '.join(known)}; got {value!r}.")
+        raise ArrayError(f"{name}: wanted one of {', '.join(known)}; got {plain(value)!r}.")
     return value
+
+
+def plain(value: Any) -> Any:
+    """Return a number or text as Python's own, which an error shows without its type.
+
+    Examples
+    --------
+    >>> plain(np.float64(1.5)), plain("a")
+    (1.5, 'a')
+    """
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def a_row(name: str, values: ArrayLike) -> Floats:
@@ -152,7 +164,7 @@ def tail_of(level: float) -> float:
     0.25
     """
     if not 0 < level < 1:
-        raise ArrayError(f"level: wanted a number between 0 and 1; got {level!r}.")
+        raise ArrayError(f"level: wanted a number between 0 and 1; got {plain(level)!r}.")
     return (1 - float(level)) / 2
 
 
@@ -170,7 +182,7 @@ def whole(name: str, value: Any, bound: int) -> None:
     riskadj.errors.ArrayError: draws: wanted a whole number of 1 or more; got 0.
     """
     if not isinstance(value, int | np.integer) or value < bound:
-        raise ArrayError(f"{name}: wanted a whole number of {bound} or more; got {value!r}.")
+        raise ArrayError(f"{name}: wanted a whole number of {bound} or more; got {plain(value)!r}.")
 
 
 def weights_or_ones(weights: ArrayLike | None, n: int) -> Floats:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack, solve_triangular
 
 from riskadj.errors import ArrayError
@@ -20,14 +21,25 @@ from riskadj.stats.arrays import Floats
 
 SMALLEST_PIVOT = 1e-10
 """Share of a covariate's sum of squares that has to be its own; below, it is called collinear."""
+ABOUT_MEAN = 1e-3
+"""Share of a sum of squares about 0 from which that about the mean is more than rounding."""
 
 
 class CollinearError(ArrayError):
-    """Covariates of which some are a combination of others; `columns` says which."""
+    """Covariates of which some are a combination of others.
 
-    def __init__(self, columns: Floats) -> None:
+    Attributes
+    ----------
+    columns : ndarray of int
+        Which.
+    alone : bool
+        Whether each of them is so without the others: it does not vary where effects are free.
+    """
+
+    def __init__(self, columns: NDArray[np.intp], alone: bool = False) -> None:
         super().__init__("X: wanted covariates none of which is a combination of others.")
         self.columns = columns
+        self.alone = alone
 
 
 @dataclass(frozen=True)
@@ -59,21 +71,39 @@ class Arrow:
             return self.complement
         return self.gram - (self.cross * (self.copies * self.inverse)) @ self.cross.T
 
-    def check(self) -> None:
+    def check(self, rows: int = 1) -> None:
         """Refuse coefficients that are not apart.
+
+        Parameters
+        ----------
+        rows : int
+            Of the largest sum, whose rounding grows with them.
 
         Raises
         ------
         CollinearError
         """
-        size = np.sqrt(np.diag(self.gram))
-        size = np.where(size > 0, size, 1.0)
+        least = max(SMALLEST_PIVOT, 2 * float(np.finfo(float).eps) * rows)
+        size = np.sqrt(self._squares())
+        # The factorisation would take its first column however little is left of it.
+        alone = np.flatnonzero(np.diag(self.schur) <= least * size**2)
+        if alone.size:
+            raise CollinearError(alone, alone=True)
         size[:1] *= 1 - 1e-6  # the first is kept, be it an intercept: nobody can leave it out
         _, pivots, rank, _ = lapack.dpstrf(
             self.schur / np.outer(size, size), tol=SMALLEST_PIVOT, lower=True
         )
         if rank < len(size):
             raise CollinearError(np.sort(pivots[rank:] - 1))
+
+    def _squares(self) -> Floats:
+        """Return what is compared with: sums of squares, about the mean where effects are free."""
+        squares = np.diag(self.gram)
+        if self.inverse.all():
+            weight = self.copies / self.inverse
+            mean = (self.copies * self.cross).sum(axis=1) / np.sqrt(weight.sum())
+            squares = np.maximum(squares - mean**2, ABOUT_MEAN * squares)
+        return np.where(squares > 0, squares, 1.0)
 
     @cached_property
     def _scale(self) -> Floats:

@@ -20,11 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
+from riskadj.stats.arrow import CollinearError
 from riskadj.stats.between import between_covariates, shrinkage
 from riskadj.stats.design import Design, build_design
 from riskadj.stats.families import FAMILIES, Family
 from riskadj.stats.laplace import PATIENT, Point, fit_laplace
 from riskadj.stats.newton import Patience
+from riskadj.stats.random_intercept import not_apart
 from riskadj.stats.reml import fit_linear
 from riskadj.stats.threads import one_thread
 
@@ -128,8 +130,11 @@ def bootstrap_predicted_over_expected(
         )
     design = build_design(y, X, provider, weights, offset).in_order()
     kind.check(design.y)
-    with one_thread():
-        return _bootstrap(design, kind, replicates, seed, level, refit, on_replicate)
+    try:
+        with one_thread():
+            return _bootstrap(design, kind, replicates, seed, level, refit, on_replicate)
+    except CollinearError as error:
+        raise not_apart(design, error, correlated=False) from None
 
 
 @dataclass(frozen=True)

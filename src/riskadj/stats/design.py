@@ -11,7 +11,7 @@ from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, at_least, finite
 from riskadj.stats.groups import Groups, group_rows, groups_of
 
-FAR = 10.0
+FAR = 2.0
 """Spreads from 0 at which a covariate is moved there, lest its mean cost the digits of the rest."""
 CHUNK = 8192
 """Episodes that are looked at together: their covariates stay in the processor's cache."""
@@ -129,10 +129,12 @@ class Design:
             return self
         kept = self.weights > 0
         groups = groups_of(self.groups.labels, self.groups.codes[kept])
-        if not groups.sizes.all():
+        without = int((groups.sizes == 0).sum())
+        if without:
             raise ArrayError(
                 "weights: wanted an episode of weight above 0 for every provider; got "
-                f"{int((groups.sizes == 0).sum()):,} providers without. Leave their episodes out."
+                f"{without:,} {worded(without, 'provider', 'providers')} without. Leave "
+                f"{worded(without, 'its', 'their')} episodes out."
             )
         return self._keep(kept, groups)
 
@@ -212,3 +214,32 @@ def _in_order(x: Floats, order: NDArray[np.intp]) -> Floats:
 def said(names: tuple[str, ...], which: NDArray[Any]) -> str:
     """Return the names at these places, for an error."""
     return ", ".join(repr(names[int(j)]) for j in which)
+
+
+def no_bound(names: tuple[str, ...], which: NDArray[Any], instead: str) -> str:
+    """Return what to say of covariates whose coefficients run away.
+
+    Examples
+    --------
+    >>> no_bound(("age", "rare"), np.array([1]), "firth=True")
+    "'rare' tells events from others without error: its coefficient has no bound. Use firth=True \
+or leave it out."
+    """
+    several = len(which) != 1
+    told = "tell" if several else "tells"
+    coefficients = "their coefficients have" if several else "its coefficient has"
+    return (
+        f"{said(names, which) or 'some covariates'} {told} events from others without error: "
+        f"{coefficients} no bound. Use {instead} or leave {'them' if several else 'it'} out."
+    )
+
+
+def worded(count: int, one: str, several: str) -> str:
+    """Return the words for one, or for several (or none).
+
+    Examples
+    --------
+    >>> worded(1, "does", "do"), worded(2, "does", "do")
+    ('does', 'do')
+    """
+    return one if count == 1 else several

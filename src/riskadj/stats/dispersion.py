@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, finite, one_of
+from riskadj.stats.arrays import Floats, above, finite, one_of, plain
 
 Bools = NDArray[np.bool_]
 
@@ -82,14 +82,17 @@ def dispersion(
 ) -> Dispersion:
     """Return how much z-scores vary, and the variance between providers behind it.
 
+    With `winsorised` or `trimmed` both figures are **too small by design** (see Notes): rules for
+    limits that outliers must not widen, not estimates. The centre of z is taken as 0.
+
     Parameters
     ----------
     z : array-like of shape (n_providers,)
         Effect about a known centre, divided by its standard error.
-    trim : {"none", "winsorise", "shmi"}
-        `winsorise` pulls z-scores in to the quantiles at `share` and 1 - `share` (linear between
-        order statistics). `shmi` puts them in 1 / `share` groups by rank and leaves out the
-        first and the last; with few providers these groups are empty.
+    trim : {"none", "winsorised", "trimmed"}
+        `winsorised` pulls z-scores in to the quantiles at `share` and 1 - `share` (linear between
+        order statistics). `trimmed` puts them in 1 / `share` groups by rank and leaves out the
+        first and the last, the rule of England's SHMI; with few providers these groups are empty.
     share : float
         Above 0 and under 0.5.
     standard_error : array-like of shape (n_providers,), optional
@@ -103,19 +106,21 @@ def dispersion(
     Notes
     -----
     The rules say nothing about what trimming itself takes away. Of standard normal z-scores a
-    `share` of 0.1 leaves a phi of 0.68 winsorised and of 0.44 with `shmi`, not of 1: both see
-    over-dispersion only once it is above about 1.5 and 2.3, and their tau2 is too small.
+    `share` of 0.1 leaves a phi of 0.68 `winsorised` and of 0.44 `trimmed`, not of 1: both see
+    over-dispersion only once it is above about 1.5 and 2.3, and their tau2 is too small: on
+    average 0.14 and 0.00 of the true variance at a median reliability of 0.3, 0.45 and 0.11 at
+    0.6 (150 simulated providers).
 
     phi = sum z^2 / n. With weights w = 1 / s^2 of the providers used,
     tau2 = max(0, (n phi - (n - 1)) / (sum w - sum w^2 / sum w)), the estimator of DerSimonian and
-    Laird (1986, Control Clin Trials 7:177-188) with the centre known. Groups of `shmi`:
+    Laird (1986, Control Clin Trials 7:177-188) with the centre known. Groups of `trimmed`:
     floor(rank / share / (n + 1)), ties sharing their mean rank. Rules as in FunnelPlotR 0.6.0.
 
     Examples
     --------
     >>> z = [-0.799803, 3.091681, 1.117681, -1.674989, 1.823216, 0.333326]
     >>> error = [108**-0.5, 112**-0.5, 165**-0.5, 95**-0.5, 100**-0.5, 220**-0.5]
-    >>> found = dispersion(z, "shmi", standard_error=error)
+    >>> found = dispersion(z, "trimmed", standard_error=error)
     >>> round(found.phi, 5), round(found.tau2, 7), found.n, found.over_dispersed
     (2.94803, 0.0194775, 6, True)
     """
@@ -144,6 +149,13 @@ def between_variance(
 ) -> BetweenVariance:
     """Return the variance of the true effects between providers.
 
+    Two of the five methods, `winsorised` and `trimmed`, **take the centre as 0**: take the known
+    centre off the effects first, or their distance from 0 counts as variance. The other three
+    estimate the centre. Both are also **too small by design**, as pulling in or leaving out
+    extremes takes true variance away with them: on average 0.14 and 0.00 of it where the median
+    provider's reliability is 0.3, 0.45 and 0.11 where it is 0.6 (150 simulated providers). Use
+    them for limits that outliers must not widen, never as an estimate of the variance.
+
     Parameters
     ----------
     effect : array-like of shape (n_providers,)
@@ -152,8 +164,8 @@ def between_variance(
         From chance alone; above 0, and taken as known.
     method : {"dersimonian_laird", "paule_mandel", "reml", "winsorised", "trimmed"}
         The first three estimate the mean effect along with the variance. The last two take the
-        centre as 0 and are those of `dispersion` with `winsorise` and `shmi`: outliers count for
-        less, and the variance is too small where there are none (see there).
+        centre as 0 and are those of `dispersion` with the same `trim`: outliers count for less,
+        and the variance is too small (see there).
     share : float
         For `winsorised` and `trimmed`.
 
@@ -203,7 +215,7 @@ def adjusted_z(
     Raises
     ------
     ArrayError
-        Also when the model is additive and the dispersion has no tau2.
+        Also when `dispersion` is not one, or the model is additive and it has no tau2.
 
     Notes
     -----
@@ -216,6 +228,11 @@ def adjusted_z(
     >>> adjusted_z([3.0], [1.0], found, "multiplicative").round(4).tolist()
     [1.7321]
     """
+    if not isinstance(dispersion, Dispersion):
+        raise ArrayError(
+            "dispersion: wanted what dispersion() returns; got "
+            f"{type(dispersion).__name__}. Estimate it from z-scores first."
+        )
     y = finite("effect", effect)
     error = _errors(standard_error, y)
     variance = _MODELS[one_of("model", model, _MODELS)](error**2, dispersion)
@@ -238,7 +255,7 @@ def _checked_share(trim: str, share: float) -> float:
     if trim == "none":
         return 0.0
     if not 0 < share < 0.5:
-        raise ArrayError(f"share: wanted a number above 0 and under 0.5; got {share!r}.")
+        raise ArrayError(f"share: wanted a number above 0 and under 0.5; got {plain(share)!r}.")
     return float(share)
 
 
@@ -346,16 +363,16 @@ def _additive(variance: Floats, found: Dispersion) -> Floats:
 
 _TRIMS: dict[str, Callable[[Floats, float], tuple[Floats, Bools]]] = {
     "none": _untrimmed,
-    "winsorise": _winsorised,
-    "shmi": _without_outer_groups,
+    "winsorised": _winsorised,
+    "trimmed": _without_outer_groups,
 }
 
 _METHODS: dict[str, Callable[[Floats, Floats, float], tuple[float, float]]] = {
     "dersimonian_laird": _with_mean(_dersimonian_laird),
     "paule_mandel": _with_mean(_paule_mandel),
     "reml": _with_mean(_reml),
-    "winsorised": _about_zero("winsorise"),
-    "trimmed": _about_zero("shmi"),
+    "winsorised": _about_zero("winsorised"),
+    "trimmed": _about_zero("trimmed"),
 }
 
 _MODELS: dict[str, Callable[[Floats, Dispersion], Floats]] = {

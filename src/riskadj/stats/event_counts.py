@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, finite, one_of
+from riskadj.stats.arrays import Floats, above, finite, one_of, plain, tail_of
 from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.links import effects_of
 
@@ -296,7 +296,7 @@ def wald_test(
     known = np.isfinite(value)
     error = above("standard_error", np.where(known, standard_error, 1.0), 0.0, value.shape)
     if df is not None and not df > 0:
-        raise ArrayError(f"df: wanted a number above 0; got {df!r}.")
+        raise ArrayError(f"df: wanted a number above 0; got {plain(df)!r}.")
     z = (np.where(known, value, np.nan) - average) / error
     p = _two_sided(z) if df is None else 2 * special.stdtr(df, -np.abs(z))
     return WaldTest(z, p)
@@ -350,9 +350,7 @@ def exact_ratio_interval(
     [2.0, 0.6078, 3.6881]
     """
     at_count = _AT_COUNT[one_of("method", method, _AT_COUNT)]
-    if not 0 < level < 1:
-        raise ArrayError(f"level: wanted a number between 0 and 1; got {level!r}.")
-    goal = float(np.log((1 - level) / 2))
+    goal = float(np.log(tail_of(level)))
     counts = _event_counts(probability, provider, observed)
     episodes = counts.episodes
     lower = _shift_at(counts, goal, at_count, side=1.0)
@@ -625,7 +623,7 @@ def _shift_at(counts: _Counts, goal: float, at_count: float, side: float) -> Flo
         step = (goal - tail + whole) / slope
         shift = np.where(active, shift + step, shift)
         active = active & (np.abs(step) > 1e-9 * (1 + np.abs(shift)))
-    label = rows.groups.labels[active][0]
+    label = plain(rows.groups.labels[active][0])
     raise ArrayError(f"level: wanted one with a bound for every provider; got none for {label!r}.")
 
 

@@ -23,7 +23,11 @@ class SeparationWarning(FitWarning):
 
 
 class AllOrNoneWarning(FitWarning):
-    """Providers with no event or only events: their fixed effects have no bound."""
+    """Providers with no event or only events: their fixed effects have no bound.
+
+    They are `providers[numpy.isinf(effects)]` of the result: `effects` is -inf without events, inf
+    with only events.
+    """
 
 
 @dataclass(frozen=True)

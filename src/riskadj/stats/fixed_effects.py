@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.arrow import Arrow, CollinearError
-from riskadj.stats.design import Design, build_design, said
+from riskadj.stats.design import Design, build_design, no_bound, said, worded
 from riskadj.stats.dispersion import between_variance
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.fits import (
@@ -61,7 +61,8 @@ def fit_fixed_effects(
         events, and finite effects for providers with no or only events. `binomial` only.
     weights : array-like of shape (n_episodes,), optional
         Not negative. `gaussian`: inverse variances; `binomial`: multiply the log-likelihood.
-        Episodes of weight 0 take no part.
+        Episodes of weight 0 take no part; a provider with no others is refused, as it has no
+        effect: leave its episodes out.
     offset : array-like of shape (n_episodes,), optional
         Added to the linear predictor.
 
@@ -80,6 +81,13 @@ def fit_fixed_effects(
     AllOrNoneWarning, SeparationWarning, NotConvergedWarning
         Also in `warnings` of the result.
 
+    Notes
+    -----
+    A `gaussian` outcome that covariates and providers explain without any rest is fitted exactly,
+    and without a warning: `residual_sd` and all standard errors are then 0 but for rounding, and
+    a z-score from them has no meaning. `fit_random_intercept` refuses such an outcome, for it has
+    to tell variance between providers from variance within.
+
     Examples
     --------
     >>> y = [1.0, 2.0, 4.0, 6.5, 5.0]
@@ -93,16 +101,41 @@ def fit_fixed_effects(
         raise ArrayError(f"firth: wanted family 'binomial'; got {family!r}. Set firth to False.")
     design = build_design(y, X, provider, weights, offset)
     FAMILIES[family].check(design.y)
+    _check_episodes(design, firth)
     try:
         with one_thread():
             return _linear(design) if family == "gaussian" else _logistic(design.in_order(), firth)
     except CollinearError as error:
-        raise ArrayError(
-            "X: wanted covariates that vary within providers, none a combination of others; got "
-            f"{said(design.names, error.columns)}. Leave them out."
-        ) from None
+        raise _not_apart(design, error, family == "binomial" and not firth) from None
     except np.linalg.LinAlgError as error:
         raise ArrayError(f"y, X: wanted a model that can be fitted; got none ({error}).") from None
+
+
+def _check_episodes(design: Design, firth: bool) -> None:
+    """Refuse providers of one episode each, within which nothing can be compared."""
+    if design.n > len(design.groups) or (firth and not len(design.x)):
+        return
+    raise ArrayError(
+        "provider: wanted providers with several episodes, within which episodes can be compared; "
+        f"got {design.n:,} {worded(design.n, 'provider', 'providers')} of one episode each. "
+        "Compare larger units."
+    )
+
+
+def _not_apart(design: Design, error: CollinearError, both_outcomes: bool) -> ArrayError:
+    """Return why coefficients are not apart, in words of the covariates."""
+    which, count = said(design.names, error.columns), len(error.columns)
+    them = worded(count, "it", "them")
+    within = "providers that have both outcomes" if both_outcomes else "providers"
+    if error.alone:
+        return ArrayError(
+            f"X: wanted covariates that vary within {within}; got {which}, which "
+            f"{worded(count, 'does', 'do')} not. Leave {them} out, or fit random intercepts."
+        )
+    return ArrayError(
+        f"X: wanted covariates that vary within {within}, none a combination of others; got "
+        f"{which}. Leave {them} out."
+    )
 
 
 def _linear(design: Design) -> FixedEffects:
@@ -116,7 +149,7 @@ def _linear(design: Design) -> FixedEffects:
     centre = centre_of(design)
     sums = first_look(design, centre)
     arrow = Arrow(1 / sums.weight, sums.cross, sums.gram)
-    arrow.check()
+    arrow.check(int(design.groups.sizes.max()))
     effects, coef = arrow.solve(sums.score, sums.slope)
     effects += centre
     sums = look_again(design, sums, coef, effects)
@@ -203,17 +236,14 @@ def _warnings(design: Design, found: Summit, effects: Floats) -> list[FitWarning
         none, only = int((effects == -np.inf).sum()), int((effects == np.inf).sum())
         told.append(
             AllOrNoneWarning(
-                f"{none:,} providers have no events and {only:,} only events: their fixed effects "
-                "are infinite. Use firth=True, random intercepts or exact tests."
+                f"{none:,} {worded(none, 'provider has', 'providers have')} no events and "
+                f"{only:,} only events: their fixed effects are infinite (of the result, "
+                "`providers[numpy.isinf(effects)]`). Use firth=True, random intercepts or exact "
+                "tests."
             )
         )
     if found.runaway.size:
-        told.append(
-            SeparationWarning(
-                f"{said(design.names, found.runaway)} tell events from others without error: the "
-                "coefficients have no bound. Use firth=True or leave them out."
-            )
-        )
+        told.append(SeparationWarning(no_bound(design.names, found.runaway, "firth=True")))
     elif not found.settled:
         told.append(NotConvergedWarning(f"not settled after {found.passes} passes."))
     return told

@@ -14,12 +14,17 @@ from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow, CollinearError
 from riskadj.stats.design import Design
 from riskadj.stats.families import FAMILIES
-from riskadj.stats.newton import LARGE, Summit, View, climb
+from riskadj.stats.newton import LARGE, Look, Summit, View, climb
 from riskadj.stats.passes import Sums, sum_episodes, sum_penalty
 
 BINOMIAL = FAMILIES["binomial"]
 LONGEST = 8.0
 """Logits that an effect may move in one step."""
+FEW = 10
+"""Episodes of the smallest provider under which a summit of Firth's likelihood may be none."""
+RETRIES = 4
+RISE = 1e-7
+"""Of the log-likelihood, that makes one summit higher than another."""
 LEAST = 1e-100
 """Information below which there is as good as none."""
 
@@ -37,7 +42,33 @@ def fit_logistic(design: Design, firth: bool) -> Summit:
         When coefficients lose all information.
     """
     look = partial(_look_penalised if firth else _look, design)
-    return climb(_start(design, firth), look)
+    found = climb(_start(design, firth), look)
+    if not firth or design.groups.sizes.min() >= FEW:
+        return found
+    return _highest([found, *(_from_beside(found, look, seed) for seed in range(RETRIES))])
+
+
+def _from_beside(found: Summit, look: Look, seed: int) -> Summit | None:
+    """Climb again from beside a summit: Firth's penalty can make a pass look like one.
+
+    Of a pass between two summits the slopes are 0 as well, but no step away from it leads back.
+    """
+    nudge = np.random.default_rng(seed).normal(size=found.point.size) / found.view.precision
+    try:
+        return climb(found.point + np.clip(nudge, -1, 1), look)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _highest(summits: list[Summit | None]) -> Summit:
+    reached = [one for one in summits if one is not None]
+    first = reached[0]
+    higher = [one for one in reached if one.settled and _above(one, first)]
+    return max(higher, key=lambda one: one.view.objective) if higher else first
+
+
+def _above(one: Summit, other: Summit) -> bool:
+    return not other.settled or one.view.objective > other.view.objective + RISE
 
 
 def all_or_none(design: Design) -> NDArray[np.bool_]:

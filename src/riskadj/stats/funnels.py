@@ -24,9 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import signal, special, stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, above, at_least, finite, one_of, tail_of
+from riskadj.stats.arrays import Floats, above, at_least, finite, one_of, plain, tail_of
 from riskadj.stats.groups import group_rows
-from riskadj.stats.intervals import Interval, ratio_interval
+from riskadj.stats.intervals import Interval, garwood_bounds, ratio_interval
 
 Bools = NDArray[np.bool_]
 
@@ -282,7 +282,8 @@ def poisson_limits(expected: ArrayLike, level: float = 0.95) -> Interval:
     (0.5596924, 1.649348)
     """
     count = above("expected", expected, 0.0)
-    return ratio_interval(count, count, "exact", level)
+    lower, upper = garwood_bounds(count, tail_of(level))
+    return Interval(lower / count, upper / count)
 
 
 def expected_at_limits(observed: ArrayLike, level: float = 0.95) -> ExpectedAtLimits:
@@ -475,14 +476,16 @@ def _one(target: float | None) -> float:
     """Return 1: the standard error of a ratio is that at 1."""
     if target not in (None, 1):
         raise ArrayError(
-            f"target: wanted 1 for a ratio; got {target!r}. Multiply the expected counts by it."
+            f"target: wanted 1 for a ratio; got {plain(target)!r}. Multiply the expected counts "
+            "by it."
         )
     return 1.0
 
 
 def _sd(kind: str, sd: float | None) -> float:
     if (sd is None) == (kind == "mean"):
-        raise ArrayError(f"sd: wanted for a mean, and for nothing else; got {sd!r} for {kind}.")
+        given = plain(sd)
+        raise ArrayError(f"sd: wanted for a mean, and for nothing else; got {given!r} for {kind}.")
     return 1.0 if sd is None else _number("sd", sd, above, 0.0)
 
 
@@ -497,7 +500,7 @@ def _widened(error: Floats, phi: float, tau2: float) -> Floats:
 def _half_tail(level: float) -> float:
     """Return the tail of a level at which the two limits cannot cross."""
     if not 0.5 <= level < 1:
-        raise ArrayError(f"level: wanted a number from 0.5 to 1; got {level!r}.")
+        raise ArrayError(f"level: wanted a number from 0.5 to 1; got {plain(level)!r}.")
     return (1 - level) / 2
 
 

@@ -10,6 +10,9 @@ from scipy import special
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, finite, one_of
 
+SMALLEST = 1e-12
+"""A chance, or a mean that is above 0, is taken to be no closer to its limit."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -20,6 +23,8 @@ class Link:
     name : str
     inverse : callable
         From the linear predictor to the mean, element by element.
+    forward : callable
+        From the mean to the linear predictor.
     limits : tuple of float
         Infinite predictors for which there is a mean: a provider without any event has the effect
         -inf under logit and log, and the mean 0.
@@ -27,7 +32,15 @@ class Link:
 
     name: str
     inverse: Callable[[Floats], Floats]
+    forward: Callable[[Floats], Floats]
     limits: tuple[float, ...]
+
+    def predictor(self, mean: Floats) -> Floats:
+        """Return the linear predictor of each mean, finite for means that are at a limit.
+
+        A chance of 0 or 1 counts as one that floats can tell from it.
+        """
+        return self.forward(np.asarray(mean, dtype=float))
 
     def mean(self, predictor: Floats) -> Floats:
         """Return the mean of each linear predictor.
@@ -62,6 +75,14 @@ class Link:
         )
 
 
+def _log_odds(mean: Floats) -> Floats:
+    return np.asarray(special.logit(np.clip(mean, SMALLEST, 1 - SMALLEST)))
+
+
+def _logarithm(mean: Floats) -> Floats:
+    return np.log(np.maximum(mean, SMALLEST))
+
+
 def _itself(predictor: Floats) -> Floats:
     return predictor
 
@@ -69,9 +90,9 @@ def _itself(predictor: Floats) -> Floats:
 LINKS = {
     one.name: one
     for one in (
-        Link("logit", special.expit, (-np.inf, np.inf)),
-        Link("log", np.exp, (-np.inf,)),
-        Link("identity", _itself, ()),
+        Link("logit", special.expit, _log_odds, (-np.inf, np.inf)),
+        Link("log", np.exp, _logarithm, (-np.inf,)),
+        Link("identity", _itself, _itself, ()),
     )
 }
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, at_least, finite
+from riskadj.stats.arrays import Floats, at_least, finite, plain
 
 _MAD_TO_SD = 1 / float(special.ndtri(0.75))
 _LARGEST_SD = 5.0
@@ -161,7 +161,9 @@ def empirical_null(
     if scores.ndim != 1:
         raise ArrayError(f"z: wanted one number per provider; got shape {scores.shape}.")
     if not 1 <= width <= _LARGEST_WIDTH:
-        raise ArrayError(f"width: wanted a number from 1 to {_LARGEST_WIDTH:g}; got {width!r}.")
+        raise ArrayError(
+            f"width: wanted a number from 1 to {_LARGEST_WIDTH:g}; got {plain(width)!r}."
+        )
     stratum = _strata(scores, size, n_strata)
     _enough_in_each(stratum, n_strata, fewest)
     fits = [_truncated_normal(scores[stratum == one], width) for one in range(n_strata)]

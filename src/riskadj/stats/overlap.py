@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, finite, weights_or_ones
+from riskadj.stats.arrays import Floats, finite, plain, weights_or_ones
 from riskadj.stats.groups import Groups, group_rows
 
 
@@ -131,7 +131,7 @@ def case_mix_overlap(
 def _cuts(ranked: Floats, mass: Floats, groups: int) -> Floats:
     """Return the values at which groups of equal shares end; equal values are not parted."""
     if groups != int(groups) or groups < 2:
-        raise ArrayError(f"groups: wanted a whole number of 2 or more; got {groups!r}.")
+        raise ArrayError(f"groups: wanted a whole number of 2 or more; got {plain(groups)!r}.")
     goal = np.arange(1, groups) / groups
     # Rounding of the sum must not push an end by one row.
     ends = np.searchsorted(np.cumsum(mass), goal - 1e-12)
@@ -147,7 +147,7 @@ def _shares(group: NDArray[np.intp], rows: Groups, n_groups: int) -> Floats:
 
 def _central_range(ordered: Floats, rows: Groups, central: float) -> tuple[Floats, Floats]:
     if not 0 < central <= 1:
-        raise ArrayError(f"central: wanted a number above 0 and at most 1; got {central!r}.")
+        raise ArrayError(f"central: wanted a number above 0 and at most 1; got {plain(central)!r}.")
     ranked = ordered[np.lexsort((ordered, rows.spread(np.arange(len(rows)))))]
     return (
         _quantile(ranked, rows, (1 - central) / 2),

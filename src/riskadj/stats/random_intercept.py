@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
-from riskadj.stats.arrow import CollinearError
-from riskadj.stats.between import between_covariates, shrinkage
-from riskadj.stats.design import Design, build_design, said
+from riskadj.stats.arrow import SMALLEST_PIVOT, CollinearError
+from riskadj.stats.between import between_covariates, provider_means, shrinkage
+from riskadj.stats.design import Design, build_design, no_bound, said, worded
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.fits import (
     FitWarning,
@@ -60,10 +60,12 @@ def fit_random_intercept(
         For `gaussian`: restricted or full maximum likelihood.
     correlated : bool
         Add each provider's mean of every covariate: correlated random effects. Coefficients are
-        then those within providers.
+        then those within providers. Every covariate has to vary within providers, and there
+        have to be more providers than covariates.
     weights : array-like of shape (n_episodes,), optional
         Not negative. `gaussian`: inverse variances, up to a factor; otherwise they multiply the
-        log-likelihood. Episodes of weight 0 take no part.
+        log-likelihood. Episodes of weight 0 take no part; a provider with no others is refused:
+        leave its episodes out.
     offset : array-like of shape (n_episodes,), optional
         Added to the linear predictor.
 
@@ -74,8 +76,10 @@ def fit_random_intercept(
     Raises
     ------
     ArrayError
-        When arrays do not fit each other or are not finite, a covariate is collinear or constant,
-        there are fewer than two providers, or every provider has one episode only.
+        When arrays do not fit each other or are not finite, a covariate is collinear or constant
+        (with `correlated`, constant within providers), there are fewer than two providers (with
+        `correlated`, no more than covariates), every provider has one episode only, or a
+        `gaussian` outcome does not differ beyond providers and covariates.
 
     Warns
     -----
@@ -107,13 +111,63 @@ def fit_random_intercept(
                 return _linear(design, between, method)
             return _laplace(design.in_order(), between, family)
     except CollinearError as error:
-        names = ("intercept", *(f"mean of {one}" for one in design.names if correlated))
-        raise ArrayError(
-            "X: wanted covariates that vary, none a combination of others; got "
-            f"{said((*names, *design.names), error.columns)}. Leave them out."
-        ) from None
+        raise not_apart(design, error, correlated) from None
     except np.linalg.LinAlgError as error:
         raise ArrayError(f"y, X: wanted a model that can be fitted; got none ({error}).") from None
+
+
+def not_apart(design: Design, error: CollinearError, correlated: bool) -> ArrayError:
+    """Return why coefficients are not apart, in words of the covariates."""
+    p = len(design.x)
+    between = 1 + p if correlated else 1
+    own = error.columns[error.columns >= between] - between
+    means = error.columns[(error.columns >= 1) & (error.columns < between)] - 1
+    if correlated:
+        of_providers = np.intersect1d(np.union1d(own, means), _level_within(design))
+        if of_providers.size:
+            return _of_providers(design, of_providers)
+    if own.size or not means.size:
+        within = " within providers" if correlated else ""
+        return ArrayError(
+            f"X: wanted covariates that vary{within}, none a combination of others; got "
+            f"{said(design.names, own)}. Leave {worded(len(own), 'it', 'them')} out."
+        )
+    return _too_few_means(design, means)
+
+
+def _level_within(design: Design) -> NDArray[np.intp]:
+    """Return which covariates vary between providers and not within any."""
+    means = provider_means(design)
+    w = np.ones(design.n) if design.weights is None else design.weights
+    pairs = zip(design.x, means, strict=True)
+    within = np.array([w @ (x - mean[design.groups.codes]) ** 2 for x, mean in pairs])
+    total = np.array([w @ (x - np.average(x, weights=w)) ** 2 for x in design.x])
+    return np.flatnonzero((within <= SMALLEST_PIVOT * total) & (total > 0))
+
+
+def _of_providers(design: Design, which: NDArray[np.intp]) -> ArrayError:
+    does, it = worded(len(which), "does", "do"), worded(len(which), "it", "them")
+    return ArrayError(
+        "X: with correlated=True, wanted covariates that vary within providers; got "
+        f"{said(design.names, which)}, which {does} not. Leave {it} out, or set correlated to "
+        "False."
+    )
+
+
+def _too_few_means(design: Design, means: NDArray[np.intp]) -> ArrayError:
+    m, p = len(design.groups), len(design.x)
+    if m <= p:
+        return ArrayError(
+            "provider: with correlated=True, wanted more providers than covariates; got "
+            f"{m:,} {worded(m, 'provider', 'providers')} and {p:,} "
+            f"{worded(p, 'covariate', 'covariates')}. Leave covariates out, or set correlated to "
+            "False."
+        )
+    return ArrayError(
+        "X: with correlated=True, wanted covariates whose provider means vary, none a combination "
+        f"of others; got {worded(len(means), 'that', 'those')} of {said(design.names, means)}. "
+        f"Leave {worded(len(means), 'it', 'them')} out, or set correlated to False."
+    )
 
 
 def _check_providers(design: Design) -> None:
@@ -215,13 +269,8 @@ def _as_they_came(
 def _warnings(design: Design, found: Summit) -> list[FitWarning]:
     if found.runaway.size:
         places = found.runaway - (len(found.view.arrow.gram) - len(design.names))
-        which = said(design.names, places[places >= 0]) or "some covariates"
-        return [
-            SeparationWarning(
-                f"{which} tell events from others without error: the coefficients have no bound. "
-                "Use fixed effects with firth=True or leave them out."
-            )
-        ]
+        instead = "fixed effects with firth=True"
+        return [SeparationWarning(no_bound(design.names, places[places >= 0], instead))]
     if not found.settled:
         return [NotConvergedWarning(f"not settled after {found.passes} passes.")]
     return []

@@ -19,6 +19,11 @@ from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, a_number, above, finite
 from riskadj.stats.groups import Groups, group_rows
 
+NO_DIFFERENCE = 1e-24
+"""F under which differences between provider means are no more than rounding."""
+ROUNDING = 1e-15
+"""Share of the largest value that is no difference between means either."""
+
 
 @dataclass(frozen=True)
 class Reliability:
@@ -90,9 +95,11 @@ class InterUnitReliability:
     ----------
     value : float
         1 - 1 / F; at most 1. Below 0 when providers differ less than chance alone would make
-        them, without bound: no reliability was found.
+        them, without bound: no reliability was found. NaN when provider means are all the same:
+        there is nothing of which a share could be true.
     f : float
-        Mean square between providers over mean square within.
+        Mean square between providers over mean square within; infinite when episodes do not
+        differ within providers.
     within, between : float
         Variance of episodes within a provider, and between providers; the latter below 0 with
         `value`.
@@ -256,9 +263,11 @@ def inter_unit_reliability(values: ArrayLike, provider: ArrayLike) -> InterUnitR
     if v.min() == v.max():
         raise ArrayError(f"values: wanted numbers that differ; got {v[0]:g} in every row.")
     between, within = _mean_squares(v, groups)
+    of_rounding = float(groups.sizes.max() * (ROUNDING * np.abs(v).max()) ** 2)
+    nothing = max(NO_DIFFERENCE * within, of_rounding)
     effective = float((n - (groups.sizes.astype(float) ** 2).sum() / n) / (k - 1))
     return InterUnitReliability(
-        value=1 - within / between if between else -np.inf,
+        value=1 - within / between if between > nothing else np.nan,
         f=between / within if within else np.inf,
         within=within,
         between=(between - within) / effective,

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, at_least, finite, one_of, weights_or_ones
+from riskadj.stats.arrays import Floats, at_least, finite, one_of, plain, weights_or_ones
 from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.links import Link, effects_of, link_named
 
@@ -494,7 +494,7 @@ def _of_episodes(name: str, values: Floats, groups: Groups) -> Floats:
         return first
     label = groups.spread(groups.labels)[differs][0]
     raise ArrayError(
-        f"{name}: wanted one effect within a provider; got several in {label!r}. "
+        f"{name}: wanted one effect within a provider; got several in {plain(label)!r}. "
         "Give a mapping from label to effect."
     )
 
@@ -509,7 +509,7 @@ def _weight_by_provider(weights: ArrayLike | None, groups: Groups) -> Floats:
         return ordered
     raise ArrayError(
         f"weights: wanted some above 0 in each provider; got none in "
-        f"{groups.labels[empty][0]!r}. Leave that provider out."
+        f"{plain(groups.labels[empty][0])!r}. Leave that provider out."
     )
 
 

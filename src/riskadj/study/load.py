@@ -1,5 +1,6 @@
 """From YAML 1.2 to records: every fault at once, each with its line and the way out."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def build(
         faults = _without_echoes(error.errors())
         unknown_first = sorted(faults, key=lambda one: one["type"] != "extra_forbidden")
         found = [_fault(one, model, plain, origin) for one in unknown_first]
-        raise StudyFaults(found) from None
+        raise StudyFaults(_of_alternatives(found)) from None
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,15 @@ def anchor_paths(content: dict[str, Any], folder: Path) -> None:
         data["paths"] = [
             str(folder / one) if isinstance(one, str) else one for one in data["paths"]
         ]
+    if isinstance(data, dict) and isinstance(data.get("participation"), list):
+        data["participation"] = [
+            str(folder / one) if isinstance(one, str) else one for one in data["participation"]
+        ]
+    if isinstance(data, dict) and isinstance(data.get("mapping"), str):
+        data["mapping"] = str(folder / data["mapping"])
+    sets = data.get("value_sets") if isinstance(data, dict) else None
+    if isinstance(sets, dict) and isinstance(sets.get("folder"), str):
+        sets["folder"] = str(folder / sets["folder"])
 
 
 def _plain(value: Any) -> Any:
@@ -186,6 +196,20 @@ def _index(content: list[Any], step: str, whole: str) -> int:
     return int(step)
 
 
+def _of_alternatives(faults: Sequence[RiskadjError]) -> list[RiskadjError]:
+    """Put what several alternatives wanted in one place into one fault."""
+    told: dict[str, RiskadjError] = {}
+    for one in faults:
+        where, wanted, problem = str(one).partition(": wanted ")
+        earlier = told.get(where) if wanted and "; got " in problem else None
+        if earlier is None or " or " + problem in str(earlier):
+            told.setdefault(where if wanted else str(one), one)
+            continue
+        first, got, rest = str(earlier).partition("; got ")
+        told[where] = StudyError(f"{first} or {problem.partition('; got ')[0]}{got}{rest}")
+    return list(told.values())
+
+
 def _without_echoes(errors: Sequence[Any]) -> list[Any]:
     """Drop "too few items" of lists whose items have faults of their own."""
     places = [one["loc"] for one in errors]
@@ -234,12 +258,22 @@ def _without_tags(location: Sequence[Any], content: Any) -> list[Any]:
     for step in location:
         if isinstance(content, Mapping) and content.get("kind") == step and step not in content:
             continue
+        if isinstance(step, str) and _ALTERNATIVE.match(step) and not _holds(content, step):
+            continue
         steps.append(step)
         try:
             content = content[step]
         except (KeyError, IndexError, TypeError):
             content = None
     return steps
+
+
+_ALTERNATIVE = re.compile(r"(literal\[.*\]|float|int|str|bool|[A-Z]\w+)$")
+"""How pydantic names the members of a union in a location."""
+
+
+def _holds(content: Any, key: str) -> bool:
+    return isinstance(content, Mapping) and key in content
 
 
 def _records_in(annotation: Any) -> list[type[BaseModel]]:
@@ -262,10 +296,17 @@ def _keys_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
                 for inner in _records_in(one.model_fields[step].annotation)
             ]
         elif isinstance(step, str):
-            records = [
-                one for one in records if step in get_args(one.model_fields["kind"].annotation)
-            ]
+            records = [one for one in records if _is_alternative(one, step)]
     return sorted({name for one in records for name in one.model_fields})
+
+
+def _is_alternative(record: type[BaseModel], step: str) -> bool:
+    kinds = get_args(record.model_fields["kind"].annotation) if _has_kind(record) else ()
+    return record.__name__ == step or step in kinds
+
+
+def _has_kind(record: type[BaseModel]) -> bool:
+    return "kind" in record.model_fields
 
 
 def _line(content: Any, location: Sequence[Any]) -> str:

@@ -4,29 +4,51 @@ What a study must say has no default here. What has one is a matter of computing
 never of whom is compared with whom.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from riskadj.episodes.columns import Column
+from riskadj.errors import StudyError, ValuesError
 from riskadj.instruments import Instrument, instrument
+from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
+from riskadj.instruments.thresholds import Threshold, check_threshold, threshold
+from riskadj.study.kinds import KINDS, OutcomeKind
 
 TODO = "TODO: to be written by a person"
 
 
 class Record(BaseModel):
-    """A frozen record that refuses keys it does not know."""
+    """A frozen record that refuses keys it does not know, and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ValueSetChoice(Record):
+    """Which value sets turn EQ-5D answers into an index."""
+
+    folder: Path = Field(
+        description="of value-set tables, laid out as in the R package eq5d: TTO.csv, VAS.csv, "
+        "VT.csv, CW.csv.gz, RCW.csv.gz, references.csv"
+    )
+    EQ5D3L: str | None = Field(None, description="its id, such as EQ-5D-3L/TTO/Germany")
+    EQ5D5L: str | None = Field(None, description="its id, such as EQ-5D-5L/VT/England")
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The id of the value set of each instrument that has one."""
+        return {one: name for one in ("EQ5D3L", "EQ5D5L") if (name := getattr(self, one))}
 
 
 class Data(Record):
     """Where the episodes are, and how to read them."""
 
-    format: Literal["nhs_proms", "csv", "parquet"] = Field(
+    format: Literal["nhs_proms", "csv", "parquet", "redcap", "fhir"] = Field(
         description="nhs_proms: record files as NHS England publishes them; csv (plain, .gz or "
-        ".zip) and parquet: the canonical episode table"
+        ".zip) and parquet: the canonical episode table; redcap: exports of a REDCap project; "
+        "fhir: R4 bundles of questionnaire responses"
     )
     paths: tuple[Path, ...] = Field(
         min_length=1, description="files; relative to the study file, or to here when set by --set"
@@ -34,8 +56,29 @@ class Data(Record):
     period_from: Literal["period", "calendar_year", "financial_year_april"] = Field(
         "period", description="the column `period`, or the year of `index_date`"
     )
+    mapping: Path | None = Field(
+        None, description="redcap and fhir: the file that says which answer is which column"
+    )
     rename: dict[str, str] = Field({}, description="their column name: ours")
     columns: tuple[Column, ...] = Field((), description="declarations of further columns")
+    value_sets: ValueSetChoice | None = Field(
+        None, description="of EQ-5D, by country and version; none for EQ5D3L_UK_TTO"
+    )
+
+    participation: tuple[Path, ...] = Field(
+        (),
+        description="of the periods compared: NHS England's files of participation, linkage, "
+        "issue and response",
+    )
+
+    @model_validator(mode="after")
+    def _mapped_where_needed(self) -> "Data":
+        if (self.format in ("redcap", "fhir")) != (self.mapping is not None):
+            raise ValueError(
+                "wanted a mapping with formats redcap and fhir, and none with others; got "
+                f"{'none' if self.mapping is None else 'one'} with {self.format}"
+            )
+        return self
 
 
 class Exclusion(Record):
@@ -87,15 +130,32 @@ class ReferencePopulation(Record):
     sd: float = Field(gt=0, description="the standard deviation of its residuals")
 
 
+class GivenThreshold(Record):
+    """A threshold of the study's own."""
+
+    kind: Literal[
+        "change", "percent_change", "final", "failure", "percent_failure", "worsening", "poor_state"
+    ] = Field(description="what has to reach the value, or stay below it")
+    value: float = Field(description="in the unit of the score, or per cent of the score before")
+    source: str = Field(min_length=1, description="who says so; nothing is taken without one")
+
+
 class Outcome(Record):
     """One result to compare."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="its name in every table")
     instrument: str
-    kind: Literal["gain"] = Field(
-        description="gain: improvement in the score, the score after modelled given that before"
+    kind: Literal["gain", "final_score", "percentage_change", "responder"] = Field(
+        description="gain: improvement in the score, the score after modelled given that before; "
+        "final_score: the score after; percentage_change: improvement in per cent of the score "
+        "before; responder: the share that reach a threshold"
     )
-
+    threshold: str | GivenThreshold | None = Field(
+        None, description="of a responder: the id of a registered threshold, or one with its source"
+    )
+    allow_unverified: bool = Field(
+        False, description="true takes a registered threshold whose source could not be checked"
+    )
     reference: ReferencePopulation | None = Field(
         None, description="null: the episodes compared are their own reference population"
     )
@@ -106,10 +166,92 @@ class Outcome(Record):
         instrument(name)
         return name
 
+    @model_validator(mode="after")
+    def _responds_to_a_threshold(self) -> "Outcome":
+        if (self.kind == "responder") != (self.threshold is not None):
+            raise ValueError(
+                "wanted a threshold with kind responder, and none with another; got "
+                f"{'none' if self.threshold is None else 'one'} with {self.kind}"
+            )
+        if self.threshold is not None:
+            _said_as_a_value(lambda: check_threshold(self.rule, self.definition))
+        if self.kind == "percentage_change" and self.definition.score_range[0] != 0:
+            low, high = self.definition.score_range
+            raise ValueError(
+                f"wanted percentages of scores that begin at 0; got {self.instrument}, "
+                f"{low:g} to {high:g}"
+            )
+        return self
+
     @property
     def definition(self) -> Instrument:
         """The instrument itself."""
         return instrument(self.instrument)
+
+    @property
+    def compares(self) -> OutcomeKind:
+        """What its kind compares."""
+        return KINDS[self.kind]
+
+    @property
+    def rule(self) -> Threshold:
+        """The threshold of a responder outcome."""
+        if self.threshold is None:
+            raise ValueError(f"outcome {self.name}: kind {self.kind} has no threshold")
+        if isinstance(self.threshold, str):
+            return threshold(self.threshold, allow_unverified=self.allow_unverified)
+        return _own_threshold(self, self.threshold)
+
+    @property
+    def unit(self) -> str:
+        """Of what is compared."""
+        return self.compares.unit or self.definition.unit
+
+    def can_be(self, mean: float) -> bool:
+        """Whether a mean of what is compared can have this value.
+
+        Examples
+        --------
+        >>> ohs = Outcome(name="ohs", instrument="OHS", kind="gain")
+        >>> ohs.can_be(20.0), ohs.can_be(50.0)
+        (True, False)
+        """
+        if self.kind == "responder":
+            return 0 < mean < 1
+        low, high = self.definition.score_range
+        if self.kind == "final_score":
+            return low <= mean <= high
+        return self.kind != "gain" or abs(mean) <= high - low
+
+    @property
+    def better(self) -> int:
+        """+1 where more of what is compared is better, -1 where less is."""
+        if self.kind == "final_score":
+            return self.definition.direction
+        return -1 if self.kind == "responder" and THRESHOLD_KINDS[self.rule.kind].of_harm else 1
+
+
+def _said_as_a_value(check: Callable[[], None]) -> None:
+    """Let what is wrong with a threshold be told with its place in the study."""
+    try:
+        check()
+    except (StudyError, ValuesError) as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
+def _own_threshold(outcome: Outcome, given: GivenThreshold) -> Threshold:
+    unit = "% of baseline" if given.kind.startswith("percent") else outcome.definition.unit
+    return Threshold(
+        id=f"threshold of {outcome.name}",
+        instrument=outcome.instrument,
+        meaning=THRESHOLD_KINDS[given.kind].title,
+        unit=unit,
+        anchor="not stated",
+        method="not stated",
+        follow_up="not stated",
+        population="not stated",
+        **given.model_dump(),
+    )
 
 
 class CaseMixRules(Record):
@@ -121,6 +263,14 @@ class CaseMixRules(Record):
     allow_provider_influenced: bool = Field(
         description="true lets in columns whose role is provider_influenced"
     )
+
+
+Slopes = Literal["pooled", "within"]
+_SLOPES = (
+    "within: learned among patients of the same provider, so that quality that goes with case mix "
+    "is not adjusted away"
+)
+_TUNE = "trials of a search for better settings, inside the periods that teach; 0: as given"
 
 
 class ReferenceLearner(Record):
@@ -137,6 +287,8 @@ class LinearLearner(Record):
         6, ge=2, description="columns with at most this many values are discrete factors"
     )
     ridge: float = Field(1.0, ge=0, description="penalty that settles collinear columns")
+    slopes: Slopes = Field("pooled", description=_SLOPES)
+    tune: int = Field(0, ge=0, description=_TUNE)
 
 
 class LightGBMLearner(Record):
@@ -150,9 +302,44 @@ class LightGBMLearner(Record):
     column_share: float = Field(0.3, gt=0, le=1, description="columns tried per tree")
     episode_share: float = Field(0.7, gt=0, le=1, description="episodes drawn per tree")
     l2: float = Field(10.0, ge=0)
+    monotone: dict[str, Literal[-1, 1]] = Field(
+        {}, description="column: 1 where the expectation may only rise with it, -1 only fall"
+    )
+    slopes: Slopes = Field("pooled", description=_SLOPES)
+    rounds: int = Field(3, ge=1, description="of trees and provider offsets, with slopes within")
+    tune: int = Field(0, ge=0, description=_TUNE)
 
 
-Learner = Annotated[ReferenceLearner | LinearLearner | LightGBMLearner, Field(discriminator="kind")]
+class CeilingLearner(Record):
+    """Two parts: the chance of the best score, and the mean of the others; boosted trees both."""
+
+    kind: Literal["ceiling"]
+    trees_at_best: int = Field(400, ge=1)
+    trees_below: int = Field(600, ge=1)
+
+
+class StackedLearner(Record):
+    """Learners weighted by what each is worth on episodes that it did not learn from.
+
+    Linear, boosted trees and, of scores, trees and networks by parts of the score.
+    """
+
+    kind: Literal["stacked"]
+    folds: int = Field(2, ge=2, description="for the weights, where one period teaches")
+    trees_by_parts: int = Field(180, ge=1)
+    leaves_by_parts: int = Field(12, ge=2)
+    nets: int = Field(10, ge=1, description="networks that are averaged")
+    with_reference: bool = Field(
+        False, description="true adds the supplied expectation to what it learns from"
+    )
+
+
+Learner = Annotated[
+    ReferenceLearner | LinearLearner | LightGBMLearner | CeilingLearner | StackedLearner,
+    Field(discriminator="kind"),
+]
+OF_SCORES = frozenset({"reference", "ceiling"})
+"""Kinds of learner that speak of scores only."""
 
 
 class Split(Record):
@@ -219,6 +406,8 @@ Limits = Literal[
 SHRUNKEN_METHODS = frozenset({"random_intercept", "correlated_random_effects", "empirical_bayes"})
 """Methods whose effects already allow for differences between providers: a posterior."""
 Between = Literal["dersimonian_laird", "paule_mandel", "reml", "winsorised", "trimmed"]
+FEWEST_REPLICATES = 100
+"""Of a bootstrap whose 95 % interval is to be more than its two or three outermost draws."""
 
 
 class Sensitivity(Record):
@@ -228,9 +417,20 @@ class Sensitivity(Record):
     limits: tuple[Limits, ...] = Field((), description="shrunken methods take nominal ones only")
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> "Sensitivity":
+    def _each_runs(self) -> "Sensitivity":
         if bool(self.methods) != bool(self.limits):
             raise ValueError("wanted methods and limits, or neither; got one of them")
+        for what, names in (("methods", self.methods), ("limits", self.limits)):
+            twice = sorted({str(one) for one in names if names.count(one) > 1})
+            if twice:
+                raise ValueError(f"wanted each of {what} once; got {', '.join(twice)} twice")
+        idle = [one for one in self.limits if one != "nominal"]
+        if idle and SHRUNKEN_METHODS.issuperset(self.methods):
+            raise ValueError(
+                "wanted a method that goes with other than nominal limits (nhs_england, "
+                f"fixed_effects); got {', '.join(self.methods)} alone with {', '.join(idle)}, "
+                "which would run nowhere"
+            )
         return self
 
 
@@ -249,13 +449,21 @@ class ProfileRules(Record):
     reference: Literal["volume_weighted", "median"] | float = Field(
         "volume_weighted",
         description="what providers are compared with: their mean or median effect, or a given "
-        "adjusted gain",
+        "adjusted gain, in the unit of the only outcome",
     )
     peer_group: str | None = Field(
-        None, description="a column: providers are compared with those alike in its commonest value"
+        None,
+        description="a column known at baseline: providers are compared with those alike in its "
+        "commonest value",
     )
     labels: Literal["nhs_england", "cms"] = Field("nhs_england", description="the words of flags")
     minimum_n: int = Field(ge=2, description="fewer episodes: reported, not adjusted, not flagged")
+    minimum_response: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="a lower response rate, from 0 to 1: adjusted, but not flagged and not ranked",
+    )
     suppress_below: int = Field(ge=1, description="fewer than this: nothing is shown")
     suppress_by: Literal["records", "episodes"] = Field(
         "records",
@@ -267,7 +475,9 @@ class ProfileRules(Record):
         description="estimator of the variance between providers, for shrinkage and reliability",
     )
     replicates: int = Field(
-        0, ge=0, description="of the provider bootstrap of predicted over expected; 0: none"
+        0,
+        ge=0,
+        description="of the provider bootstrap of predicted over expected, 100 or more; 0: none",
     )
     sensitivity: Sensitivity = Sensitivity()
 
@@ -278,6 +488,25 @@ class ProfileRules(Record):
             raise ValueError(f"wanted two levels between 0 and 1, the inner first; got {levels}")
         return levels
 
+    @field_validator("replicates")
+    @classmethod
+    def _enough_or_none(cls, replicates: int) -> int:
+        if 0 < replicates < FEWEST_REPLICATES:
+            raise ValueError(
+                f"wanted 0 or at least {FEWEST_REPLICATES}, as an interval is made of the "
+                f"outermost fortieths; got {replicates}"
+            )
+        return replicates
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> "ProfileRules":
+        if self.peer_group is not None and not isinstance(self.reference, str):
+            raise ValueError(
+                "wanted a peer_group or a number as reference, not both: everybody is compared "
+                f"with the number; got {self.peer_group!r} and {self.reference:g}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _shrunken_is_nominal(self) -> "ProfileRules":
         if self.method in SHRUNKEN_METHODS and self.limits != "nominal":
@@ -286,6 +515,35 @@ class ProfileRules(Record):
                 f"differences between providers; got {self.limits}"
             )
         return self
+
+
+class FollowUpRules(Record):
+    """What is made of those who were asked and did not answer."""
+
+    imputations: int = Field(20, ge=0, description="of their results; 0: none")
+    draw: Literal["model", "donors"] = Field(
+        "model", description="model: from what it says; donors: a responder who is expected alike"
+    )
+    numerator: Literal["provider", "overall"] = Field(
+        "provider", description="of weights: whose response rate"
+    )
+    trim: tuple[float, float] = Field(
+        (0.01, 0.99), description="quantiles to which weights are pulled in; [0, 1]: none"
+    )
+
+    @field_validator("imputations")
+    @classmethod
+    def _several_or_none(cls, imputations: int) -> int:
+        if imputations == 1:
+            raise ValueError("wanted 0 or at least 2, to tell how far they differ; got 1")
+        return imputations
+
+    @field_validator("trim")
+    @classmethod
+    def _in_order(cls, trim: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= trim[0] < trim[1] <= 1:
+            raise ValueError(f"wanted two quantiles from 0 to 1, in order; got {trim}")
+        return trim
 
 
 class CardText(Record):
@@ -310,6 +568,30 @@ class Report(Record):
     """What the card shows beyond the figures that every study has."""
 
     subgroups: tuple[str, ...] = Field((), description="columns to report performance by")
+
+
+class SkdeRules(Record):
+    """Which outcomes are which indicators of Norway's national portal for quality registries."""
+
+    indicators: dict[str, str] = Field(
+        min_length=1, description="outcome: the portal's name of the indicator"
+    )
+    context: Literal["caregiver", "resident"] = Field(
+        "caregiver", description="what providers are: units that treat, or areas of residence"
+    )
+    type: Literal["andel", "dg_andel", "dg"] = Field(
+        "andel", description="the portal's type of the indicators; those that are shares"
+    )
+    minimum: int = Field(20, ge=1, description="units with fewer episodes are left out")
+    year: int | None = Field(None, description="of all rows; null: that of the period compared")
+    years: dict[str, int] = Field({}, description="period: year, where they differ")
+    organisations: dict[str, int] = Field({}, description="provider_id: organisation number")
+
+
+class Export(Record):
+    """What `riskadj export` makes of a run; none of it changes a result."""
+
+    skde: SkdeRules | None = None
 
 
 class Tracking(Record):
@@ -339,8 +621,10 @@ class Study(Record):
     split: Split
     recalibration: Recalibration
     profile: ProfileRules
+    follow_up: FollowUpRules = FollowUpRules()
     card: CardText = CardText()
     report: Report = Report()
+    export: Export = Export()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()
 
@@ -358,8 +642,57 @@ class Study(Record):
             twice = sorted({one for one in names if names.count(one) > 1})
             if twice:
                 raise ValueError(f"wanted each of {what} once; got {', '.join(twice)} twice")
+        for one in self.outcomes:
+            if not self.learners_of(one):
+                raise ValueError(
+                    f"wanted a learner that expects {one.name} ({one.kind}); got none but such "
+                    "as speak of scores only"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _reference_is_of_the_outcome(self) -> "Study":
+        given = self.profile.reference
+        if isinstance(given, str):
+            return self
+        if len(self.outcomes) > 1:
+            names = ", ".join(f"{one.name} in {one.unit}" for one in self.outcomes)
+            raise ValueError(
+                f"profile.reference: wanted a number with one outcome only; got {given:g} for "
+                f"{names}. Make a study of each"
+            )
+        outcome = self.outcomes[0]
+        if not outcome.can_be(given):
+            raise ValueError(
+                f"profile.reference: wanted what a mean of {outcome.name} can be "
+                f"({outcome.kind} of {outcome.instrument}); got {given:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _exports_shares(self) -> "Study":
+        wanted = self.export.skde.indicators if self.export.skde else {}
+        shares = [one.name for one in self.outcomes if one.kind == "responder"]
+        strange = [one for one in wanted if one not in shares]
+        if strange:
+            raise ValueError(
+                "export.skde.indicators: wanted outcomes of kind responder "
+                f"({', '.join(shares) or 'none here'}); got {', '.join(strange)}"
+            )
+        if len(set(wanted.values())) < len(wanted):
+            raise ValueError("export.skde.indicators: wanted an indicator each; got one for two")
         return self
 
     def has_learner(self, kind: str) -> bool:
         """Whether a learner of this kind is asked for."""
         return any(one.kind == kind for one in self.learners)
+
+    def learners_of(self, outcome: Outcome) -> tuple[Learner, ...]:
+        """Return the learners that expect an outcome."""
+        return tuple(
+            one for one in self.learners if one.kind not in OF_SCORES or outcome.compares.of_score
+        )
+
+    def expects(self, outcome: Outcome, kind: str) -> bool:
+        """Whether a learner of this kind expects an outcome."""
+        return any(one.kind == kind for one in self.learners_of(outcome))

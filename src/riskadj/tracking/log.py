@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 MAY_LEAVE = (
     "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "flow.csv",
     "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
-    "calibration.csv", "subgroups.csv", "shap_features.csv", "shap_providers.csv", "figures/*.svg",
+    "calibration.csv", "subgroups.csv", "ceiling.csv", "slopes.csv",
+    "differences.csv", "validation.csv", "rates.csv",
+    "follow_up.csv", "balance.csv", "shap_features.csv",
+    "shap_providers.csv", "figures/*.svg",
 )  # fmt: skip
 """What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
 
@@ -185,8 +188,8 @@ def _tags(finished: _Finished) -> dict[str, str]:
 
 
 def _without_places(study: dict[str, Any]) -> dict[str, Any]:
-    """Return a study without where it was run: no folders, no tracking URI."""
-    content = {key: value for key, value in study.items() if key != "tracking"}
+    """Return a study without where it was run or goes to: no folders, no URI, no recipients."""
+    content = {key: value for key, value in study.items() if key not in ("tracking", "export")}
     paths = [re.split(r"[/\\]", one)[-1] for one in study["data"]["paths"]]
     return content | {"data": study["data"] | {"paths": paths}}
 

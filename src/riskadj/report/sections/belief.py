@@ -95,9 +95,11 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
             for one in rows.itertuples(index=False)
         ],
         "Variance and chance are those of the differences before any shrinking. Used: the one "
-        "behind reliability, shrunken gains and ranks here and in providers.csv. Episodes: how "
+        "behind reliability, shrunken results and ranks here and in providers.csv. Episodes: how "
         "many a provider needs for that reliability; where the estimator finds no variance "
-        "between providers, no number is enough.",
+        "between providers, no number is enough. Winsorised and trimmed ones leave the extremes "
+        "out on purpose, for limits that extremes should not widen: they underestimate the "
+        "variance, so that reliability by them is a lower bound.",
     )  # fmt: skip
 
 
@@ -139,7 +141,7 @@ def _ranks(findings: Findings) -> Block:
     rows = [
         [outcome.name, learner, *_sure(compared(findings, outcome=outcome.name, learner=learner))]
         for outcome in findings.study.outcomes
-        for learner in learner_names(findings)
+        for learner in learner_names(findings, outcome)
     ]
     return table(
         f"Who can be told to be in the best or the worst fifth, with a probability of {SURE:g}",
@@ -165,14 +167,14 @@ def _sure(rows: pd.DataFrame) -> list[Any]:
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
-    told, score = places_of(findings), table_decimals(outcome)
+    told, score, noun = places_of(findings), table_decimals(outcome), outcome.compares.noun
     rows = compared(findings, outcome=outcome.name)
     rows = rows[rows["flag"].isin(told.beyond)].sort_values(["rank", "provider_id", "learner"])
     return table(
         f"{named(outcome)}: providers beyond the {told.outermost} limits, less chance",
         [text("Provider"), text("Learner", code=True), number("Episodes"),
-         number("Reliability", 2), number("Adjusted gain", score),
-         estimate("Shrunken gain", score), estimate("Rank", 0),
+         number("Reliability", 2), number(f"Adjusted {noun}", score),
+         estimate(f"Shrunken {noun}", score), estimate("Rank", 0),
          percent("In the best fifth"), percent("In the worst fifth"), number("Overlap", 2)],
         [
             [one.provider_id, one.learner, one.n, one.reliability, one.adjusted,
@@ -181,7 +183,7 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
              one.p_best_fifth, one.p_worst_fifth, one.overlap]
             for one in rows.itertuples(index=False)
         ],
-        "In order of rank, 1 the best. Shrunken gain: the adjusted gain drawn to the mean by as "
-        "much as it is unreliable; intervals hold 95 %. Overlap: how far the provider's case mix "
-        "is that of everybody, 0 to 1; where it is low, the comparison extrapolates.",
+        f"In order of rank, 1 the best. Shrunken {noun}: the adjusted {noun} drawn to the mean by "
+        "as much as it is unreliable; intervals hold 95 %. Overlap: how far the provider's case "
+        "mix is that of everybody, 0 to 1; where it is low, the comparison extrapolates.",
     )  # fmt: skip

@@ -6,7 +6,13 @@ from riskadj.report.blocks import Block, Column, facts, number, paragraph, table
 from riskadj.report.choices import rules_in_words
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import places_of
-from riskadj.report.words import format_number, measure, sentence_decimals, unit_phrase
+from riskadj.report.words import (
+    format_number,
+    measure,
+    noun_of,
+    sentence_decimals,
+    unit_phrase,
+)
 from riskadj.study import Outcome
 from riskadj.study.records import ProfileRules
 
@@ -14,11 +20,11 @@ _ALL_WELL = "All fits behind the comparison converged, and none of its analyses 
 _GIVEN = (
     "Figures that the study gives are those of a population that the files hold only in part. "
     "Residuals are still centred on the episodes compared, so that a provider at their mean is put "
-    "at the gain given."
+    "at the mean given."
 )
 _LEARNED = (
-    "A provider that is not to be flagged has a gain around the centre: off it by the shift, with "
-    "a standard deviation made of its standard error times the factor, and of the differences "
+    "A provider that is not to be flagged has a result around the centre: off it by the shift, "
+    "with a standard deviation made of its standard error times the factor, and of the differences "
     "allowed for. Limits are so many standard deviations away."
 )
 
@@ -34,17 +40,26 @@ def comparing(findings: Findings) -> Iterable[Block]:
     """Yield the rules in force, and the population that providers are compared with."""
     rules = findings.study.profile
     yield facts([
-        *rules_in_words(rules),
+        *rules_in_words(rules, noun_of(findings.study.outcomes)),
         *((f"Reference figures ({one.name})", _given(one))
           for one in findings.study.outcomes if one.reference),
         ("Minimum", f"{rules.minimum_n} episodes; with fewer nothing is adjusted or flagged"),
+        *_minimum_response(rules),
         ("Suppression", _suppression(rules)),
         ("Reading", "A flag says that a difference is larger than the limits allow for, given the "
          "case mix recorded. It does not say why; it is a reason to look."),
     ])  # fmt: skip
     yield _reference(findings)
+    if rules.peer_group is not None:
+        yield _peers(findings)
     if rules.limits != "nominal":
         yield _learned(findings)
+
+
+def _minimum_response(rules: ProfileRules) -> Iterable[tuple[str, str]]:
+    if rules.minimum_response is not None:
+        least = f"{100 * rules.minimum_response:g} %"
+        yield "Minimum response", f"{least}; with less, adjusted but neither flagged nor ranked"
 
 
 def _suppression(rules: ProfileRules) -> str:
@@ -57,19 +72,20 @@ def _given(outcome: Outcome) -> str:
     assert given is not None
     return (
         f"{measure(outcome)} is compared with figures the study gives, not with these episodes: a "
-        f"mean gain of {format_number(given.gain, decimals)} {unit}, and a standard deviation of "
-        f"residuals of {format_number(given.sd, decimals)}."
+        f"mean {outcome.compares.noun} of {format_number(given.gain, decimals)} {unit}, and a "
+        f"standard deviation of residuals of {format_number(given.sd, decimals)}."
     )
 
 
 def _reference(findings: Findings) -> Block:
     by_name = {one.name: one for one in findings.study.outcomes}
+    noun = noun_of(by_name.values())
     columns = [
         text("Outcome"), text("Unit"), text("Learner", code=True), number("Episodes"),
-        *(number(label, 3) for label in ("Mean score before", "Mean gain", "SD of residuals")),
+        *(number(label, 3) for label in ("Mean score before", f"Mean {noun}", "SD of residuals")),
     ]  # fmt: skip
     rows = [
-        [one.outcome, by_name[one.outcome].definition.unit, one.learner, one.n, one.baseline,
+        [one.outcome, by_name[one.outcome].unit, one.learner, one.n, one.baseline,
          one.gain, one.sd]
         for one in findings.reference.itertuples(index=False)
     ]  # fmt: skip
@@ -80,10 +96,29 @@ def _reference(findings: Findings) -> Block:
     ]
     return table(
         "The episodes compared, and the reference population",
-        [*columns, text("Mean gain and SD from")],
+        [*columns, text("Mean and SD from")],
         [[*row, source] for row, source in zip(rows, sources, strict=True)],
         _GIVEN,
     )
+
+
+def _peers(findings: Findings) -> Block:
+    """Return the peer groups, and what each is compared with."""
+    several = findings.providers[findings.providers["peer_group"].ne("")]
+    groups = several.groupby(["outcome", "learner", "peer_group"], sort=False)
+    rows = [
+        [*name, len(one), int(one["centre"].notna().sum()), one["centre"].max()]
+        for name, one in sorted(groups, key=lambda each: each[0][-1])
+    ]
+    names = [(one.name, learner.kind) for one in findings.study.outcomes
+             for learner in findings.study.learners_of(one)]  # fmt: skip
+    return table(
+        "Peer groups, and the adjusted result that each is compared with",
+        [text("Outcome"), text("Learner", code=True), text("Group"), number("Providers shown"),
+         number("Compared"), number("Centre", 3, "nobody compared")],
+        sorted(rows, key=lambda row: names.index((row[0], row[1]))),
+        "Who is in which group: providers.csv.",
+    )  # fmt: skip
 
 
 def _learned(findings: Findings) -> Block:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from riskadj.casemix.roles import refusal
 from riskadj.instruments import Instrument
+from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
+from riskadj.instruments.thresholds import Threshold
 from riskadj.report.blocks import Block, facts, number, percent, table, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learns, rows_of
@@ -11,10 +13,7 @@ from riskadj.report.words import counted, measure, named
 from riskadj.study import Outcome
 
 MISSING_SHOWN = 0.0005
-_KINDS = {
-    "gain": "Gain: the score after minus the score before, signed so that positive is better. The "
-    "score after is modelled given the score before."
-}
+_BETTER = {1: "more is better", -1: "less is better"}
 _DIRECTIONS = {1: "higher is better", -1: "lower is better"}
 
 
@@ -68,11 +67,13 @@ def outcomes(findings: Findings) -> Iterable[Block]:
         low, high = one.score_range
         yield facts(
             [
-                ("Instrument", one.title),
+                ("Instrument", f"{one.title}; {one.version}" if one.version else one.title),
+                *([("Scoring not verified", one.unverified)] if one.unverified else []),
                 ("Range", f"{_range(low, high)} {one.unit}; {_DIRECTIONS[one.direction]}"),
                 ("Missing answers", _missing_rule(one)),
                 ("Source", one.source),
-                ("Compared on", _KINDS[outcome.kind]),
+                ("Compared on", outcome.compares.words),
+                *_threshold(outcome),
                 ("Window", _window(findings)),
                 ("Learned from", _learned_from(findings)),
                 ("Compared", ", ".join(study.split.test)),
@@ -80,6 +81,28 @@ def outcomes(findings: Findings) -> Iterable[Block]:
             named(outcome),
         )
     yield facts([("Why these outcomes", study.card.rationale)])
+
+
+def _threshold(outcome: Outcome) -> Iterable[tuple[str, str]]:
+    """Yield what a responder has to reach, and who says so."""
+    if outcome.threshold is None:
+        return
+    rule = outcome.rule
+    yield "Threshold", f"{rule.meaning} ({rule.id}): {_asks(rule)}; {_BETTER[outcome.better]}"
+    yield (
+        "Estimated",
+        (
+            f"anchor: {rule.anchor}; method: {rule.method}; follow-up: {rule.follow_up}; "
+            f"in: {rule.population}"
+        ),
+    )
+    yield "Source of the threshold", rule.source
+    if not rule.verified:
+        yield "Unverified", rule.why_unverified
+
+
+def _asks(rule: Threshold) -> str:
+    return f"{THRESHOLD_KINDS[rule.kind].title}, {rule.value:g} {rule.unit}"
 
 
 def _range(low: float, high: float) -> str:

@@ -5,14 +5,30 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from riskadj.report.blocks import Block, estimate, facts, number, paragraph, table, text
+from riskadj.report.blocks import (
+    Block,
+    Column,
+    estimate,
+    estimated,
+    facts,
+    number,
+    paragraph,
+    percent,
+    table,
+    text,
+)
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learner_names, learns, rows_of
-from riskadj.report.words import named, table_decimals
+from riskadj.report.words import format_number, measure, named, table_decimals
 from riskadj.study import Outcome
 
 _LEARNER_MEANINGS = {
+    "ceiling": "Two parts: the chance of the best score and the mean of the others, boosted trees "
+    "both (Huang and others 2008, Health Serv Res, doi 10.1111/j.1475-6773.2007.00745.x).",
+    "stacked": "Linear, boosted trees, and trees and networks by parts of the score, weighted by "
+    "what each is worth on episodes that it did not learn from (Breiman 1996, Machine Learning "
+    "24:49-64).",
     "reference": "An expectation that somebody else computed and published with each record. It "
     "was not fitted here, and its coefficients are not known here.",
     "linear": "Least squares with a constant per level of every discrete factor.",
@@ -36,6 +52,7 @@ def models(findings: Findings) -> Iterable[Block]:
         [(one.kind, _LEARNER_MEANINGS.get(one.kind, ""), _settings(one.model_dump()))
          for one in study.learners],
     )  # fmt: skip
+    yield from _tuned(findings)
     yield facts([
         ("Split", _split(findings)),
         ("Folds", _folds(findings)),
@@ -44,9 +61,31 @@ def models(findings: Findings) -> Iterable[Block]:
     ])  # fmt: skip
 
 
+def _tuned(findings: Findings) -> Iterable[Block]:
+    """Yield the settings that were searched for."""
+    if findings.tuned.empty:
+        return
+    yield table(
+        "Settings found inside the periods that teach",
+        [text("Outcome"), text("Learner", code=True), number("Model"), number("Trials"),
+         text("Settings"), number("Loss as given", 4), number("Loss found", 4)],
+        findings.tuned.itertuples(index=False),
+        "Searched with Optuna (Akiba and others 2019, KDD) on episodes that teach, and on no "
+        "others; settings not named are as given. Loss: variance of residuals, of chances the mean "
+        "log loss.",
+    )  # fmt: skip
+
+
+_UNSAID = {"tune": 0, "slopes": "pooled", "monotone": {}, "with_reference": False}
+"""Settings that change nothing at these values."""
+
+
 def _settings(settings: Mapping[str, Any]) -> str:
     shown = [
-        f"{name.replace('_', ' ')} {one:g}" for name, one in settings.items() if name != "kind"
+        f"{name.replace('_', ' ')} {one:g}" if isinstance(one, float) else
+        f"{name.replace('_', ' ')} {one}"
+        for name, one in settings.items()
+        if name != "kind" and (name not in _UNSAID or one != _UNSAID[name])
     ]
     return ", ".join(shown) or "none"
 
@@ -88,37 +127,50 @@ class _Metric(NamedTuple):
     label: str
     decimals: int
     in_score: bool = False
+    interval: bool = False
 
 
 _METRICS = (
     _Metric("n", "Episodes", 0),
-    _Metric("r2", "R\N{SUPERSCRIPT TWO}", 3),
+    _Metric("c_statistic", "C-statistic", 3, interval=True),
+    _Metric("brier", "Brier score", 4),
+    _Metric("r2", "R\N{SUPERSCRIPT TWO}", 3, interval=True),
     _Metric("r2_before_recalibration", "R\N{SUPERSCRIPT TWO} before recalibration", 3),
     _Metric("mae", "MAE", 0, True),
     _Metric("rmse", "RMSE", 0, True),
     _Metric("bias", "Bias", 0, True),
     _Metric("drift", "Bias before recalibration", 0, True),
-    _Metric("calibration_slope", "Calibration slope", 3),
+    _Metric("calibration_slope", "Calibration slope", 3, interval=True),
     _Metric("calibration_intercept", "Calibration intercept", 0, True),
     _Metric("largest_decile_error", "Largest error by tenth", 0, True),
+    _Metric("ici", "Mean error along the curve", 0, True),
     _Metric("total_ratio", "Total O/E", 4),
 )
 _BEFORE_RECALIBRATION = ("r2_before_recalibration", "drift")
 
 _HELD_OUT = (
     "These are held-out figures: no episode here was among those its model learned from, and they "
-    "are on the score after, not on the gain. R\N{SUPERSCRIPT TWO} of the gain would be far "
-    "higher, only because the score before then stands on both sides."
+    "are on what is modelled. Of a gain that is the score after: R\N{SUPERSCRIPT TWO} of the gain "
+    "would be far higher, only because the score before then stands on both sides."
 )
 _PUBLISHED = (
     "The published expectation is the exception: whether it was fitted to these very episodes is "
     "not known here."
 )
 _ONLY_PUBLISHED = (
-    "These are figures on the score after, not on the gain. Whether the published expectation was "
-    "fitted to these very episodes is not known here."
+    "These are figures on what is modelled, of a gain the score after. Whether the published "
+    "expectation was fitted to these very episodes is not known here."
 )
+_FIGURE_TITLES = {
+    "r2": "R\N{SUPERSCRIPT TWO}",
+    "c_statistic": "C-statistic",
+    "calibration_slope": "calibration slope",
+    "in_the_large": "observed \N{MINUS SIGN} expected",
+}
 _METRIC_WORDS = (
+    "R\N{SUPERSCRIPT TWO}: of chances it is the scaled Brier score. C-statistic: how often who "
+    "responds was given the higher chance. Brackets: 95 % intervals that allow for episodes of a "
+    "provider resembling each other. "
     "MAE and RMSE: mean absolute and root mean squared error. Bias: mean of observed minus "
     "expected. Total O/E: summed observed over summed expected score."
 )
@@ -134,22 +186,74 @@ _BY_CONSTRUCTION = {
 def performance(findings: Findings) -> Iterable[Block]:
     """Yield accuracy and calibration as figures, by outcome and learner."""
     yield _which_figures(findings)
-    metrics = _metrics(findings)
     for outcome in findings.study.outcomes:
         by_learner = findings.metrics.get(outcome.name, {})
+        metrics = [
+            one for one in _metrics(findings) if any(one.key in of for of in by_learner.values())
+        ]
         yield table(
             f"{named(outcome)}: performance",
+            [text("Learner", code=True), *(_column(one, outcome) for one in metrics)],
             [
-                text("Learner", code=True),
-                *(number(one.label, _decimals(one, outcome), "") for one in metrics),
-            ],
-            [
-                [learner, *(by_learner[learner].get(one.key) for one in metrics)]
-                for learner in learner_names(findings)
+                [learner, *(_cell(one, by_learner[learner]) for one in metrics)]
+                for learner in learner_names(findings, outcome)
                 if learner in by_learner
             ],
         )
     yield paragraph(_METRIC_WORDS, _BY_CONSTRUCTION[findings.study.recalibration.method])
+    yield from _differences(findings)
+    yield from _elsewhere(findings)
+
+
+def _column(one: _Metric, outcome: Outcome) -> Column:
+    decimals = _decimals(one, outcome)
+    return estimate(one.label, decimals) if one.interval else number(one.label, decimals, "")
+
+
+def _cell(one: _Metric, figures: Mapping[str, Any]) -> Any:
+    value = figures.get(one.key)
+    if not one.interval or value is None:
+        return value
+    low, high = (figures.get(f"{one.key}_{end}95", float("nan")) for end in ("lower", "upper"))
+    return estimated(value, low, high)
+
+
+def _differences(findings: Findings) -> Iterable[Block]:
+    """Yield how much better one learner is than another, on the same episodes."""
+    if findings.differences.empty:
+        return
+    yield table(
+        "Learners against each other",
+        [text("Outcome"), text("Learner", code=True), text("Against", code=True), text("Figure"),
+         number("Episodes"), estimate("Difference", 4)],
+        [
+            [one.outcome, one.learner, one.other, _FIGURE_TITLES[one.figure], one.n,
+             estimated(one.difference, one.lower95, one.upper95)]
+            for one in findings.differences.itertuples(index=False)
+        ],
+        "Above 0 the learner is closer to what was observed than the one it is held against. "
+        "Intervals of 95 % draw providers, not episodes (Efron 1987, JASA 82:171-185).",
+    )  # fmt: skip
+
+
+def _elsewhere(findings: Findings) -> Iterable[Block]:
+    """Yield how far performance carries over to the next provider or period."""
+    if findings.validation.empty:
+        return
+    yield table(
+        "Would it do as well elsewhere?",
+        [text("Outcome"), text("Learner", code=True), text("Over"), text("Figure"),
+         number("How many"), estimate("On average", 3), estimate("At the next one", 3)],
+        [
+            [one.outcome, one.learner, f"{one.left_out}s", _FIGURE_TITLES[one.figure], one.groups,
+             estimated(one.value, one.lower95, one.upper95),
+             estimated(one.value, one.prediction_lower95, one.prediction_upper95)]
+            for one in findings.validation.itertuples(index=False)
+        ],
+        "Internal-external validation: figures of each provider or period, whose episodes its "
+        "model did not learn from, pooled (Riley and others 2016, BMJ 353:i3140). At the next "
+        "one: where 95 % of further providers or periods would lie.",
+    )  # fmt: skip
 
 
 def _which_figures(findings: Findings) -> Block:
@@ -175,7 +279,7 @@ def calibration(findings: Findings) -> Iterable[Block]:
     """Yield observed against expected, by tenth of the expected score."""
     several = len(learner_names(findings)) > 1
     yield paragraph(
-        "Episodes in tenths of their expected score after, from lowest to highest.",
+        "Episodes in tenths of what is expected of them, from lowest to highest.",
         "For each outcome the table is of the learner with the largest difference in any tenth."
         if several else "",
     )  # fmt: skip
@@ -185,6 +289,45 @@ def calibration(findings: Findings) -> Iterable[Block]:
             worst = rows.loc[rows["difference"].abs().idxmax(), "learner"]
             yield _tenths(rows_of(rows, learner=worst), outcome, worst)
         yield from figure_blocks(findings, "calibration", outcome)
+        yield from _at_the_ceiling(findings, outcome)
+    yield from _slopes(findings)
+
+
+def _at_the_ceiling(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    """Yield observed against expected shares at the best score, where a learner expects them."""
+    rows = rows_of(findings.ceiling, outcome=outcome.name)
+    for learner, mine in rows.groupby("learner", sort=False):
+        episodes = mine["n"].astype(float)
+        means = [(mine[one] * episodes).sum() / episodes.sum() for one in ("observed", "expected")]
+        observed, expected = (format_number(100 * one, 1) for one in means)
+        yield table(
+            f"{measure(outcome)} ({outcome.name}): episodes at the best score, by tenth of the "
+            f"share expected, {learner}",
+            [number("Tenth"), number("Episodes"),
+             *(percent(one) for one in ("Expected", "Observed")), number("Difference", 4)],
+            mine[["decile", "n", "expected", "observed", "difference"]].itertuples(index=False),
+            f"Observed: {observed} % of all; expected: {expected} %.",
+        )  # fmt: skip
+
+
+def _slopes(findings: Findings) -> Iterable[Block]:
+    """Yield how far expectations hang on whether slopes are learned within providers."""
+    if findings.slopes.empty:
+        return
+    yield table(
+        "What slopes learned within providers move",
+        [text("Outcome"), text("Learner", code=True), text("Used"), number("Providers"),
+         number("Standard deviation", 4), number("Largest", 4)],
+        [
+            [one.outcome, one.learner, "within" if one.used else "pooled", one.n_providers, one.sd,
+             one.largest]
+            for one in findings.slopes.itertuples(index=False)
+        ],
+        "By how much providers' mean expectations differ between slopes learned among patients of "
+        "the same provider and slopes learned across providers. Large: case mix goes with quality "
+        "(Neuhaus and Kalbfleisch 1998, Biometrics 54:638-645), or with case mix that is not "
+        "recorded, in which case slopes within providers are the worse ones.",
+    )  # fmt: skip
 
 
 def _tenths(rows: pd.DataFrame, outcome: Outcome, learner: str) -> Block:
@@ -209,9 +352,9 @@ def subgroups(findings: Findings) -> Iterable[Block]:
         yield paragraph("The study names no subgroups (report.subgroups).")
         return
     yield paragraph(
-        "Mean of observed minus expected score after, with its 95 % interval. Above 0 the group "
-        "does better than expected. A group with too few episodes is suppressed, and so is "
-        "another one where the first would follow from the total."
+        "Mean of observed minus expected, with its 95 % interval. Above 0 the group has more than "
+        "expected: a higher score after, or a larger share. A group with too few episodes is "
+        "suppressed, and so is another one where the first would follow from the total."
     )
     for outcome in findings.study.outcomes:
         yield _subgroup_table(findings, outcome)

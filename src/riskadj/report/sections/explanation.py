@@ -13,6 +13,7 @@ from riskadj.report.words import (
     FOLD_TITLE,
     TOP_FEATURES,
     counted,
+    explained_in,
     format_number,
     learner_title,
     listed,
@@ -22,7 +23,6 @@ from riskadj.report.words import (
     sentence_decimals,
     table_decimals,
     theme_title,
-    unit_phrase,
 )
 from riskadj.study import Outcome
 
@@ -30,7 +30,7 @@ PROVIDERS_SHOWN = 8
 KEYS = ["outcome", "learner", "provider_id"]
 
 _NOT_CAUSES = (
-    "Contributions say how the model arrives at an expected score. They are not causes, and they "
+    "Contributions say how the model arrives at an expectation. They are not causes, and they "
     "speak of whom a provider treats, not of how well it treats them. The expected gain of a "
     "provider is its expected score less the score before, so there the start counts twice: in "
     "what is expected after, and in the room that is left to gain."
@@ -86,11 +86,12 @@ def _of_outcome(findings: Findings, outcome: Outcome) -> Iterable[Block]:
 def _feature_table(findings: Findings, outcome: Outcome, features: pd.DataFrame) -> Block:
     largest = [
         rows_of(features, learner=one).nlargest(TOP_FEATURES, "mean_absolute")
-        for one in learner_names(findings)
+        for one in learner_names(findings, outcome)
     ]
     columns, most = {one.name: one for one in findings.casemix}, max(map(len, largest))
     return table(
-        f"{named(outcome)}: the {counted(most, 'largest contribution')} to the expected score",
+        f"{named(outcome)}: the {counted(most, 'largest contribution')} to the expectation, "
+        f"{explained_in(outcome)}",
         [text("Learner", code=True), text("Column", code=True), text("Meaning"), text("Theme"),
          number("Mean absolute", table_decimals(outcome)), percent("Share")],
         [
@@ -126,8 +127,8 @@ def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.D
     wide, decimals = wide[themes].fillna(0.0), table_decimals(outcome)
     labels = [theme_title(one) for one in themes]
     return table(
-        f"{named(outcome)}: why providers' mean expected gains differ, by theme, "
-        f"{learner_title(learner)}",
+        f"{named(outcome)}: why providers' mean expected {outcome.compares.noun}s differ, by "
+        f"theme, {learner_title(learner)}",
         [text("Provider"), number("Episodes"),
          *(number(one[0].upper() + one[1:], decimals) for one in labels),
          number("Difference (sum)", decimals)],
@@ -144,11 +145,17 @@ def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared:
     enough = f"with {findings.study.profile.minimum_n} episodes or more"
     who = f"The {shown} of {compared} providers" if shown < compared else "Every provider"
     return (
-        f"Difference: mean expected gain less that of {population(outcome)}; the row sums to it, "
-        f"but for rounding. {who} {enough}: those beyond the {places_of(findings).outermost} "
-        "limits and the largest differences. Room to gain: patients who start higher have less of "
-        "it. All others are in shap_providers.csv, but for those that are suppressed."
+        f"Difference: mean expected {outcome.compares.noun} less that of {population(outcome)}; "
+        f"the row sums to it, but for rounding. {who} {enough}: those beyond the "
+        f"{places_of(findings).outermost} limits and the largest differences. {_room(outcome)}All "
+        "others are in shap_providers.csv, but for those that are suppressed."
     )
+
+
+def _room(outcome: Outcome) -> str:
+    if outcome.kind != "gain":
+        return ""
+    return "Room to gain: patients who start higher have less of it. "
 
 
 # --- a sentence -----------------------------------------------------------------------------------
@@ -160,17 +167,17 @@ def _worked(parts: pd.DataFrame, outcome: Outcome) -> Block:
     sign = -1.0 if first["difference"] < 0 else 1.0
     pull = sign * parts.set_index("theme")["contribution"]
     pull = pull.reindex(pull.abs().sort_values(ascending=False, kind="stable").index)
-    decimals, unit = _decimals_that_sum(pull, outcome), unit_phrase(outcome)
+    decimals, unit = _decimals_that_sum(pull, outcome), explained_in(outcome)
     total = format_number(float(pull.sum()), decimals)
     if not _is_seen(float(pull.sum()), decimals):
         return paragraph(
             f"{measure(outcome)}: in {learner_title(first['learner'])} no provider's expected "
-            f"gain is as far as {10.0**-decimals:.{decimals}f} {unit} from that of "
-            f"{population(outcome)}."
+            f"{outcome.compares.noun} is as far as {10.0**-decimals:.{decimals}f} {unit} from "
+            f"that of {population(outcome)}."
         )
     return paragraph(
         f"An example, {measure(outcome)}: in {learner_title(first['learner'])} provider "
-        f"{first['provider_id']}'s expected gain is {total} {unit} "
+        f"{first['provider_id']}'s expected {outcome.compares.noun} is {total} {unit} "
         f"{'below' if sign < 0 else 'above'} that of {population(outcome)}: "
         f"{_themes_in_words(pull, decimals)}.",
         "That describes the model and the patients treated; it is not a cause.",

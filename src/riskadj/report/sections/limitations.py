@@ -1,11 +1,13 @@
 """What a reader must not conclude."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from riskadj.followup.follow import ALL_ANSWERED
 from riskadj.report.blocks import TODO_MARK, Block, facts
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import compared, learner_names, learns, places_of
-from riskadj.report.words import format_number
+from riskadj.report.words import format_number, noun_of
 from riskadj.study.records import SHRUNKEN_METHODS
 
 
@@ -19,7 +21,7 @@ def limitations(findings: Findings) -> Iterable[Block]:
         if applies is None or applies(findings)
     ]  # fmt: skip
     yield facts(
-        [*follows, ("Relative comparison", _relative(findings)), *_chance(findings)],
+        [*follows, _reference(findings), *_chance(findings)],
         "What follows from the method",
     )
     yield facts([("Maintenance", card.maintenance)])
@@ -27,6 +29,18 @@ def limitations(findings: Findings) -> Iterable[Block]:
 
 def _has_reference(findings: Findings) -> bool:
     return "reference" in learner_names(findings)
+
+
+def _follows_up(findings: Findings) -> bool:
+    return not findings.follow_up_summary.empty
+
+
+def _has_pairs_only(findings: Findings) -> bool:
+    return not _follows_up(findings) and not _has_all_answers(findings)
+
+
+def _has_all_answers(findings: Findings) -> bool:
+    return not _follows_up(findings) and ALL_ANSWERED in findings.follow_up_told.values()
 
 
 def _lets_in_influenced(findings: Findings) -> bool:
@@ -59,12 +73,20 @@ _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
      "The limits allow for differences between providers that case mix does not explain. Those in "
      "quality are among them, so that wider limits also hide some of what is looked for."),
     ("Shrinkage", _shrinks,
-     "Gains are drawn to the middle by as much as they are unreliable, so that what is unusual "
+     "Effects are drawn to the middle by as much as they are unreliable, so that what is unusual "
      "about a small provider shows less than about a large one."),
-    ("Missing follow-up", None,
-     "Only episodes with both scores are compared. The share of missing follow-up is not modelled; "
-     "where those who answer differ from those who do not, adjusted gains are off by an unknown "
-     "amount."),
+    ("Missing follow-up", _follows_up,
+     "Flags are of those who answered. Beside them, weights and imputation take those who did not "
+     "answer to be like those who did, case mix and provider equal; where they are not, adjusted "
+     "results are off by an amount that no data here can tell. Tipping points say how far off "
+     "would matter."),
+    ("Missing follow-up", _has_pairs_only,
+     "Only episodes with both scores are compared, and the files hold nothing of the others but "
+     "their number; where those who answer differ from those who do not, adjusted results are off "
+     "by an unknown amount."),
+    ("Missing follow-up", _has_all_answers,
+     "Everybody in the files with a score before has one after. Who never got into the files is "
+     "not counted; where they differ, adjusted results are off by an unknown amount."),
     ("Case mix not recorded", None,
      "What the data do not hold is not adjusted for. A difference may be unrecorded case mix, "
      "quality of care, or both."),
@@ -85,11 +107,29 @@ _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
 )  # fmt: skip
 
 
-def _relative(findings: Findings) -> str:
-    """Return what is lost by comparing providers with their own mean, recalibrated or not."""
+_WHOM: Mapping[str, str] = MappingProxyType({"volume_weighted": "mean", "median": "median"})
+
+
+def _reference(findings: Findings) -> tuple[str, str]:
+    """Return what is lost by the reference that providers are compared with."""
+    rules = findings.study.profile
+    if isinstance(rules.reference, str):
+        return "Relative comparison", _relative(findings, _WHOM[rules.reference])
+    noun = noun_of(findings.study.outcomes)
+    return (
+        "Given reference",
+        f"Providers are compared with an adjusted {noun} of {rules.reference:g} that the study "
+        "gives, not with each other: all of them may lie on one side of it. It stands for the case "
+        "mix of the episodes compared; whether it is right for them, nothing here shows.",
+    )
+
+
+def _relative(findings: Findings, middle: str) -> str:
+    """Return what is lost by comparing providers with their own middle, recalibrated or not."""
+    of = "peer group's " if findings.study.profile.peer_group else ""
     first = (
         "Residuals are centred on the episodes compared, so that providers are compared with "
-        "their mean."
+        f"their {of}{middle}."
     )
     if learns(findings) and not findings.study.split.out_of_time:
         return (
@@ -105,7 +145,7 @@ def _chance(findings: Findings) -> list[tuple[str, str]]:
     most = max(
         len(compared(findings, outcome=outcome.name, learner=learner))
         for outcome in findings.study.outcomes
-        for learner in learner_names(findings)
+        for learner in learner_names(findings, outcome)
     )
     rules = findings.study.profile
     if most == 0 or rules.limits == "benjamini_hochberg" or rules.method in SHRUNKEN_METHODS:

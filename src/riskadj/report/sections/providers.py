@@ -27,12 +27,18 @@ from riskadj.study import Outcome
 WITHHELD = "withheld"
 _NOT_CENTRED = (
     "Without recalibration O \N{MINUS SIGN} E and O/E are against expectations as learned, while "
-    "the adjusted gain and z are against residuals centred on the episodes compared."
+    "adjusted results and z are against residuals centred on the episodes compared."
 )
+_PER_EPISODE = {
+    "gain": "Gains are means per episode.",
+    "score after": "Scores are means per episode.",
+    "change": "Changes are means per episode.",
+    "share": "Shares are of episodes.",
+}
 _RATIOS = (
-    "O/E: observed over expected gain; P/E: predicted over expected, the gain predicted with the "
-    "provider's own effect drawn to the middle. Both are withheld where the expected gain is too "
-    "near 0 to divide by."
+    "O/E: observed over expected; P/E: predicted over expected, predicted with the provider's own "
+    "effect drawn to the middle. Both are withheld where what is expected is too near 0 to divide "
+    "by."
 )
 
 
@@ -54,7 +60,7 @@ def providers(findings: Findings) -> Iterable[Block]:
 def _flag_counts(findings: Findings) -> Block:
     told, rows = places_of(findings), []
     for outcome in findings.study.outcomes:
-        for learner in learner_names(findings):
+        for learner in learner_names(findings, outcome):
             key = {"outcome": outcome.name, "learner": learner}
             flags = compared(findings, **key)["flag"]
             counts = [int((flags == one).sum()) for one in told.flags]
@@ -81,7 +87,7 @@ def _sides_in_words(told: Places) -> str:
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
-    several = len(learner_names(findings)) > 1
+    several = len(learner_names(findings, outcome)) > 1
     told, flags = places_of(findings), flags_by_learner(findings, outcome)
     order = "the provider's mean z" if several else "z"
     rows = [
@@ -92,20 +98,21 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
         f"{named(outcome)}: providers beyond the {told.outermost} limits",
         [*_columns(findings, outcome), *([text("Learners that agree")] * several)],
         rows,
-        f"In order of {order}. Gains are means per episode. {_RATIOS} A provider is unnamed in "
-        "the figure where its name has no room. Every provider is in providers.csv.",
+        f"In order of {order}. {_PER_EPISODE[outcome.compares.noun]} {_RATIOS} A provider is "
+        "unnamed in the figure where its name has no room. Every provider is in providers.csv.",
         _NOT_CENTRED if findings.study.recalibration.method == "none" else "",
     )
 
 
 def _columns(findings: Findings, outcome: Outcome) -> list[Column]:
     score, drawn = table_decimals(outcome), findings.study.profile.replicates
+    noun = outcome.compares.noun
     ratio = estimate("P/E (95 %)", 3) if drawn else number("P/E", 3)
     return [
         text("Provider"), text("Learner", code=True), number("Episodes"),
-        number("Observed gain", score), number("Expected gain", score),
+        number(f"Observed {noun}", score), number(f"Expected {noun}", score),
         number("O/E", 3, WITHHELD), ratio | {"missing": WITHHELD},
-        number("O \N{MINUS SIGN} E", score), number("Adjusted gain", score),
+        number("O \N{MINUS SIGN} E", score), number(f"Adjusted {noun}", score),
         number("Lower limit", score), number("Upper limit", score), number("z", 2),
     ]  # fmt: skip
 

@@ -53,7 +53,7 @@ def _declared(contests: Sequence[Contest]) -> Iterable[str]:
     ]
     yield f"Every flag is held against {most}{len(one.analyses)} analyses: {listed(options)}."
     yield (
-        "Methods that draw gains to the middle already allow for differences between providers, "
+        "Methods that draw effects to the middle already allow for differences between providers, "
         "so that they go with nominal limits only."
     )
     yield "A flag that few analyses share says as much about the choice of one as about a provider."
@@ -63,26 +63,34 @@ def _overall(findings: Findings, contests: Iterable[Contest]) -> Block:
     rows = [
         [one.outcome.name, learner, *_holding(findings, one, learner)]
         for one in contests
-        for learner in learner_names(findings)
+        for learner in learner_names(findings, one.outcome)
     ]
     return table(
         "How many flags hold, and how many another choice moves when all else is equal",
         [text("Outcome"), text("Learner", code=True), number("Compared"),
-         number("One flag in all analyses"), percent("Share"),
+         number("One flag in all analyses"), percent("Share"), number("Flagged"),
+         number("Same flag in all"), number("Same side in all"),
          *(number(f"Moved by another {one}" if one != "limits" else "Moved by other limits",
                   0, NOT_VARIED) for one in CHOICES)],
         rows,
+        "Most with one flag in all analyses are never flagged. Flagged: outside limits by the "
+        "study's own method and limits with that learner; beside it, how many of these keep the "
+        "flag, and the side, in all analyses.",
     )  # fmt: skip
 
 
 def _holding(findings: Findings, one: Contest, learner: str) -> list[Any]:
     rows = compared(findings, outcome=one.outcome.name, learner=learner)
     holding = int((rows["flag_share"] == 1).sum())
+    flagged = rows[rows["flag"].isin(one.told.outside)]
     moved = [rows["flag_moved_by"].str.split().map(set).ge({choice}).sum() for choice in CHOICES]
     return [
         len(rows),
         holding,
         holding / len(rows) if len(rows) else None,
+        len(flagged),
+        int((flagged["flag_share"] == 1).sum()),
+        int((flagged["flag_side_share"] == 1).sum()),
         *(
             int(number) if len(one.options(choice)) > 1 else None
             for choice, number in zip(CHOICES, moved, strict=True)
@@ -125,12 +133,14 @@ def _beyond(findings: Findings, one: Contest) -> Block:
     ]
     return table(
         f"{named(one.outcome)}: how firm the flags beyond the {told.outermost} limits are",
-        [text("Provider"), text("Place"), text("Under", code=True), text("Analyses that agree"),
-         text("Moved by")],
+        [text("Provider"), text("Place"), text("Under", code=True), text("Same flag"),
+         text("Same side"), text("Moved by")],
         rows,
         "Under: the learners with which the study's own method and limits give the flag. Most "
-        "contested first. Moved by: choices of which another option, all else equal, gives "
-        "another flag.",
+        "contested first. Same flag, same side: analyses that give this flag, and that put the "
+        "provider on this side of the limits. Moved by: choices of which another option, all else "
+        "equal, gives another flag with any of these learners; choices change one at a time, and "
+        "several at once may still move a flag.",
     )  # fmt: skip
 
 
@@ -146,11 +156,13 @@ def _flagged(findings: Findings, one: Contest) -> pd.DataFrame:
 def _told(one: Contest, provider: str, flag: str, rows: pd.DataFrame) -> list[str]:
     flags = one.flags.loc[provider].dropna()
     agreeing = int((flags == flag).sum())
+    beside = int((flags.map(one.told.sides) == one.told.sides[flag]).sum())
     moving = {name for names in rows["flag_moved_by"] for name in names.split()}
     moved = [name for name in CHOICES if name in moving]
     nothing = "nothing" if agreeing == len(flags) else "only several at once"
     return [
         " ".join(rows["learner"]),
         f"{agreeing} of {len(flags)}",
+        f"{beside} of {len(flags)}",
         listed(moved) if moved else nothing,
     ]

@@ -1,0 +1,141 @@
+"""Several learners as one, weighted by what each is worth on episodes it did not learn from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from riskadj.expected.folds import Fold, Rows, check_folds, grouped_folds
+from riskadj.expected.learners import LightGBMExpectation, LinearExpectation, Regressor
+from riskadj.expected.nets import NetExpectation
+from riskadj.expected.parts import PartsExpectation
+
+Floats = NDArray[np.float64]
+
+
+class StackedExpectation(Regressor):
+    """A weighted sum of learners (stacked regressions; Breiman 1996, Machine Learning 24:49-64).
+
+    Every learner expects the episodes of folds that it did not learn from; weights, none of them
+    negative, are least squares on those. Then every learner learns from all episodes.
+
+    Parameters
+    ----------
+    learners : sequence of learners, optional
+        All of one family. By default linear, boosted trees, and with family gaussian also boosted
+        trees and networks by parts.
+    folds : int
+        Learners are fitted this many times more; 2 folds cost as much again as the fit itself.
+    seed : int
+        Of folds that are not given.
+    family : {"gaussian", "binomial"}
+        That of the learners. With `binomial`, weights add up to 1.
+
+    Attributes
+    ----------
+    learners_ : list of learners
+    weights_ : ndarray of shape (n_learners,)
+        0 or more.
+    intercept_ : float
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> x = np.tile(np.arange(8.0), 30)[:, None]
+    >>> y = 2 * x[:, 0]
+    >>> ridges = [LinearExpectation(2, ridge=1.0), LinearExpectation(2, ridge=1e6)]
+    >>> stacked = StackedExpectation(ridges).fit(x, y)
+    >>> stacked.weights_.round(1), stacked.predict(x[1:4]).round(1)
+    (array([1., 0.]), array([2., 4., 6.]))
+    """
+
+    def __init__(
+        self,
+        learners: Sequence[Any] | None = None,
+        folds: int = 2,
+        seed: int = 0,
+        family: str = "gaussian",
+    ) -> None:
+        self.learners = learners
+        self.folds = folds
+        self.seed = seed
+        self.family = family
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        folds: Sequence[Fold] | None = None,
+        parts: ArrayLike | None = None,
+    ) -> "StackedExpectation":
+        """Learn from a matrix of shape (n_episodes, n_features) and scores (n_episodes,).
+
+        Parameters
+        ----------
+        X, y : array-like
+        groups : array-like of shape (n_episodes,), optional
+            Provider of each episode: kept whole in a fold, and handed on to the learners.
+        folds : sequence of (rows that teach, rows asked about), optional
+            As `last_period` and `grouped_folds` make them, instead of folds of our own.
+        parts : array-like of shape (n_episodes, n_parts), optional
+            Handed on to learners by parts.
+
+        Raises
+        ------
+        ArrayError
+            When there are fewer groups than folds, or a fold asks about rows that taught it.
+        """
+        X, y = self._check_both(X, y, at_least=2)
+        extra = {"groups": groups, "parts": parts}
+        makers = list(self.learners or default_learners(self.family))
+        chosen = self._folds(len(y), groups) if folds is None else folds
+        check_folds(chosen)
+        outside = [
+            np.column_stack([_fit(one, X, y, extra, teach).predict(X[asked]) for one in makers])
+            for teach, asked in chosen
+        ]
+        answered = np.concatenate([y[asked] for _, asked in chosen])
+        self.intercept_, self.weights_ = _weights(np.vstack(outside), answered, self.family)
+        everybody = np.arange(len(y))
+        self.learners_ = [_fit(maker, X, y, extra, everybody) for maker in makers]
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return expected scores, or probabilities, of shape (n_episodes,)."""
+        check_is_fitted(self)
+        X = self._check(X)
+        used = [(w, one) for w, one in zip(self.weights_, self.learners_, strict=True) if w]
+        return self.intercept_ + sum((w * one.predict(X) for w, one in used), np.zeros(len(X)))
+
+    def _folds(self, n: int, groups: ArrayLike | None) -> tuple[Fold, ...]:
+        return grouped_folds(np.arange(n) if groups is None else groups, self.folds, self.seed)
+
+
+def default_learners(family: str = "gaussian") -> list[Any]:
+    """Return learners that differ enough to be worth a stack."""
+    learners = [LinearExpectation(family=family), LightGBMExpectation(family=family)]
+    more = [PartsExpectation(), NetExpectation()]
+    return learners if family == "binomial" else [*learners, *more]
+
+
+def _fit(maker: Any, X: Floats, y: Floats, extra: dict[str, Any], rows: Rows) -> Any:
+    """Return a learner fitted to some rows, given what it takes beside them."""
+    takes = ("groups", "parts") if maker.takes_parts else ("groups",)
+    given = {name: np.asarray(extra[name])[rows] for name in takes if extra[name] is not None}
+    return clone(maker).fit(X[rows], y[rows], **given)
+
+
+def _weights(outside: Floats, y: Floats, family: str) -> tuple[float, Floats]:
+    """Return intercept and weights; an equal share each where no learner is worth anything."""
+    centre = np.zeros(outside.shape[1]) if family == "binomial" else outside.mean(axis=0)
+    level = 0.0 if family == "binomial" else float(y.mean())
+    weights, _ = nnls(outside - centre, y - level)
+    if family == "binomial":
+        total = weights.sum()
+        return 0.0, weights / total if total else np.full(len(weights), 1 / len(weights))
+    return float(level - centre @ weights), weights

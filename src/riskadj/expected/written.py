@@ -1,0 +1,199 @@
+"""Learners as plain content for JSON, and back; no pickle."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from riskadj.errors import FileFormatError
+from riskadj.expected.ceiling import CeilingExpectation
+from riskadj.expected.learners import Factor, LightGBMExpectation, LinearExpectation
+from riskadj.expected.nets import NetExpectation
+from riskadj.expected.parts import PartsExpectation
+from riskadj.expected.stacked import StackedExpectation
+
+Content = dict[str, Any]
+
+
+def write_learner(learner: Any) -> Content:
+    """Return a fitted learner as content for JSON.
+
+    Examples
+    --------
+    >>> fitted = LinearExpectation(2).fit([[0.0], [1.0], [2.0]], [1.0, 2.0, 3.0])
+    >>> content = write_learner(fitted)
+    >>> content["kind"], read_learner(content).predict([[0.0]]) == fitted.predict([[0.0]])
+    ('linear', array([ True]))
+    """
+    for kind, form in _FORMS.items():
+        if type(learner) is form.made:
+            features = int(learner.n_features_in_)
+            return {"kind": kind, "features": features} | form.write(learner)
+    raise FileFormatError(f"learner: wanted one of {', '.join(_FORMS)}; got {type(learner)}.")
+
+
+def read_learner(content: Content) -> Any:
+    """Return the learner that `write_learner` wrote.
+
+    Raises
+    ------
+    FileFormatError
+        When the content is none of its.
+    """
+    try:
+        learner = _FORMS[content["kind"]].read(content)
+        learner.n_features_in_ = content["features"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise FileFormatError(f"learner: wanted a written learner; got none ({problem}).") from None
+    return learner
+
+
+def _write_linear(learner: LinearExpectation) -> Content:
+    return {
+        "settings": learner.get_params(),
+        "factors": [asdict(one) for one in learner.factors_],
+        "coef": learner.coef_.tolist(),
+        "intercept": learner.intercept_,
+    }
+
+
+def _read_linear(content: Content) -> LinearExpectation:
+    learner = LinearExpectation(**content["settings"])
+    learner.factors_ = _read_factors(content["factors"])
+    learner.coef_ = np.asarray(content["coef"], dtype=float)
+    learner.intercept_ = float(content["intercept"])
+    return learner
+
+
+def _read_factors(factors: list[Content]) -> list[Factor]:
+    return [
+        Factor(**one | {"levels": tuple(one["levels"]), "shares": tuple(one["shares"])})
+        for one in factors
+    ]
+
+
+def _write_lightgbm(learner: LightGBMExpectation) -> Content:
+    text = learner.booster_.model_to_string()
+    signs = None if learner.monotone is None else sorted(learner.monotone.items())
+    return {
+        "settings": learner.get_params() | {"threads": 1, "monotone": signs},
+        "base": learner.base_,
+        "trees": re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", text),
+    }
+
+
+def _read_lightgbm(content: Content) -> LightGBMExpectation:
+    import lightgbm
+
+    settings = content["settings"]
+    signs = settings["monotone"]
+    learner = LightGBMExpectation(
+        **settings | {"monotone": None if signs is None else {int(k): v for k, v in signs}}
+    )
+    learner.base_ = float(content["base"])
+    try:
+        learner.booster_ = lightgbm.Booster(model_str=content["trees"])
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(str(error)) from None
+    return learner
+
+
+def _write_ceiling(learner: CeilingExpectation) -> Content:
+    return {
+        "best": learner.best_,
+        "range": list(learner.range_),
+        "at_best": _write_part(learner.at_best_),
+        "below": _write_part(learner.below_),
+    }
+
+
+def _read_ceiling(content: Content) -> CeilingExpectation:
+    learner = CeilingExpectation(best=float(content["best"]))
+    learner.best_ = float(content["best"])
+    lowest, highest = content["range"]
+    learner.range_ = (float(lowest), float(highest))
+    learner.at_best_, learner.below_ = (_read_part(content[name]) for name in ("at_best", "below"))
+    return learner
+
+
+def _write_part(part: Any) -> Any:
+    return part if isinstance(part, float) else write_learner(part)
+
+
+def _read_part(content: Any) -> Any:
+    return content if isinstance(content, float) else read_learner(content)
+
+
+def _write_parts(learner: PartsExpectation) -> Content:
+    return {
+        "bands": learner.bands,
+        "constant": learner.constant_,
+        "weights": learner.weights_.tolist(),
+        "learners": [write_learner(one) for one in learner.learners_],
+    }
+
+
+def _read_parts(content: Content) -> PartsExpectation:
+    learner = PartsExpectation(bands=content["bands"])
+    learner.constant_ = float(content["constant"])
+    learner.weights_ = np.asarray(content["weights"], dtype=float)
+    learner.learners_ = [read_learner(one) for one in content["learners"]]
+    return learner
+
+
+def _write_net(learner: NetExpectation) -> Content:
+    return {
+        "settings": learner.get_params() | {"hidden": list(learner.hidden)},
+        "factors": [asdict(one) for one in learner.factors_],
+        "centre": learner.centre_.tolist(),
+        "spread": learner.spread_.tolist(),
+        "layers": [[[w.tolist(), b.tolist()] for w, b in net] for net in learner.layers_],
+    }
+
+
+def _read_net(content: Content) -> NetExpectation:
+    learner = NetExpectation(**content["settings"])
+    learner.factors_ = _read_factors(content["factors"])
+    learner.centre_ = np.asarray(content["centre"], dtype=float)
+    learner.spread_ = np.asarray(content["spread"], dtype=float)
+    learner.layers_ = [
+        [(np.asarray(w, dtype=float), np.asarray(b, dtype=float)) for w, b in net]
+        for net in content["layers"]
+    ]
+    return learner
+
+
+def _write_stacked(learner: StackedExpectation) -> Content:
+    return {
+        "settings": {name: getattr(learner, name) for name in ("folds", "seed", "family")},
+        "intercept": learner.intercept_,
+        "weights": learner.weights_.tolist(),
+        "learners": [write_learner(one) for one in learner.learners_],
+    }
+
+
+def _read_stacked(content: Content) -> StackedExpectation:
+    learner = StackedExpectation(**content["settings"])
+    learner.intercept_ = float(content["intercept"])
+    learner.weights_ = np.asarray(content["weights"], dtype=float)
+    learner.learners_ = [read_learner(one) for one in content["learners"]]
+    return learner
+
+
+class _Form(NamedTuple):
+    made: type[Any]
+    write: Callable[[Any], Content]
+    read: Callable[[Content], Any]
+
+
+_FORMS: dict[str, _Form] = {
+    "linear": _Form(LinearExpectation, _write_linear, _read_linear),
+    "lightgbm": _Form(LightGBMExpectation, _write_lightgbm, _read_lightgbm),
+    "ceiling": _Form(CeilingExpectation, _write_ceiling, _read_ceiling),
+    "net": _Form(NetExpectation, _write_net, _read_net),
+    "parts": _Form(PartsExpectation, _write_parts, _read_parts),
+    "stacked": _Form(StackedExpectation, _write_stacked, _read_stacked),
+}

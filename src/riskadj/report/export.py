@@ -1,0 +1,258 @@
+"""From a finished run folder to the file that a portal takes; no episode is looked at."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from riskadj.digest import digest_of_file
+from riskadj.episodes.files import read_text_table
+from riskadj.errors import (
+    ColumnError,
+    FileFormatError,
+    FileMissingError,
+    OutputError,
+    StudyError,
+    ValuesError,
+)
+from riskadj.report.folder import MARK
+from riskadj.report.lookup import rows_of
+from riskadj.report.skde import Indicator, responders, skde_table, write_skde
+from riskadj.study import Study
+from riskadj.study.load import build
+from riskadj.study.records import SkdeRules
+
+_READ = ("study.json", "providers.csv")
+_MAPPING = ("provider_id", "orgnr")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what was not.
+
+    Attributes
+    ----------
+    path : Path
+    rows, left_out : dict of str to int
+        By indicator: rows written; units with fewer episodes than the minimum, or hidden in the
+        run.
+    periods : tuple of str
+        The periods compared, which the rows hold together.
+    year : int
+        The year that the rows say.
+    minimum : int
+    """
+
+    path: Path
+    rows: dict[str, int]
+    left_out: dict[str, int]
+    periods: tuple[str, ...]
+    year: int
+    minimum: int
+
+    def told(self) -> tuple[str, ...]:
+        """Return what to tell whoever uploads the file, a line each.
+
+        Examples
+        --------
+        >>> made = Exported(Path("a.csv"), {"odi20": 9}, {"odi20": 1}, ("2023",), 2024, 20)
+        >>> made.told()[0]
+        'wrote a.csv: 2023, as 2024'
+        """
+        periods, together = ", ".join(self.periods), " together" * (len(self.periods) > 1)
+        return (
+            f"wrote {self.path}: {periods}{together}, as {self.year}",
+            *(
+                f"{name}: {_counted(rows, 'row')}, {_counted(self.left_out[name], 'unit')} left "
+                f"out (under {self.minimum} episodes, or hidden in the run)"
+                for name, rows in self.rows.items()
+            ),
+            "in the portal's upload form, choose Komma for columns and Punktum for decimals",
+        )
+
+
+def export_skde(
+    folder: Path, out: Path, organisations: Path | None = None, year: int | None = None
+) -> Exported:
+    """Write the import file of Norway's national portal for quality registries.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder. Its study has a block `export.skde`.
+    out : Path
+        A file there is replaced.
+    organisations : Path, optional
+        A CSV file of `provider_id, orgnr`; goes before the numbers in the study.
+    year : int, optional
+        Of all rows, instead of the study's.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+        When the folder holds no finished run, or one that was changed; also when the file of
+        organisations cannot be read.
+    StudyError
+        When the study does not say which outcome is which indicator, or which year it is.
+    ColumnError
+        When the file of organisations has other columns.
+    ValuesError
+        When a provider has no organisation number, or the portal would refuse the file; `faults`
+        has every reason.
+    EmptyCohortError
+        When an indicator has no unit with episodes enough.
+    OutputError
+        When the file cannot be written, or would go into the run folder or over the numbers of
+        organisations. Nothing is left behind then, nor with any other error.
+
+    Examples
+    --------
+    >>> export_skde(Path("runs/disc"), Path("skde.csv"), Path("numbers.csv"))  # doctest: +SKIP
+    """
+    _check_apart(out, folder, organisations)
+    study = _study_of(folder)
+    rules = _rules_of(study, folder)
+    when = _year_of(study, rules, year)
+    numbers: dict[str, int | str] = {**rules.organisations}
+    if organisations is not None:
+        numbers |= _read_organisations(organisations)
+    providers = read_text_table(folder / "providers.csv")
+    made = {
+        indicator: skde_table(
+            _counted_by_provider(providers, study, outcome),
+            Indicator(indicator, rules.type, rules.context),
+            numbers,
+            year=when,
+            minimum=rules.minimum,
+        )
+        for outcome, indicator in rules.indicators.items()
+    }
+    table = pd.concat([one.table for one in made.values()], ignore_index=True)
+    write_skde(table, out, dict.fromkeys(made, rules.type))
+    return Exported(
+        out,
+        {name: len(one.table) for name, one in made.items()},
+        {name: one.left_out for name, one in made.items()},
+        study.split.test,
+        when,
+        rules.minimum,
+    )
+
+
+def _check_apart(out: Path, folder: Path, organisations: Path | None) -> None:
+    """Refuse to write over what is read, or into a run folder, which holds a run alone."""
+    target = out.resolve()
+    if target.is_relative_to(folder.resolve()) or (
+        organisations is not None and target == organisations.resolve()
+    ):
+        raise OutputError(
+            f"{out}: wanted a file of its own, outside the run folder; got one that is read or "
+            "inside it. Choose another --out."
+        )
+
+
+def _study_of(folder: Path) -> Study:
+    """Return the study of a run, if what is read here is what the run wrote."""
+    absent = [one for one in (MARK, *_READ) if not (folder / one).is_file()]
+    if absent:
+        raise FileMissingError(
+            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
+            "Give the folder that riskadj run wrote."
+        )
+    digests = _json_of(folder / MARK).get("files", {})
+    for name in _READ:
+        if digests.get(name) != digest_of_file(folder / name):
+            raise FileFormatError(
+                f"{folder / name}: wanted the file as its run wrote it ({MARK} has its digest); "
+                "got another. Run the study again."
+            )
+    return build(Study, _json_of(folder / "study.json"), str(folder / "study.json"))
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _rules_of(study: Study, folder: Path) -> SkdeRules:
+    if study.export.skde is None:
+        raise StudyError(
+            f"{folder}: wanted a study with a block export.skde, which says which outcome is which "
+            "indicator; got none. Add it to the study and run it again."
+        )
+    return study.export.skde
+
+
+def _year_of(study: Study, rules: SkdeRules, given: int | None) -> int:
+    """Return the year of the rows; providers of several periods are compared as one."""
+    stated = given if given is not None else rules.year
+    if stated is not None:
+        return stated
+    periods = study.split.test
+    years = list(dict.fromkeys(str(rules.years.get(one, one)) for one in periods))
+    if len(years) > 1:
+        raise StudyError(
+            f"year: wanted one for the periods compared together; got {', '.join(years)}. Say "
+            "which with --year, or run the study for one period, with --set split.test=."
+        )
+    if not re.fullmatch(r"\d{4}", years[0]):
+        raise StudyError(
+            f"year: wanted a year for the period {periods[0]}; got {years[0]}. Say which with "
+            "--year, or in the study's export.skde.years."
+        )
+    return int(years[0])
+
+
+def _counted_by_provider(providers: pd.DataFrame, study: Study, outcome: str) -> pd.DataFrame:
+    """Return episodes and responders of each provider; none where they are hidden."""
+    (defined,) = (one for one in study.outcomes if one.name == outcome)
+    any_learner = study.learners_of(defined)[0].kind  # what is observed is the same for all
+    rows = rows_of(providers, outcome=outcome, learner=any_learner)
+    n, share = (pd.to_numeric(rows[name]) for name in ("n", "observed"))
+    return rows[["provider_id"]].assign(n=n, responders=responders(share, n))
+
+
+def _read_organisations(path: Path) -> dict[str, int | str]:
+    """Return the number of each provider; what is no number stays as it is, to be refused."""
+    if not path.is_file():
+        raise FileMissingError(
+            f"{path}: wanted a CSV file of {' and '.join(_MAPPING)}; there is none. Check "
+            "--organisations."
+        )
+    table = read_text_table(path, "utf-8-sig")
+    for name in _MAPPING:
+        if name not in table:
+            raise ColumnError(
+                f"{path}: wanted the columns {', '.join(_MAPPING)}, with commas between; got "
+                f"{', '.join(table.columns)}."
+            )
+    pairs = table[list(_MAPPING)].apply(lambda one: one.str.strip()).drop_duplicates()
+    pairs = pairs[pairs["orgnr"] != ""]
+    twice = pairs.loc[pairs["provider_id"].duplicated(), "provider_id"]
+    if len(twice):
+        raise ValuesError(
+            f"{path}: wanted one organisation number for each provider; got several for "
+            f"{', '.join(twice.unique()[:5])}. Keep one."
+        )
+    return {
+        one.provider_id: int(one.orgnr) if one.orgnr.isdecimal() else one.orgnr
+        for one in pairs.itertuples()
+    }
+
+
+def _counted(many: int, noun: str) -> str:
+    return f"{many} {noun}{'s' * (many != 1)}"
+
+
+EXPORTS: Mapping[str, Callable[[Path, Path, Path | None, int | None], Exported]] = MappingProxyType(
+    {"skde": export_skde}
+)
+"""What a run can be exported as, by the name of the format."""

@@ -1,0 +1,222 @@
+"""Who answered, and which flags would be others if everybody had."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from riskadj.cohort.rates import ALL, FROM_COUNTS, NOT_HERE
+from riskadj.profile import flag_labels
+from riskadj.report.answering import answering
+from riskadj.report.blocks import (
+    Block,
+    facts,
+    number,
+    paragraph,
+    percent,
+    table,
+    text,
+    warning,
+)
+from riskadj.report.figures import figure_blocks
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import learner_names, rows_of
+from riskadj.report.words import counted, measure, named, table_decimals
+from riskadj.study import Outcome
+
+NOT_TOLD = "not told"
+NEAREST, LARGEST = 10, 8
+_ANALYSES = (
+    "Three analyses of the same providers. Complete cases: those who answered, as in the "
+    "comparison above. Weighted: each of them stands for all who were asked and are alike in case "
+    "mix, by a model of who answers (stabilised weights: Robins and others 2000, Epidemiology "
+    "11:550-560). Imputed: those who did not answer get what the model has for them, {count} times "
+    "(Rubin 1987, Multiple Imputation for Nonresponse in Surveys)."
+)
+_NOT_IMPUTED = (
+    "Two analyses of the same providers. Complete cases: those who answered, as in the comparison "
+    "above. Weighted: each of them stands for all who were asked and are alike in case mix, by a "
+    "model of who answers (stabilised weights: Robins and others 2000, Epidemiology 11:550-560). "
+    "The study asks for no imputation."
+)
+_RULE = (
+    "All are by NHS England's method with nominal limits and the study's reference, whatever the "
+    "method and limits of the study's own flags."
+)
+_ASSUMED = (
+    "Both take those who did not answer to be like those who did, case mix and provider equal. No "
+    "data can tell whether they are. A tipping point is how far they would have to be from what is "
+    "expected of them for a provider's flag, imputed, to change; whether that is plausible is for "
+    "people to judge."
+)
+_NOTHING = "How many were asked and did not answer is not known here."
+_RATES = (
+    "Participation: questionnaires before per procedure; it can be above 100 %, as procedures are "
+    "counted where they are done and questionnaires where they are handed out. Linkage: linked to "
+    "a procedure, of these. Issue: questionnaires after sent, of these. Response: returned, of "
+    "those sent (NHS England, A Guide to PROMs Methodology, version 12)."
+)
+
+
+def followup(findings: Findings) -> Iterable[Block]:
+    """Yield rates of follow-up, how far flags hang on who answered, and tipping points."""
+    yield from map(warning, findings.follow_up_warnings)
+    yield from _rates(findings)
+    yield from _held_back(findings)
+    for name, why in findings.follow_up_told.items():
+        yield paragraph(f"{name}: no analysis of missing follow-up. {why}")
+    if findings.follow_up_summary.empty:
+        if findings.rates.empty:
+            yield paragraph(_NOTHING)
+        return
+    imputations = findings.study.follow_up.imputations
+    words = _ANALYSES.format(count=imputations) if imputations else _NOT_IMPUTED
+    yield paragraph(words, _RULE, _ASSUMED)
+    yield _summary(findings)
+    for outcome in findings.study.outcomes:
+        yield from figure_blocks(findings, "follow_up", outcome)
+        yield from _changing(findings, outcome)
+        yield from _nearest(findings, outcome)
+        yield from _balance(findings, outcome)
+
+
+# --- rates ----------------------------------------------------------------------------------------
+
+
+def _rates(findings: Findings) -> Iterable[Block]:
+    if findings.rates.empty:
+        return
+    rows = rows_of(findings.rates, provider_id=ALL)
+    shown = rows[
+        ["outcome", "source", "procedures", "q1", "q2_sent", "q2_returned", "participation",
+         "linkage", "issue", "response"]
+    ]  # fmt: skip
+    yield table(
+        "Questionnaires, all providers",
+        [text("Outcome"), text("Counted in"),
+         *(number(one, 0, NOT_TOLD) for one in ("Procedures", "Before", "After, sent", "Returned")),
+         *(percent(one, NOT_TOLD) for one in ("Participation", "Linkage", "Issue", "Response"))],
+        shown.itertuples(index=False),
+        _RATES,
+        *_counted_elsewhere(findings),
+    )  # fmt: skip
+
+
+def _counted_elsewhere(findings: Findings) -> Iterable[str]:
+    """Yield what is odd about the counts of participation files."""
+    told = findings.rates[findings.rates["source"] == FROM_COUNTS]
+    of_one = ~told["provider_id"].isin((ALL, NOT_HERE))
+    over = told.loc[of_one & (told["participation"] > 1), "provider_id"].nunique()
+    if over:
+        yield f"Participation above 100 %: {counted(over, 'provider')}."
+    unknown = told.loc[of_one & told["response"].isna(), "provider_id"].nunique()
+    if unknown:
+        yield f"Without a response rate there, or hidden: {counted(unknown, 'provider')}."
+    for words in told.loc[told["provider_id"] == NOT_HERE, "counted"].unique():
+        yield f"In the participation files but not in the episodes: {words.partition(',')[0]}."
+
+
+def _held_back(findings: Findings) -> Iterable[Block]:
+    rules = findings.study.profile
+    if rules.minimum_response is None:
+        return
+    label = flag_labels(rules.labels, rules.levels).low_response
+    rows = findings.providers[findings.providers["flag"] == label]
+    counts = [
+        (f"{one.name}, not flagged for it",
+         rows_of(rows, outcome=one.name)["provider_id"].nunique())
+        for one in findings.study.outcomes
+    ]  # fmt: skip
+    least = (
+        f"{100 * rules.minimum_response:g} %; with less a provider is neither flagged nor ranked"
+    )
+    yield facts([("Minimum response", least), *counts])
+
+
+# --- the three analyses ---------------------------------------------------------------------------
+
+
+def _summary(findings: Findings) -> Block:
+    rows = findings.follow_up_summary
+    return table(
+        "All providers together",
+        [text("Outcome"), text("Learner", code=True), number("Asked"), number("Answered"),
+         percent("Response"), number("Answers, effective"), number("Providers"),
+         number("Flag differs, weighted"), number("Flag differs, imputed"),
+         number("Flag differs, either"), percent("Information missing", "not imputed")],
+        rows[
+            ["outcome", "learner", "eligible", "answered", "response", "effective_n", "compared",
+             "weighted_differs", "imputed_differs", "any_differs", "missing_information"]
+        ].itertuples(index=False),
+        "Asked: with a score before; answered: with a score after that counts, within the study's "
+        "window if it has one. Effective: how many answers with equal weights the weighted ones "
+        "are worth (Kish 1965, Survey Sampling). Information missing: mean over the providers.",
+    )  # fmt: skip
+
+
+def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    decimals, rows = table_decimals(outcome), []
+    for learner in learner_names(findings, outcome):
+        one = answering(findings, outcome, learner)
+        if one.rows.empty or len(one.analyses) < 2:
+            continue
+        rows += [
+            [r.provider_id, learner, r.eligible, r.response, r.adjusted_complete, r.flag_complete,
+             r.adjusted_weighted, r.flag_weighted, r.adjusted_imputed, r.flag_imputed]
+            for r in one.rows[one.changing].itertuples(index=False)
+        ]  # fmt: skip
+    adjusted = f"adjusted {outcome.compares.noun}"
+    if rows:
+        yield table(
+            f"{named(outcome)}: providers whose flag hangs on the analysis",
+            [text("Provider"), text("Learner", code=True), number("Asked"), percent("Answered"),
+             *(
+                 column
+                 for name in ("Complete", "Weighted", "Imputed")
+                 for column in (number(f"{name}, {adjusted}", decimals, ""), text(f"{name}, flag"))
+             )],
+            rows,
+            "Every provider is in follow_up.csv.",
+        )  # fmt: skip
+    elif len(rows_of(findings.follow_up_summary, outcome=outcome.name)):
+        yield paragraph(f"{measure(outcome)}: no flag hangs on the analysis of missing follow-up.")
+
+
+def _nearest(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    told = rows_of(findings.follow_up, outcome=outcome.name)
+    told = told[told["tipping_nearest"].notna()]
+    if told.empty:
+        return
+    order = told.assign(by=told["tipping_nearest"].abs()).sort_values(["by", "provider_id"])
+    yield table(
+        f"{named(outcome)}: the {min(NEAREST, len(order))} flags that missing answers would "
+        "change first",
+        [text("Provider"), text("Learner", code=True), percent("Answered"), text("Flag, imputed"),
+         text("Tipping point")],
+        [_tipping(one) for one in order.head(NEAREST).itertuples(index=False)],
+    )  # fmt: skip
+
+
+def _tipping(one: Any) -> list[Any]:
+    return [one.provider_id, one.learner, one.response, one.flag_imputed, one.tipping]
+
+
+def _balance(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    rows: pd.DataFrame = rows_of(findings.balance, outcome=outcome.name)
+    rows = rows[rows["difference"].notna()]
+    if rows.empty:
+        return
+    largest = rows.loc[rows["difference"].abs().sort_values(ascending=False, kind="stable").index]
+    within = findings.study.follow_up.numerator == "provider"
+    yield table(
+        f"{measure(outcome)}: where those who answered differ most from all who were asked",
+        [text("Case mix", code=True), number("All asked", 3), number("Answered", 3),
+         number("Weighted", 3), number("Difference", 3), number("Difference, weighted", 3)],
+        largest.head(LARGEST)[
+            ["covariate", "everybody", "answered", "weighted", "difference", "difference_weighted"]
+        ].itertuples(index=False),
+        "Differences are in standard deviations of all asked"
+        + (", within providers." if within else "."),
+        "Above 0.1 is often called imbalance (Austin 2009, Stat Med 28:3083-3107). All are in "
+        "balance.csv.",
+    )  # fmt: skip
