@@ -38,6 +38,7 @@ class Row:
     cpu_seconds: list[float] = field(default_factory=list)
     memory_mb: float | None = None
     objective: float | None = None
+    figure: float | None = None
     left_out: str = ""
 
 
@@ -101,6 +102,8 @@ def _note(row, task, folder, found):
     row.seconds.append(found["seconds"] * times)
     row.cpu_seconds.append(found["cpu_seconds"] * times)
     row.memory_mb = max(found["memory_mb"] or 0, row.memory_mb or 0) or None
+    if task.figure:
+        row.figure = float(found["answer"][task.figure])
     if row.objective is None and task.yardstick:
         answer = {name: np.asarray(found["answer"][name]) for name in task.answer}
         world = read_world(folder)

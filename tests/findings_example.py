@@ -334,9 +334,14 @@ def _analyses(judged: pd.DataFrame, rules: ProfileRules) -> pd.DataFrame:
             }
             found.append(
                 rows[["outcome", "learner", "provider_id", "adjusted"]].assign(
-                    method=method, limits=limits, error=error, middle=gain, **ends, z=z,
+                    method=method,
+                    limits=limits,
+                    error=error,
+                    middle=gain,
+                    **ends,
+                    z=z,
                     flag=_flags(z, held, rules),
-                )  # fmt: skip
+                )
             )
     return pd.concat(found, ignore_index=True)[analysis_columns(rules)]
 

@@ -1,3 +1,5 @@
+import numpy as np
+
 from riskadj.stats.bootstrap import bootstrap_predicted_over_expected
 from riskadj.stats.fixed_effects import fit_fixed_effects
 from riskadj.stats.random_intercept import fit_random_intercept
@@ -31,6 +33,23 @@ def _bootstrap(frame, covariates, outcome):
     return {"lower": found.lower, "upper": found.upper}
 
 
+def _widths(frame, covariates, outcome):
+    """Return the largest relative difference of an interval's width from that of full refits."""
+    near, full = (
+        bootstrap_predicted_over_expected(
+            frame[outcome],
+            frame[covariates],
+            frame["provider"],
+            replicates=120,
+            seed=1,
+            refit=refit,
+        )
+        for refit in (False, True)
+    )
+    width = full.upper - full.lower
+    return {"widest": float(np.max(np.abs(near.upper - near.lower - width) / width))}
+
+
 def _random(found):
     return {
         "intercept": found.intercept,
@@ -45,4 +64,5 @@ FITS = {
     "linear": _linear_random,
     "fixed": _logistic_fixed,
     "bootstrap": _bootstrap,
+    "widths": _widths,
 }

@@ -153,6 +153,20 @@ def test_warnings_stand_out(browser, tmp_path):
     page.close()
 
 
+def test_captions_wrap_to_a_phone_and_stay_when_their_table_scrolls(opened):
+    page = opened(390)
+    beyond = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].map(one => {
+            one.scrollLeft = 100;
+            const [box, all] = [one.querySelector("caption"), one].map(
+                each => each.getBoundingClientRect());
+            return Math.max(box.right - all.right, all.left - box.left);
+        })"""
+    )
+    assert len(beyond) > 10
+    assert max(beyond) <= 1
+
+
 def test_short_words_in_tables_stay_on_one_line(opened):
     page = opened(390)
     heights = page.evaluate(

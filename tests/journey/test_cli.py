@@ -323,6 +323,16 @@ def test_every_verb_of_the_readme_has_help(riskadj):
         assert "Usage" in out
 
 
+def test_the_help_names_every_exit_code_of_the_readme(riskadj):
+    table = README.split("## Errors")[1].split("## Limits")[0]
+    codes = {int(one) for one in re.findall(r"\| (\d+) \|", table)}
+    told = re.split(r"Exit\s+codes:", riskadj("--help")[1])[1]
+    spans = [(int(a), int(b or a)) for a, b in re.findall(r"(\d+)(?:-(\d+))?", told)]
+    named = {one for low, high in spans for one in range(low, high + 1)}
+    assert codes
+    assert codes <= named
+
+
 # Bad input ---------------------------------------------------------------------------------------
 
 

@@ -115,7 +115,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, content in records.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     for name in ("flow", "providers", "reference", "calibration", "subgroups", "shap_features",
-                 "shap_providers", "analyses", "reliability", "agreement"):  # fmt: skip
+                 "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
+                 "balance"):  # fmt: skip
         (folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (folder / "card.md").write_text("# A card")
     (folder / "card.html").write_text("<h1>A card</h1>")

@@ -755,6 +755,9 @@ def test_every_estimator_is_told_with_its_source(between):
         ({"reference": "median"}, "Compared with", "The median provider"),
         ({"reference": 21.5}, "Compared with", "An adjusted gain of 21.5 that the study gives."),
         ({"peer_group": "sex"}, "Compared with", "of those alone that are alike in sex"),
+        ({"peer_group": "sex"}, "Compared with", "alike with enough episodes is not compared"),
+        ({"limits": "benjamini_hochberg"}, "Levels of the limits", "95 % and 99.8 %: false "
+         "discovery rates of 5 % and 0.2 %"),
         ({"replicates": 250}, "Predicted over expected", "from 250 sets of providers"),
         ({}, "Predicted over expected", "the study asks for no bootstrap"),
     ],
@@ -776,6 +779,20 @@ def test_peer_groups_have_centres_of_their_own():
         tables(build_card(under(limits="winsorised", peer_group="sex")), "providers", "learned")
     )
     assert table["Centre"].isna().all()
+
+
+def test_peer_groups_are_shown_with_what_each_is_compared_with():
+    assert not tables(build_card(under()), "providers", "Peer groups")
+    found = under(peer_group="sex")
+    table = only(tables(build_card(found), "providers", "Peer groups"))
+    rows = found.providers[found.providers["peer_group"] != ""]
+    assert len(table) == 2 * 2 * 2
+    for one in table.itertuples(index=False):
+        key = {"outcome": one.Outcome, "learner": one.Learner, "peer_group": one.Group}
+        mine = rows[(rows[list(key)] == list(key.values())).all(axis=1)]
+        assert one[3] == len(mine)
+        assert one.Compared == mine["adjusted"].notna().sum()
+        assert one.Centre == mine["centre"].max()
 
 
 @pytest.mark.parametrize("anchor", ["providers", "sensitivity", "belief", "explanation"])
@@ -842,6 +859,29 @@ def test_limitations_follow_from_the_limits(rules, label, words):
     assert words in told[label]
 
 
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({}, "providers are compared with their mean."),
+        ({"reference": "median"}, "providers are compared with their median."),
+        ({"peer_group": "sex"}, "providers are compared with their peer group's mean."),
+    ],
+)
+def test_whom_providers_are_compared_with_limits_what_it_says(rules, words):
+    told = {one["label"]: one["value"] for one in facts(build_card(under(**rules)), "limitations")}
+    assert words in told["Relative comparison"]
+
+
+def test_a_given_number_is_not_called_the_mean_of_providers():
+    one = [{"name": "ohs", "instrument": "OHS", "kind": "gain"}]
+    study = example_study(outcomes=one, profile=example_rules(reference=21.5))
+    card = build_card(example_findings(study))
+    told = {one["label"]: one["value"] for one in facts(card, "limitations")}
+    assert "an adjusted gain of 21.5 that the study gives" in told["Given reference"]
+    assert "Relative comparison" not in told
+    assert "their mean" not in json.dumps(section(card, "limitations"))
+
+
 @pytest.mark.parametrize("rules", [{"limits": "benjamini_hochberg"}, {"method": "empirical_bayes"}])
 def test_chance_is_not_counted_where_limits_are_not_for_it(rules):
     assert "Chance" not in labels_of_limits(build_card(under(**rules)))
@@ -877,6 +917,17 @@ def test_the_summary_says_how_many_flags_hold_whatever_is_chosen(findings, card)
     flags = findings.analyses.groupby(["outcome", "provider_id"])["flag"].nunique()
     for sentence, outcome in zip(card["summary"][1:], OUTCOMES, strict=True):
         assert f"{(flags[outcome] == 1).sum()} have one flag under all 10 analyses." in sentence
+        rows = findings.analyses.query(f"outcome == '{outcome}'")
+        own = rows.query("method == 'nhs_england' and limits == 'nominal'")
+        mine = set(own.loc[own["flag"] != "Not an outlier", "provider_id"])
+        firm = {one for one in mine if flags[outcome][one] == 1}
+        side = rows["flag"].str.partition(" ")[0].groupby(rows["provider_id"]).nunique()
+        sided = {one for one in mine if side[one] == 1}
+        assert (
+            f"Of the {len(mine)} that the study's own analysis puts outside limits with any "
+            f"learner, the flag holds under all for {len(firm)}, and the side for {len(sided)}."
+        ) in sentence
+        assert len(firm) <= len(sided) <= len(mine)
 
 
 def test_flags_that_hold_and_move_are_counted(findings, card):
@@ -889,6 +940,10 @@ def test_flags_that_hold_and_move_are_counted(findings, card):
         assert row["Compared"] == len(mine)
         assert row["One flag in all analyses"] == (mine["flag_share"] == 1).sum()
         assert row["Share"] == (mine["flag_share"] == 1).mean()
+        flagged = mine[mine["flag"] != "Not an outlier"]
+        assert row["Flagged"] == len(flagged) > 0
+        assert row["Same flag in all"] == (flagged["flag_share"] == 1).sum()
+        assert row["Same side in all"] == (flagged["flag_side_share"] == 1).sum()
         for label, choice in (
             ("Moved by another learner", "learner"), ("Moved by another method", "method"),
             ("Moved by other limits", "limits"),
@@ -927,8 +982,11 @@ def test_flags_beyond_the_limits_say_how_firm_they_are(findings, card):
         count, _, total = one[3].partition(" of ")
         assert int(count) / int(total) == pytest.approx(mine["flag_share"].iloc[0])
         moving = {choice for cell in mine["flag_moved_by"] for choice in cell.split()}
-        assert all((choice in one[4]) == (choice in moving) for choice in
+        assert all((choice in one[5]) == (choice in moving) for choice in
                    ("learner", "method", "limits"))  # fmt: skip
+        sided, _, whole = one[4].partition(" of ")
+        assert int(sided) / int(whole) == pytest.approx(mine["flag_side_share"].iloc[0])
+        assert int(sided) >= int(count)
         agreeing.append(int(count))
     assert agreeing == sorted(agreeing)
 

@@ -168,6 +168,19 @@ def test_a_column_of_numbers_given_as_text_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "code"),
+    [("provider_id", 11), ("q2_score_ohs", 11), ("patient_id", 11), ("nonesuch", 12)],
+)
+def test_a_peer_group_is_known_at_baseline_and_identifies_nobody(
+    name: str, code: int, frame: pd.DataFrame
+) -> None:
+    with pytest.raises(RiskadjError, match=rf"^profile\.peer_group.*'{name}'") as refused:
+        casemix_of(frame, make_study(profile__peer_group=name))
+    assert refused.value.exit_code == code
+    assert f"Did you mean '{name}'" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("name", "code"), [("patient_id", 11), ("q2_score_ohs", 11), ("nonesuch", 12)]
 )
 def test_a_subgroup_is_known_at_baseline_and_identifies_nobody(

@@ -93,6 +93,22 @@ def test_two_hidden_providers_need_no_third() -> None:
     assert list(marks(providers([3, 4, 40, 80])).values()) == [SUPPRESSED, SUPPRESSED, "", ""]
 
 
+def test_a_hidden_peer_does_not_follow_from_the_centre_of_its_group() -> None:
+    n = [3, 4, 40, 80, 90]
+    whole = providers(n)
+    assert list(marks(whole).values()) == [SUPPRESSED, SUPPRESSED, "", "", ""]
+    grouped = whole.assign(peer_group=["a", "b", "a", "b", "b"] * 2)
+    hidden = suppress_providers(grouped, 6).query("learner == 'a' and suppression == 'all'")
+    assert hidden["provider_id"].tolist() == ["P0", "P1", "P2", "P3"]
+    assert set(hidden["peer_group"]) == {""}
+
+
+def test_a_provider_hidden_for_anothers_sake_does_not_follow_from_its_own_group() -> None:
+    grouped = providers([3, 40, 50, 60]).assign(peer_group=["a", "b", "b", "b"] * 2)
+    hidden = suppress_providers(grouped, 6).query("learner == 'a' and suppression == 'all'")
+    assert hidden["provider_id"].tolist() == ["P0", "P1", "P2"]
+
+
 def test_no_procedures_are_nothing_to_hide() -> None:
     assert marks(providers([0, 40, 80])) == {"P0": "", "P1": "", "P2": ""}
 
@@ -126,7 +142,7 @@ def test_the_real_columns_of_profiles_are_hidden_too() -> None:
     hidden = shown[shown["suppression"] == SUPPRESSED]
     assert "H04" in set(hidden["provider_id"])
     assert hidden["provider_id"].nunique() == 2
-    texts = ["note", "flag_moved_by", "flag_holds_under"]
+    texts = ["note", "flag_moved_by", "flag_holds_under", "peer_group"]
     assert (hidden[texts] == "").all(axis=None)
     assert hidden.drop(columns=[*KEYS, *texts], errors="ignore").isna().all(axis=None)
 

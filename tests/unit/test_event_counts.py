@@ -151,7 +151,7 @@ def test_a_simulation_agrees():
     probability, provider, observed = world(providers=4, n=25)
     tails = poisson_binomial_tails(probability, provider, observed)
     draws = np.random.default_rng(7).random((20_000, provider.size)) < probability
-    for place, one in enumerate(tails.provider):
+    for place, one in enumerate(tails.providers):
         counts = draws[:, provider == one].sum(axis=1)
         o = tails.observed[place]
         assert (counts <= o).mean() == pytest.approx(tails.lower[place], abs=0.015)
@@ -166,9 +166,9 @@ def test_names_and_order_of_the_episodes_do_not_matter(function):
     rows = np.random.default_rng(5).permutation(provider.size)
     result = function(probability, provider, observed)
     renamed = function(probability[rows], names[provider][rows], observed[rows])
-    assert renamed.provider.tolist() == sorted(names)
+    assert renamed.providers.tolist() == sorted(names)
     for name, values in vars(result).items():
-        if name != "provider":
+        if name != "providers":
             np.testing.assert_allclose(
                 getattr(renamed, name), values[np.argsort(names)], rtol=1e-9, err_msg=name
             )
@@ -251,7 +251,7 @@ def test_the_exact_test_keeps_its_promise_and_midp_comes_closer():
 def test_the_score_test_is_the_difference_over_its_standard_deviation():
     probability, provider, observed = world()
     result = score_test(probability, provider, observed)
-    for place, one in enumerate(result.provider):
+    for place, one in enumerate(result.providers):
         p, y = probability[provider == one], observed[provider == one]
         z = (y.sum() - p.sum()) / np.sqrt((p * (1 - p)).sum())
         assert result.z[place] == pytest.approx(z, rel=1e-12)

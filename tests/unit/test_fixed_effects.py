@@ -14,6 +14,7 @@ from scipy import optimize
 from scipy.special import expit
 
 from riskadj.errors import ArrayError
+from riskadj.stats.arrow import Arrow, CollinearError
 from riskadj.stats.fits import AllOrNoneWarning, NotConvergedWarning, SeparationWarning
 from riskadj.stats.fixed_effects import fit_fixed_effects
 
@@ -728,10 +729,8 @@ def of_providers(family="gaussian", seed=5, n=3_000, m=40):
     y = 1 + 0.5 * of_provider[provider] + rng.normal(size=n)
     if family == "binomial":
         y = (rng.random(n) < expit(y)).astype(float)
-    return SimpleNamespace(
-        y=y, code=provider, of_provider=of_provider, weights=rng.uniform(0.1, 5, n),
-        offset=rng.normal(size=n),
-    )  # fmt: skip
+    world = {"y": y, "X": rng.normal(size=n), "code": provider, "of_provider": of_provider}
+    return SimpleNamespace(**world, weights=rng.uniform(0.1, 5, n), offset=rng.normal(size=n))
 
 
 @asked_for
@@ -742,7 +741,7 @@ def test_a_lone_covariate_of_the_provider_is_named(asked, names, place, scale, w
     world = of_providers(asked.get("family", "gaussian"))
     x = np.round(10 * world.of_provider) if whole else world.of_provider
     world.X = (place + scale * x)[world.code]
-    with pytest.raises(ArrayError, match="vary within providers.*'column 0', which does not. L"):
+    with pytest.raises(ArrayError, match=r"vary within providers.*'column 0', which does not\."):
         fit(world, names=names, **asked)
 
 
@@ -752,16 +751,17 @@ def test_covariates_of_the_provider_are_named_together_and_alone(asked):
     x = np.random.default_rng(0).normal(size=len(world.y))
     level = world.of_provider[world.code]
     X = pd.DataFrame({"age": x, "beds": level, "teaching": level > 0})
-    with pytest.raises(ArrayError, match="got 'beds', 'teaching', which do not. Leave them out"):
+    with pytest.raises(ArrayError, match=r"got 'beds', 'teaching', which do not\. Leave them"):
         fit(world, X=X, **asked)
 
 
-@pytest.mark.parametrize("n", [1_000_000])
-def test_sums_of_a_million_episodes_of_one_provider_round_to_no_variation(n):
-    rng = np.random.default_rng(0)
-    code = np.arange(n) % 2
-    with pytest.raises(ArrayError, match="vary within providers"):
-        fit_fixed_effects(rng.normal(size=n), np.array([3.1, 2.7])[code], code)
+def test_variation_has_to_be_more_than_the_rounding_of_a_long_sum():
+    arrow = Arrow(np.ones(2), np.array([[1.0, -1.0]]), np.array([[2 + 1e-9]]))
+    arrow.check(rows=100_000)
+    with pytest.raises(CollinearError) as e:
+        arrow.check(rows=4_000_000)
+    assert e.value.columns.tolist() == [0]
+    assert e.value.alone
 
 
 @asked_for
@@ -778,6 +778,34 @@ def test_little_variation_within_providers_is_enough(asked, names, place):
     np.testing.assert_allclose(found.coef, plain.coef * 1e4, rtol=1e-4)
     np.testing.assert_allclose(found.coef_se, plain.coef_se * 1e4, rtol=1e-4)
     assert found.converged
+
+
+@plain_or_firth
+@pytest.mark.parametrize("m", [3, 1_000])
+def test_little_variation_is_seen_among_many_episodes(firth, m):
+    """More episodes than it is judged by, in few providers or in many."""
+    world = of_providers("binomial", n=30_000, m=m)
+    if m > 3:
+        first = np.flatnonzero(np.diff(np.sort(world.code), prepend=-1))
+        order = np.argsort(world.code, kind="stable")
+        world.y[order[first]], world.y[order[first + 1]] = 0.0, 1.0
+    age, within = np.random.default_rng(1).normal(size=(2, len(world.y)))
+    world.X = np.column_stack([age, within])
+    plain = fit(world, "binomial", firth=firth)
+    world.X[:, 1] = 2018 + world.of_provider[world.code] + 1e-4 * within
+    found = fit(world, "binomial", firth=firth)
+    np.testing.assert_allclose(found.coef, plain.coef * [1, 1e4], rtol=1e-4)
+    np.testing.assert_allclose(found.coef_se, plain.coef_se * [1, 1e4], rtol=1e-4)
+    at_mean = found.effects + found.coef[1] * (2018 + world.of_provider)
+    np.testing.assert_allclose(at_mean, plain.effects, atol=1e-3)
+
+
+@plain_or_firth
+def test_a_covariate_in_order_within_providers_only_seems_to_hardly_vary(firth):
+    world = make_world("binomial", sizes=(400,) * 5)
+    order = np.lexsort((world.X[:, 0], world.code))
+    rows = SimpleNamespace(**{name: one[order] for name, one in vars(world).items()})
+    same_fit(fit(rows, "binomial", firth=firth), fit(world, "binomial", firth=firth))
 
 
 def test_a_covariate_that_varies_only_where_outcomes_do_not_says_so():

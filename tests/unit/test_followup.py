@@ -462,7 +462,7 @@ def test_rates_of_counts_are_by_the_formulas_and_participation_may_exceed(
     np.testing.assert_allclose(rates.loc["H00", names].astype(float), wanted)
     assert rates.loc[ALL, "q1"] == 700
     assert rates.loc[["H03", "H07"], names].isna().all(axis=None)
-    assert rates.loc[NOT_HERE, ["q1", "counted"]].tolist() == [10, "1 providers, 1 counted"]
+    assert rates.loc[NOT_HERE, ["q1", "counted"]].tolist() == [10, "1 provider, 1 counted"]
     assert set(response_by_provider(cohort_with(counts, asked, study).rates).index) == {
         "H00", "H01", "H02",
     }  # fmt: skip
@@ -685,6 +685,6 @@ def test_the_limitations_say_what_was_done(
     )
     assert "Everybody in the files" in told_of_missing(all_there)
     pairs = dataclasses.replace(all_there, follow_up_told={"ohs": NOT_THERE})
-    assert "hold nothing of the others but their number" in told_of_missing(pairs)
+    assert "of the others no more than their number" in told_of_missing(pairs)
     (said,) = [one["text"] for one in followup(pairs) if NOT_THERE in one.get("text", "")]
     assert said.startswith("ohs: no analysis")

@@ -314,8 +314,17 @@ def test_an_analysis_that_cannot_be_done_is_left_out_loudly(world: pd.DataFrame)
     got = profiled(world, profile__sensitivity=asked)
     assert set(got.analyses["limits"]) == {"nominal"}
     (told,) = got.warnings
-    assert told.startswith("ohs, linear, nhs_england, empirical_null: left out of")
+    assert told.startswith("linear, nhs_england, empirical_null: left out of")
+    assert "wanted 30 providers or more" in told
     assert "12 providers" in told
+
+
+def test_what_keeps_several_out_is_told_once(world: pd.DataFrame) -> None:
+    asked = {"methods": ["nhs_england", "fixed_effects"], "limits": ["empirical_null"]}
+    study = make_study(profile__sensitivity=asked)
+    (told,) = profile_providers(expectations_of(world, study), study).warnings
+    start = "linear and lightgbm, nhs_england and fixed_effects, empirical_null: left out"
+    assert told.startswith(start)
 
 
 def test_the_studys_own_limits_are_not_left_out(world: pd.DataFrame) -> None:
@@ -335,7 +344,9 @@ def test_where_nobody_has_enough_episodes_nobody_is_compared(world: pd.DataFrame
     assert got.table[["observed", "expected", "predicted"]].notna().all(axis=None)
     assert got.analyses.empty
     assert got.reliability.empty
-    assert got.warnings == ()
+    assert got.warnings == (
+        "linear, nobody is compared: no provider has 100000 episodes with both scores",
+    )
 
 
 def test_a_single_provider_with_enough_episodes_is_held_against_chance(
@@ -356,6 +367,62 @@ def test_providers_can_be_compared_with_their_peers(world: pd.DataFrame) -> None
     assert middle.round(9).nunique() == 2
     assert middle["H00"] == pytest.approx(middle["H03"])
     assert np.isnan(got.reference["centre"].iloc[0])
+    assert rows["centre"].to_numpy() == pytest.approx(middle.to_numpy())
+    assert rows["peer_group"].to_dict() == dict(zip(world["provider_id"], sex, strict=True))
+    assert got.warnings == ()
+
+
+def test_without_peer_groups_all_have_one_centre_and_no_group(world: pd.DataFrame) -> None:
+    got = profiled(world)
+    assert set(got.table["peer_group"]) == {""}
+    assert got.table["centre"].to_numpy() == pytest.approx(got.reference["centre"].iloc[0])
+
+
+def test_a_provider_without_peers_is_compared_with_nobody(world: pd.DataFrame) -> None:
+    sex = np.where(world["provider_id"] == "H05", "male", "female")
+    peers = {"profile__peer_group": "sex", "profile__sensitivity": OTHERS}
+    got = profiled(world.assign(sex=sex), **peers)
+    row = provider(got, "H05")
+    assert (row["flag"], row["peer_group"]) == ("No peers", "male")
+    assert row[["adjusted", "z", "lower95", "upper998", "rank", "flag_share"]].isna().all()
+    assert row[["observed", "expected", "difference"]].notna().all()
+    assert "H05" not in set(got.analyses["provider_id"])
+    (told,) = got.warnings
+    assert told.startswith("linear, peer_group: 1 of 12 providers not compared")
+
+
+def test_a_peer_with_too_few_episodes_is_none(world: pd.DataFrame) -> None:
+    n = profiled(world).table.set_index("provider_id")["n"].sort_values()
+    pair = [n.index[0], n.index[-1]]
+    frame = world.assign(sex=np.where(world["provider_id"].isin(pair), "male", "female"))
+    flags = [
+        profiled(frame, profile__peer_group="sex", profile__minimum_n=int(n.iloc[0]) + more)
+        .table.set_index("provider_id")["flag"]
+        for more in (0, 1)
+    ]  # fmt: skip
+    assert not set(flags[0][pair]) & {"No peers", TOO_FEW}
+    assert flags[1][pair].tolist() == [TOO_FEW, "No peers"]
+
+
+def test_where_nobody_has_peers_nobody_is_compared(world: pd.DataFrame) -> None:
+    got = profiled(world.assign(sex=world["provider_id"]), profile__peer_group="sex")
+    assert set(got.table["flag"]) == {"No peers"}
+    assert got.analyses.empty
+    assert len(got.warnings) == 2
+    assert "peers with as many" in got.warnings[1]
+
+
+def test_every_analysis_can_be_worked_out_from_its_row(world: pd.DataFrame) -> None:
+    rows = profiled(world, profile__sensitivity=OTHERS).analyses
+    assert rows.notna().all(axis=None)
+    for name in ("95", "998"):
+        half = (rows[f"upper{name}"] - rows[f"lower{name}"]) / 2
+        assert (rows[f"lower{name}"] + half).to_numpy() == pytest.approx(rows["middle"].to_numpy())
+        out = (rows["adjusted"] - rows["middle"]).abs() > half
+        assert (out <= (rows["flag"] != NOT_FLAGGED)).all()
+    nominal = rows[rows["limits"] == "nominal"]
+    z = (nominal["adjusted"] - nominal["middle"]) / nominal["error"]
+    assert nominal["z"].to_numpy() == pytest.approx(z.to_numpy())
 
 
 def test_a_provider_without_a_peer_group_is_refused(world: pd.DataFrame) -> None:
@@ -387,7 +454,7 @@ def test_a_flag_by_shrunken_effects_is_by_their_own_uncertainty(world: pd.DataFr
 def test_predicted_over_expected_is_nearer_to_1_than_observed_over_expected(
     world: pd.DataFrame,
 ) -> None:
-    rows = profiled(world, profile__replicates=30).table
+    rows = profiled(world, profile__replicates=100).table
     assert (rows["predicted_ratio"] - 1).std() < (rows["ratio"] - rows["ratio"].mean()).std()
     assert (rows["predicted_ratio_lower95"] < rows["predicted_ratio_upper95"]).all()
 
@@ -397,7 +464,7 @@ def test_predicted_over_expected_is_withheld_with_observed_over_expected(
 ) -> None:
     before, rng = frame["q1_score_ohs"], np.random.default_rng(3)
     flat = frame.assign(q2_score_ohs=(before + rng.normal(0, 4, len(frame)).round()).clip(0, 48))
-    rows = profiled(flat, profile__replicates=10).table
+    rows = profiled(flat, profile__replicates=100).table
     assert rows["ratio"].isna().all()
     assert rows[PREDICTED_COLUMNS[1:]].isna().all(axis=None)
     assert rows["predicted"].notna().all()

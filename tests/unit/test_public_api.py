@@ -11,8 +11,8 @@ import pytest
 import riskadj
 
 HEAVY = ("lightgbm", "mlflow", "numpy", "pandas", "pandera", "shap", "sklearn")
-SUBPACKAGES = ("casemix", "cohort", "episodes", "expected", "explain", "instruments", "profile",
-               "stats", "study")  # fmt: skip
+SUBPACKAGES = ("casemix", "cohort", "episodes", "expected", "explain", "followup", "instruments",
+               "profile", "stats", "study")  # fmt: skip
 
 
 def public(module: str) -> list[tuple[str, object]]:

@@ -953,9 +953,9 @@ def test_a_covariate_of_the_provider_is_fitted_unless_its_mean_is_too(family):
     world = make_world(family, sizes=BALANCED)
     X = np.column_stack([world.X, np.linspace(-1, 1, 20)[world.code]])
     assert fit(world, family, X=X).converged
-    with pytest.raises(ArrayError, match="correlated=True, .* within providers; got 'column 2', w"):
+    with pytest.raises(ArrayError, match=r"correlated=True, .* within providers; got 'column 2'"):
         fit(world, family, X=X, correlated=True)
-    with pytest.raises(ArrayError, match="got 'column 0', which does not. Leave it out, or set"):
+    with pytest.raises(ArrayError, match=r"got 'column 0', which does not\. Leave it out, or"):
         fit(world, family, X=X[:, 2], correlated=True)
 
 
@@ -964,14 +964,14 @@ def test_covariates_of_the_provider_are_named_together_when_correlated(family):
     world = make_world(family, sizes=BALANCED)
     level = np.linspace(-1, 1, 20)[world.code]
     X = pd.DataFrame({"beds": level, "age": world.X[:, 0], "teaching": level > 0})
-    with pytest.raises(ArrayError, match="got 'beds', 'teaching', which do not. Leave them out"):
+    with pytest.raises(ArrayError, match=r"got 'beds', 'teaching', which do not\. Leave them"):
         fit(world, family, X=X, correlated=True)
 
 
 @each_family
 def test_correlated_wants_more_providers_than_covariates(family):
     world = make_world(family, sizes=(60, 60))
-    with pytest.raises(ArrayError, match="^provider: .*; got 2 providers and 2 covariates. Leave"):
+    with pytest.raises(ArrayError, match=r"^provider: .*; got 2 providers and 2 covariates\."):
         fit(world, family, correlated=True)
 
 
@@ -980,9 +980,7 @@ def test_correlated_wants_more_providers_than_covariates(family):
 def test_what_is_a_combination_is_named_by_itself_when_correlated(kind, family):
     world = make_world(family, sizes=BALANCED)
     X = np.column_stack([world.X, COLLINEAR[kind](world.X, world.code)])
-    with pytest.raises(
-        ArrayError, match="^X: wanted covariates that vary within .*; got 'col"
-    ) as e:
+    with pytest.raises(ArrayError, match=r"^X: .* vary within providers.*; got 'col") as e:
         fit(world, family, X=X, correlated=True)
     assert "mean" not in str(e.value)
 
@@ -990,7 +988,7 @@ def test_what_is_a_combination_is_named_by_itself_when_correlated(kind, family):
 def test_a_covariate_balanced_over_providers_has_no_mean_to_add():
     code, x = np.tile(np.arange(10), 20), np.repeat(np.arange(20.0), 10)
     y = np.random.default_rng(0).normal(size=200)
-    with pytest.raises(ArrayError, match="provider means vary.*got that of 'column 0'. Leave it"):
+    with pytest.raises(ArrayError, match=r"provider means vary.*got that of 'column 0'\."):
         fit_random_intercept(y, x, code, correlated=True)
 
 

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from riskadj.errors import TooFewProvidersError
 from riskadj.profile import estimates
-from riskadj.profile.analysis import analyse
+from riskadj.profile.analysis import analyse, without_peers
 from riskadj.profile.belief import (
     AGREEMENT_COLUMNS,
     BELIEF_COLUMNS,
@@ -35,7 +35,14 @@ from riskadj.profile.flags import (
 )
 from riskadj.profile.limits import LIMITS, Yardstick, yardstick
 from riskadj.profile.predicted import PREDICTED_COLUMNS, predict
-from riskadj.profile.sensitivity import CHOICES, analyse_all, declared, flags_of_all, sensitivity
+from riskadj.profile.sensitivity import (
+    CHOICES,
+    analyse_all,
+    analysis_columns,
+    declared,
+    flags_of_all,
+    sensitivity,
+)
 from riskadj.stats import (
     FitWarning,
     NotConvergedWarning,
@@ -433,6 +440,21 @@ def test_providers_are_compared_with_their_peers_alone() -> None:
         assert mine["adjusted"].mean() == pytest.approx(mine["middle"].iloc[0])
 
 
+def test_limits_learn_nothing_from_a_provider_without_peers() -> None:
+    sample = sample_of(tau=2.0)
+    names = sorted(set(sample.provider))
+    peers = pd.Series(["alone"] + ["many"] * 11, index=names)
+    own = sample.provider == names[0]
+    far = replace(sample, observed=sample.observed + 0.5 * own, sd=6.0)
+    one, other = (
+        analyse(some, rules_of(), 22.5, peers, limits="additive")
+        for some in (replace(sample, sd=6.0), far)
+    )
+    assert names[0] not in one.table.index
+    assert one.measured.tau == pytest.approx(other.measured.tau)
+    assert without_peers(pd.Series(9, names), rules_of(), peers).tolist() == names[:1]
+
+
 def test_peers_that_are_all_alike_change_nothing() -> None:
     sample = sample_of()
     peers = pd.Series("all", index=sorted(set(sample.provider)))
@@ -504,14 +526,23 @@ def test_every_provider_has_a_flag_under_every_analysis() -> None:
         name: analyse_all(sample_of(seed=seed, tau=3.0), rules, 22.5, None)[0]
         for seed, name in enumerate(("linear", "lightgbm"))
     }
-    flags = flags_of_all("ohs", done, labels.of)
+    flags = flags_of_all("ohs", done, rules)
+    assert list(flags) == analysis_columns(rules)
     assert len(flags) == 12 * 2 * 4
     assert set(flags["flag"]) <= set(labels.all)
     assert not flags.duplicated(["learner", "method", "limits", "provider_id"]).any()
 
 
+LABELS = {
+    "in": "Not an outlier",
+    "out": "Negative outlier (95%)",
+    "far": "Negative outlier (99.8%)",
+    "good": "Positive outlier (95%)",
+}
+
+
 def flags_by_hand(flags: dict[tuple[str, str, str], str], provider: str = "P") -> pd.DataFrame:
-    rows = [(*one, provider, flag) for one, flag in flags.items()]
+    rows = [(*one, provider, LABELS[flag]) for one, flag in flags.items()]
     return pd.DataFrame(rows, columns=[*CHOICES, "provider_id", "flag"])
 
 
@@ -537,12 +568,15 @@ def test_a_flag_is_moved_by_the_choices_that_alone_give_another() -> None:
 @given(data=st.data())
 def test_sensitivity_is_what_counting_by_hand_gives(data: st.DataObject) -> None:
     analyses = list(product("ab", ["nhs_england", "fixed_effects"], ["nominal", "additive"]))
-    known = {one: data.draw(st.sampled_from(["in", "out", "far"]), str(one)) for one in analyses}
+    known = {one: data.draw(st.sampled_from(list(LABELS)), str(one)) for one in analyses}
+    side = {"in": 0, "out": -1, "far": -1, "good": 1}
     found = sensitivity(flags_by_hand(known), rules_of()).set_index("learner")
     for learner in "ab":
         own = (learner, "nhs_england", "nominal")
         row = found.loc[learner]
         assert row["flag_share"] == sum(one == known[own] for one in known.values()) / len(known)
+        beside = sum(side[one] == side[known[own]] for one in known.values())
+        assert row["flag_side_share"] == beside / len(known)
         moving = [
             choice
             for place, choice in enumerate(CHOICES)
@@ -563,6 +597,27 @@ def test_a_provider_that_an_analysis_lacks_is_judged_by_the_others() -> None:
     found = sensitivity(pd.concat([flags, more]), rules_of()).set_index("provider_id")
     assert found["flag_share"].to_dict() == {"P": 1.0, "Q": 0.5}
     assert found["flag_moved_by"].to_dict() == {"P": "", "Q": "limits"}
+
+
+def test_a_change_of_severity_stays_on_its_side() -> None:
+    flags = {
+        ("a", "nhs_england", "nominal"): "out",
+        ("a", "nhs_england", "additive"): "far",
+        ("a", "fixed_effects", "nominal"): "in",
+        ("a", "fixed_effects", "additive"): "good",
+    }
+    row = sensitivity(flags_by_hand(flags), rules_of()).iloc[0]
+    assert (row["flag_share"], row["flag_side_share"]) == (0.25, 0.5)
+
+
+def test_sides_are_those_of_the_words_that_a_study_chose() -> None:
+    flags = flags_by_hand(
+        {("a", "nhs_england", "nominal"): "in", ("a", "fixed_effects", "nominal"): "out"}
+    )
+    words = {LABELS["in"]: "No different from the reference",
+             LABELS["out"]: "Worse than the reference"}  # fmt: skip
+    flags["flag"] = flags["flag"].map(words)
+    assert sensitivity(flags, rules_of(labels="cms"))["flag_side_share"].tolist() == [0.5]
 
 
 # --- how much to believe it -----------------------------------------------------------------------

@@ -215,7 +215,7 @@ def test_sums_ratios_and_differences_are_those_by_hand():
     result = indirect_standardisation(
         [3, 1, 2, 8], [2.0, 2.0, 1.0, 3.0], ["b", "b", "a", "b"], overall=10.0
     )
-    assert result.provider.tolist() == ["a", "b"]
+    assert result.providers.tolist() == ["a", "b"]
     assert result.n.tolist() == [1, 3]
     assert result.observed.tolist() == [2, 12]
     assert result.expected.tolist() == [1, 7]

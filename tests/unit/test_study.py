@@ -327,3 +327,97 @@ def test_the_schema_refuses_unknown_keys_at_every_depth() -> None:
 
 def test_the_schema_is_json() -> None:
     assert json.loads(json.dumps(study_schema())) == study_schema()
+
+
+# --- how providers are compared -------------------------------------------------------------------
+
+SCORES = {"instrument": "OHS", "name": "ohs"}
+RESPONDERS = SCORES | {
+    "kind": "responder",
+    "threshold": {"kind": "change", "value": 8, "source": "nobody"},
+}
+
+
+def profile_fault(folder: Path, outcomes: Any = None, **profile: Any) -> str:
+    """Return the only fault of a profile with changes."""
+    changes = {f"profile__{name}": one for name, one in profile.items()}
+    changes |= {} if outcomes is None else {"outcomes": outcomes}
+    (fault,) = faults_of(folder, **changes)
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("outcome", "value", "known"),
+    [
+        ({"kind": "gain"}, 48.0, True),
+        ({"kind": "gain"}, -48.0, True),
+        ({"kind": "gain"}, 48.5, False),
+        ({"kind": "final_score"}, 0.0, True),
+        ({"kind": "final_score"}, -1.0, False),
+        ({"kind": "percentage_change"}, 250.0, True),
+        (RESPONDERS, 0.8, True),
+        (RESPONDERS, 1.0, False),
+        (RESPONDERS, 80.0, False),
+    ],
+)
+def test_a_number_to_compare_with_is_one_that_a_mean_can_be(
+    outcome: dict[str, Any], value: float, known: bool, tmp_path: Path
+) -> None:
+    outcomes = [SCORES | outcome]
+    if known:
+        assert make_study(outcomes=outcomes, profile__reference=value).profile.reference == value
+    else:
+        fault = profile_fault(tmp_path, outcomes, reference=value)
+        kind = outcomes[0]["kind"]
+        assert f"profile.reference: wanted what a mean of ohs can be ({kind}" in fault
+
+
+def test_a_number_to_compare_with_has_one_outcome(tmp_path: Path) -> None:
+    both = [
+        {"name": "ohs", "instrument": "OHS", "kind": "gain"},
+        {"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"},
+    ]
+    fault = profile_fault(tmp_path, both, reference=0.4)
+    assert "got 0.4 for ohs in points, eq5d in index. Make a study of each." in fault
+    assert make_study(outcomes=both, profile__reference="median").profile.reference == "median"
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ({"reference": 20, "peer_group": "sex"}, "peer_group or a number as reference, not both"),
+        ({"replicates": 1}, "replicates: wanted 0 or at least 100"),
+        ({"replicates": 99}, "replicates: wanted 0 or at least 100"),
+        (
+            {"sensitivity": {"methods": ["empirical_bayes"], "limits": ["nominal", "winsorised"]}},
+            "got empirical_bayes alone with winsorised, which would run nowhere",
+        ),
+        (
+            {"sensitivity": {"methods": ["nhs_england"] * 2, "limits": ["nominal"]}},
+            "wanted each of methods once; got nhs_england twice",
+        ),
+        (
+            {"sensitivity": {"methods": ["nhs_england"], "limits": ["nominal", "nominal"]}},
+            "wanted each of limits once; got nominal twice",
+        ),
+    ],
+)
+def test_a_profile_that_would_not_do_what_it_says_is_refused(
+    profile: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    assert words in profile_fault(tmp_path, **profile)
+
+
+def test_shrunken_methods_alone_go_with_nominal_limits() -> None:
+    asked = {"methods": ["empirical_bayes", "random_intercept"], "limits": ["nominal"]}
+    assert make_study(profile__sensitivity=asked).profile.sensitivity.limits == ("nominal",)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["profile.reference=.nan", "profile.reference=.inf", "learners.1.l2=.inf",
+     "cohort.exclude=[{column: age_years, above: .inf, reason: none}]"],
+)  # fmt: skip
+def test_a_number_of_a_study_is_finite(override: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="finite number"):
+        changed(tmp_path, override)

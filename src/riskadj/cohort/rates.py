@@ -126,5 +126,6 @@ def _of_counts(
 def _sum_of(found: pd.DataFrame, name: str = ALL) -> pd.DataFrame:
     """Return the sum of those whose counts are all known."""
     known = found.dropna(subset=[*COUNTS])
+    noun = "provider" if len(found) == 1 else "providers"
     sums = known[[*COUNTS]].sum(min_count=1).astype(np.float64)
-    return sums.to_frame(name).T.assign(counted=f"{len(found)} providers, {len(known)} counted")
+    return sums.to_frame(name).T.assign(counted=f"{len(found)} {noun}, {len(known)} counted")

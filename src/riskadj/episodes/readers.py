@@ -143,7 +143,9 @@ def join_episodes(parts: Iterable[Episodes]) -> Episodes:
     parts = list(parts)
     table = pd.concat([one.table for one in parts], ignore_index=True)
     columns = {name: column for one in parts for name, column in one.columns.items()}
-    sources = tuple(dict.fromkeys(source for one in parts for source in one.sources))
+    files = [source for one in parts for source in one.sources if source.rows]
+    beside = dict.fromkeys(source for one in parts for source in one.sources if not source.rows)
+    sources = (*files, *beside)
     left_out: Counter[str] = Counter()
     for one in parts:
         left_out.update(one.left_out)

@@ -5,6 +5,7 @@ Learning each and adding them up expects better than learning the sum, as long a
 not linear (of linear ones the sum is the same).
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -132,6 +133,20 @@ def weigh_parts(y: Floats, parts: ArrayLike | None, bands: int) -> Weighed:
     return Weighed(constant + float(mean @ weights), (weights * spread)[used], scaled)
 
 
+def _each(make: Any, X: Floats, targets: Floats, groups: ArrayLike | None) -> list[Any]:
+    """Return a learner of each target; several at once, rather than several threads for each."""
+    workers = getattr(make, "threads", 1)
+
+    def teach(target: Floats) -> Any:
+        learner = clone(make)
+        return (learner.set_params(threads=1) if workers > 1 else learner).fit(X, target, groups)
+
+    if workers == 1:
+        return [teach(one) for one in targets]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(teach, targets))
+
+
 class PartsExpectation(Regressor):
     """A learner for each part of the score; the expectation adds them up.
 
@@ -188,7 +203,7 @@ class PartsExpectation(Regressor):
         weighed = weigh_parts(y, parts, self.bands)
         self.constant_, self.weights_ = weighed.constant, weighed.weights
         make = self.learner or LightGBMExpectation(trees=180, leaves=12, learning_rate=0.05)
-        self.learners_ = [clone(make).fit(X, one, groups) for one in weighed.scaled.T]
+        self.learners_ = _each(make, X, weighed.scaled.T, groups)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

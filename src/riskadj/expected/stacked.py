@@ -38,6 +38,7 @@ class StackedExpectation(Regressor):
     Attributes
     ----------
     learners_ : list of learners
+        None where the weight is 0.
     weights_ : ndarray of shape (n_learners,)
         0 or more.
     intercept_ : float
@@ -102,15 +103,21 @@ class StackedExpectation(Regressor):
         answered = np.concatenate([y[asked] for _, asked in chosen])
         self.intercept_, self.weights_ = _weights(np.vstack(outside), answered, self.family)
         everybody = np.arange(len(y))
-        self.learners_ = [_fit(maker, X, y, extra, everybody) for maker in makers]
+        self.learners_ = [
+            _fit(maker, X, y, extra, everybody) if weight else None
+            for maker, weight in zip(makers, self.weights_, strict=True)
+        ]
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return expected scores, or probabilities, of shape (n_episodes,)."""
         check_is_fitted(self)
         X = self._check(X)
-        used = [(w, one) for w, one in zip(self.weights_, self.learners_, strict=True) if w]
-        return self.intercept_ + sum((w * one.predict(X) for w, one in used), np.zeros(len(X)))
+        expected = np.full(len(X), self.intercept_)
+        for weight, one in zip(self.weights_, self.learners_, strict=True):
+            if one is not None:
+                expected += weight * one.predict(X)
+        return expected
 
     def _folds(self, n: int, groups: ArrayLike | None) -> tuple[Fold, ...]:
         return grouped_folds(np.arange(n) if groups is None else groups, self.folds, self.seed)

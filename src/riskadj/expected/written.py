@@ -171,7 +171,7 @@ def _write_stacked(learner: StackedExpectation) -> Content:
         "settings": {name: getattr(learner, name) for name in ("folds", "seed", "family")},
         "intercept": learner.intercept_,
         "weights": learner.weights_.tolist(),
-        "learners": [write_learner(one) for one in learner.learners_],
+        "learners": [one and write_learner(one) for one in learner.learners_],
     }
 
 
@@ -179,7 +179,7 @@ def _read_stacked(content: Content) -> StackedExpectation:
     learner = StackedExpectation(**content["settings"])
     learner.intercept_ = float(content["intercept"])
     learner.weights_ = np.asarray(content["weights"], dtype=float)
-    learner.learners_ = [read_learner(one) for one in content["learners"]]
+    learner.learners_ = [one and read_learner(one) for one in content["learners"]]
     return learner
 
 

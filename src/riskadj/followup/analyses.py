@@ -98,7 +98,8 @@ class Comparing:
             return np.zeros(means.effect.size)
         size = pd.Series(np.where(np.isfinite(means.effect), means.size, 0.0))
         whole = size.sum() if self.peers is None else size.groupby(self.peers).transform("sum")
-        return np.asarray(size / whole)
+        alone = np.asarray(size >= whole)
+        return np.where(alone, 0.0, np.asarray(size / whole))
 
     def beside(self, means: Means, name: str) -> pd.DataFrame:
         """Return adjusted result, error, z and flag by one analysis."""

@@ -150,4 +150,4 @@ def agreements(rows: pd.DataFrame, minimum_n: int, seed: int) -> pd.DataFrame:
 def overlap(rows: pd.DataFrame) -> pd.Series:
     """Return how much of all episodes' case mix each provider's own stands for, 0 to 1."""
     found = case_mix_overlap(rows["expected"], rows["provider_id"])
-    return pd.Series(found.overlap, index=found.provider, name="overlap")
+    return pd.Series(found.overlap, index=found.providers, name="overlap")

@@ -78,8 +78,8 @@ def _additive(method: str) -> Callable[[Floats, Floats, Cuts], Yardstick]:
 def _empirical(effect: Floats, error: Floats, cuts: Cuts) -> Yardstick:
     if len(effect) < FEWEST_FOR_NULL:
         raise TooFewProvidersError(
-            f"profile: limits 'empirical_null': wanted {FEWEST_FOR_NULL} providers or more to learn "
-            f"from how they differ; got {len(effect)} providers. Choose nominal limits."
+            f"profile: limits 'empirical_null': wanted {FEWEST_FOR_NULL} providers or more to "
+            f"learn from how they differ; got {len(effect)} providers. Choose nominal limits."
         )
     null = empirical_null(effect / error, fewest=FEWEST_FOR_NULL)
     return Yardstick(*cuts, shift=float(null.mean[0]), factor=float(null.sd[0]))

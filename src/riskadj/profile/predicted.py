@@ -59,7 +59,7 @@ def predict(
         link=LINK_OF[family],
     )
     table = pd.DataFrame(
-        {"predicted": found.predicted, "predicted_ratio": found.ratio}, index=found.provider
+        {"predicted": found.predicted, "predicted_ratio": found.ratio}, index=found.providers
     )
     told = [f"predicted over expected: {one}" for one in fit.warnings]
     if not replicates:

@@ -152,7 +152,8 @@ def peer_groups(episodes: pd.DataFrame, column: str) -> pd.Series:
     """Return the commonest value of a column among each provider's episodes; ties go by value."""
     counts = episodes.groupby("provider_id")[column].value_counts().reset_index(name="n")
     counts = counts.sort_values(["n", column], ascending=[False, True], kind="stable")
-    peers = counts.drop_duplicates("provider_id").set_index("provider_id")[column].astype(str)
+    peers = counts.drop_duplicates("provider_id").set_index("provider_id")[column]
+    peers = peers.map(lambda one: one if isinstance(one, str) else f"{one:g}").astype("str")
     without = set(episodes["provider_id"]) - set(peers.index)
     if without:
         raise TooFewProvidersError(
@@ -296,8 +297,12 @@ class _Part:
         compared, adjusted = table["place"].notna(), table["adjusted"].notna()
         return np.select(
             [compared, adjusted, table["episodes"] == 0, table.index.isin(self.alone)],
-            [labels.at(table["place"].fillna(0)), labels.low_response, labels.none,
-             labels.no_peers],
+            [
+                labels.at(table["place"].fillna(0)),
+                labels.low_response,
+                labels.none,
+                labels.no_peers,
+            ],
             default=labels.too_few,
         )
 
@@ -362,15 +367,15 @@ def _not_compared(rules: ProfileRules, count: int, alone: int, judged: int) -> l
     told = []
     if alone:
         told.append(
-            f"peer_group: {alone} of {count} providers have nobody in their group with "
-            f"{rules.minimum_n} episodes to be compared with"
+            f"peer_group: {alone} of {count} providers not compared, as nobody else in the group "
+            f"has {rules.minimum_n} episodes"
         )
     if not judged:
         wanted = [f"{rules.minimum_n} episodes with both scores"]
         wanted += ["peers with as many"] * (rules.peer_group is not None)
         if rules.minimum_response is not None:
             wanted.append(f"a response of {100 * rules.minimum_response:g} %")
-        told.append(f"nobody is compared: no provider has {', '.join(wanted)}")
+        told.append(f"nobody is compared: no provider has {' and '.join(wanted)}")
     return told
 
 

@@ -74,7 +74,7 @@ def analyse_all(
         except (ArrayError, TooFewProvidersError) as why:
             left_out.setdefault((limits, str(why)), []).append(method)
     return done, [
-        f"{', '.join(methods)}, {limits}: left out of the declared analyses. {why}"
+        f"{' and '.join(methods)}, {limits}: left out of the declared analyses. {why}"
         for (limits, why), methods in left_out.items()
     ]
 

@@ -97,7 +97,8 @@ def _verdict(findings: Findings, outcome: Outcome) -> str:
     """Return how many providers lie outside the limits, and how far that hangs on the learner."""
     flags = flags_by_learner(findings, outcome)
     if flags.empty:
-        return f"{measure(outcome)}: no provider has enough episodes to be compared."
+        peers = " and peers" if findings.study.profile.peer_group else ""
+        return f"{measure(outcome)}: no provider has enough episodes{peers} to be compared."
     told = places_of(findings)
     above, below = (_between((flags == flag).sum()) for flag in told.beyond)
     text = (
@@ -127,8 +128,8 @@ def _by_analysis(findings: Findings, outcome: Outcome) -> str:
     return (
         f" {int(flags.firm.sum())} have one flag under all {number} analyses. Of the "
         f"{int(mine.sum())} that the study's own analysis puts outside limits{several}, "
-        f"{int((flags.firm & mine).sum())} keep the flag under all, and "
-        f"{int((flags.one_sided & mine).sum())} the side."
+        f"the flag holds under all for {int((flags.firm & mine).sum())}, and the side for "
+        f"{int((flags.one_sided & mine).sum())}."
     )
 
 

@@ -176,7 +176,9 @@ def draw_caterpillar(one: Comparison) -> alt.LayerChart:
     """Draw providers in order of adjusted gain, with their intervals."""
     points = _with_places(one).assign(x=[float(rank) for rank in range(1, len(one.compared) + 1)])
     frame = Frame((0.0, len(points) + 1.0), padded(_reach(one)))
-    scales = scales_of(frame, f"providers, least {one.noun} first", f"adjusted {one.noun}, {one.unit}")
+    scales = scales_of(
+        frame, f"providers, least {one.noun} first", f"adjusted {one.noun}, {one.unit}"
+    )
     size = 30.0 if len(points) <= CROWDED else 11.0
     layers = [
         _bars(points, one, scales),

@@ -135,6 +135,7 @@ def _describe_funnel(one: Comparison) -> str:
     counts = ", ".join(f"{number} {place}" for place, number in one.places.items())
     more = counted(one.not_compared, "more provider")
     low = " or too low a response" if one.rules.minimum_response else ""
+    low += " or no peers" if one.rules.peer_group else ""
     left_out = f"; not compared, having too few episodes{low}: {more}" if one.not_compared else ""
     return (
         f"Funnel plot of {counted(len(one.compared), 'provider')}, {counts}{left_out}. "

@@ -94,10 +94,7 @@ def build_findings(
         reliability=_stack([one.profiles.reliability for one in results]),
         agreement=_stack([one.profiles.agreement for one in results]),
         fit_warnings=told_once(
-            {
-                one.outcome.name: r.profiles.warnings
-                for one, r in zip(cohorts, results, strict=True)
-            }
+            {one.outcome.name: r.profiles.warnings for one, r in zip(cohorts, results, strict=True)}
         ),
         features=_stack([one.features for one in explained], NO_FEATURES),
         provider_features=keep_shown(

@@ -76,6 +76,14 @@ from riskadj.stats.funnels import (
     predictive_limits_of_sum,
 )
 from riskadj.stats.groups import Groups, group_rows
+from riskadj.stats.imputation import (
+    Pooled,
+    ProviderDraws,
+    impute,
+    pool,
+    pool_differences,
+    pool_ratios,
+)
 from riskadj.stats.intervals import Interval, proportion_interval, ratio_interval
 from riskadj.stats.limits import Z95, Z998, limits_of_mean, z_of_mean
 from riskadj.stats.multiplicity import (
@@ -93,6 +101,17 @@ from riskadj.stats.reliability import (
     reliability,
     volume_needed,
 )
+from riskadj.stats.response import (
+    FollowUpRates,
+    ResponseModel,
+    ResponseWeights,
+    WeightedMeans,
+    balance,
+    fit_response,
+    follow_up_rates,
+    response_weights,
+    weighted_means,
+)
 from riskadj.stats.shrinkage import shrink
 from riskadj.stats.standardise import (
     direct_standardisation,
@@ -100,8 +119,28 @@ from riskadj.stats.standardise import (
     predicted_over_expected,
     reference_effect,
 )
+from riskadj.stats.tipping import TippingPoints, delta_range, effect_with_delta, tipping_points
 
 __all__ = [
+    "FollowUpRates",
+    "ResponseModel",
+    "ResponseWeights",
+    "WeightedMeans",
+    "balance",
+    "fit_response",
+    "follow_up_rates",
+    "response_weights",
+    "weighted_means",
+    "Pooled",
+    "ProviderDraws",
+    "impute",
+    "pool",
+    "pool_differences",
+    "pool_ratios",
+    "TippingPoints",
+    "delta_range",
+    "effect_with_delta",
+    "tipping_points",
     "bootstrap_threshold",
     "estimate_threshold",
     "mean_change",

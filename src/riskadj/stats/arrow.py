@@ -178,8 +178,13 @@ class Arrow:
         return solve_triangular(self._factor, np.diag(1 / self._scale), lower=True)
 
     def effect_variance(self, at: Floats | None = None) -> Floats:
-        """Return the variance of effects where coefficients' covariates are `at`; without, 0."""
+        """Return the variance of effects where covariates are `at`; without, 0.
+
+        Parameters
+        ----------
+        at : ndarray of shape (n_coef, 1) or (n_coef, n_providers), optional
+        """
         weighted_mean = self.cross * self.inverse
         if at is not None:
-            weighted_mean = weighted_mean - at[:, None]
+            weighted_mean = weighted_mean - at
         return self.inverse + self.leverage(weighted_mean)

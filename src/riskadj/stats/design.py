@@ -46,8 +46,9 @@ class Design:
         The providers.
     names : tuple of str
         Of the covariates.
-    shift : ndarray of shape (n_covariates,)
-        What was taken off each covariate: its mean where that is far from 0 for its spread.
+    shift : ndarray of shape (n_covariates,) or (n_covariates, n_providers)
+        What was taken off each covariate: its mean where that is far from 0 for its spread; of
+        fixed effects its mean at each provider where it hardly varies within.
     copies : ndarray of shape (n_providers,) or None
         How often each provider was drawn, each time as another provider. None: once.
     """

@@ -42,7 +42,7 @@ class CountTails:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -52,7 +52,7 @@ class CountTails:
         P(X <= O), P(X >= O) and P(X = O); lower + upper = 1 + point.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     observed: Floats
     expected: Floats
@@ -67,7 +67,7 @@ class CountTest:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -79,7 +79,7 @@ class CountTest:
         Two-sided.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     observed: Floats
     expected: Floats
@@ -100,7 +100,7 @@ class RatioInterval:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -114,7 +114,7 @@ class RatioInterval:
         inf with only events. exp of them bounds the provider's odds ratio.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     observed: Floats
     expected: Floats

@@ -25,7 +25,7 @@ from riskadj.stats.fits import (
     SeparationWarning,
     tell,
 )
-from riskadj.stats.fixed_logistic import all_or_none, fit_logistic
+from riskadj.stats.fixed_logistic import all_or_none, fit_logistic, moved_to_means
 from riskadj.stats.linear_sums import centre_of, first_look, look_again
 from riskadj.stats.newton import Summit
 from riskadj.stats.threads import one_thread
@@ -182,7 +182,7 @@ def _logistic(design: Design, firth: bool) -> FixedEffects:
             "y: wanted a provider with episodes that differ in outcome; got none. "
             "Fit random intercepts, or Firth's correction."
         )
-    few = design.of_providers(~held)
+    few = moved_to_means(design.of_providers(~held))
     found = fit_logistic(few, firth)
     coef, effects = np.split(found.point, [len(design.x)])
     estimates = _estimates(few, found.view.arrow, coef, effects)
@@ -210,24 +210,27 @@ def _estimates(
 ) -> dict[str, Any]:
     """Name the estimates, effects where covariates are 0 as they came."""
     covariance = variance * arrow.coef_covariance
-    errors = np.sqrt(variance * arrow.effect_variance(-design.shift))
+    shift = design.shift if design.shift.ndim == 2 else design.shift[:, None]
+    errors = np.sqrt(variance * arrow.effect_variance(-shift))
     return {
         "coef": coef,
         "coef_se": np.sqrt(np.diag(covariance)),
         "coef_covariance": covariance,
-        "effects": effects - coef @ design.shift,
+        "effects": effects - coef @ shift,
         "effects_se": errors,
-        "sigma": _spread(arrow, coef, effects, variance),
+        "sigma": _spread(arrow, coef, effects, variance, shift),
     }
 
 
-def _spread(arrow: Arrow, coef: Floats, effects: Floats, variance: float) -> float:
+def _spread(arrow: Arrow, coef: Floats, effects: Floats, variance: float, shift: Floats) -> float:
     """Return how far effects vary beyond their errors, both where covariates are at their mean."""
-    mean = arrow.cross.sum(axis=1) / (1 / arrow.inverse).sum()
-    errors = np.sqrt(variance * arrow.effect_variance(mean))
+    weight = 1 / arrow.inverse
+    mean = (arrow.cross + weight * shift).sum(axis=1) / weight.sum()
+    at = mean[:, None] - shift
+    errors = np.sqrt(variance * arrow.effect_variance(at))
     if len(effects) < 2 or not (errors > 0).all():
         return float("nan")
-    return float(np.sqrt(between_variance(effects + coef @ mean, errors).tau2))
+    return float(np.sqrt(between_variance(effects + coef @ at, errors).tau2))
 
 
 def _warnings(design: Design, found: Summit, effects: Floats) -> list[FitWarning]:

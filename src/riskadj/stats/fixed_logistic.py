@@ -5,13 +5,14 @@ no finite effect and say nothing about the coefficients, so they are left out; F
 keeps them, and takes the leverage of every episode.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskadj.stats.arrays import Floats
-from riskadj.stats.arrow import Arrow, CollinearError
+from riskadj.stats.arrow import ABOUT_MEAN, SMALLEST_PIVOT, Arrow, CollinearError
 from riskadj.stats.design import Design
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.newton import LARGE, Look, Summit, View, climb
@@ -20,6 +21,10 @@ from riskadj.stats.passes import Sums, sum_episodes, sum_penalty
 BINOMIAL = FAMILIES["binomial"]
 LONGEST = 8.0
 """Logits that an effect may move in one step."""
+LITTLE = 1e-3
+"""Share of a covariate's variance that is within providers under which that is little."""
+JUDGED = 10_000
+"""Pairs of episodes by which that share is judged."""
 FEW = 10
 """Episodes of the smallest provider under which a summit of Firth's likelihood may be none."""
 RETRIES = 4
@@ -46,6 +51,54 @@ def fit_logistic(design: Design, firth: bool) -> Summit:
     if not firth or design.groups.sizes.min() >= FEW:
         return found
     return _highest([found, *(_from_beside(found, look, seed) for seed in range(RETRIES))])
+
+
+def moved_to_means(design: Design) -> Design:
+    """Move covariates that hardly vary within providers to a mean of 0 at every one.
+
+    Effects where they are 0 would be so far away, and so nearly a combination of them, that no
+    climb reaches them.
+
+    Raises
+    ------
+    CollinearError
+        When one does not vary within providers at all.
+    """
+    few = _seem_level(design)
+    if not few.size:
+        return design
+    means = design.groups.total_ordered(design.x[few]) / design.groups.sizes
+    moved = design.x[few] - design.groups.spread(means)
+    within, squares = np.einsum("ij,ij->i", moved, moved), _squares(design.x[few])
+    level = few[within <= SMALLEST_PIVOT * squares]
+    if level.size:
+        raise CollinearError(level, alone=True)
+    little = within <= LITTLE * squares
+    if not little.any():
+        return design
+    x, shift = design.x.copy(), np.repeat(design.shift[:, None], len(design.groups), axis=1)
+    x[few[little]] = moved[little]
+    shift[few[little]] += means[little]
+    return replace(design, x=x, shift=shift)
+
+
+def _seem_level(design: Design) -> NDArray[np.intp]:
+    """Return which covariates hardly vary within providers, judged by some pairs of neighbours."""
+    codes = design.groups.codes
+    one = np.arange(0, design.n - 1, max(1, design.n // JUDGED))
+    one = one[codes[one] == codes[one + 1]]
+    if not one.size:
+        return np.arange(len(design.x))
+    some = design.x[:, one]
+    within = np.sum((some - design.x[:, one + 1]) ** 2, axis=1) / 2
+    return np.flatnonzero(within <= LITTLE * _squares(some))
+
+
+def _squares(x: Floats) -> Floats:
+    """Return the sum of squares of each covariate about its mean, and more than rounding."""
+    squares = np.einsum("ij,ij->i", x, x)
+    about_mean = squares - x.sum(axis=1) ** 2 / x.shape[1]
+    return np.maximum(about_mean, ABOUT_MEAN * squares)
 
 
 def _from_beside(found: Summit, look: Look, seed: int) -> Summit | None:

@@ -22,7 +22,7 @@ class CaseMixOverlap:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -43,7 +43,7 @@ class CaseMixOverlap:
         uncertain as one on 30 patients of the reference mix. NaN where it reaches nobody.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     covered: Floats
     overlap: Floats
@@ -118,7 +118,7 @@ def case_mix_overlap(
     p = _shares(np.searchsorted(cuts, own), rows, cuts.size + 1)
     low, high = _central_range(own, rows, central)
     return CaseMixOverlap(
-        provider=rows.labels,
+        providers=rows.labels,
         n=rows.sizes,
         covered=_mass_between(ranked, mass, low, high),
         overlap=1 - np.abs(p - q).sum(axis=1) / 2,

@@ -40,7 +40,7 @@ class PredictedExpected:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -50,7 +50,7 @@ class PredictedExpected:
         Predicted over expected; NaN only where expected is 0.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     predicted: Floats
     expected: Floats
@@ -134,7 +134,7 @@ def predicted_over_expected(
     >>> result = predicted_over_expected(
     ...     [0.2, -0.1, 0.4], ["b", "b", "a"], {"a": -2.0, "b": -2.2}, -2.1
     ... )
-    >>> result.provider.tolist(), result.n.tolist(), result.ratio.round(4).tolist()
+    >>> result.providers.tolist(), result.n.tolist(), result.ratio.round(4).tolist()
     (['a', 'b'], [1, 2], [1.0875, 0.915])
     """
     chosen = link_named(link)
@@ -156,7 +156,7 @@ class IndirectStandardisation:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes.
@@ -174,7 +174,7 @@ class IndirectStandardisation:
         overall + difference, for scores and other means; never NaN.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     observed: Floats
     expected: Floats
@@ -247,7 +247,7 @@ def indirect_standardisation(
     given = events.sum() / size.sum() if overall is None else overall
     whole = float(finite("overall", [given], (1,))[0])
     return IndirectStandardisation(
-        provider=groups.labels,
+        providers=groups.labels,
         n=groups.sizes,
         observed=events,
         expected=expectation,
@@ -265,7 +265,7 @@ class DirectStandardisation:
 
     Attributes
     ----------
-    provider : ndarray of shape (n_providers,)
+    providers : ndarray of shape (n_providers,)
         Sorted labels.
     n : ndarray of shape (n_providers,)
         Episodes of the provider, on which its effect stands.
@@ -273,7 +273,7 @@ class DirectStandardisation:
         Mean outcome of the reference population under the provider's effect.
     """
 
-    provider: NDArray[Any]
+    providers: NDArray[Any]
     n: NDArray[np.intp]
     mean: Floats
 

@@ -82,8 +82,9 @@ _UNSAID = {"tune": 0, "slopes": "pooled", "monotone": {}, "with_reference": Fals
 
 def _settings(settings: Mapping[str, Any]) -> str:
     shown = [
-        f"{name.replace('_', ' ')} {one:g}" if isinstance(one, float) else
-        f"{name.replace('_', ' ')} {one}"
+        f"{name.replace('_', ' ')} {one:g}"
+        if isinstance(one, float)
+        else f"{name.replace('_', ' ')} {one}"
         for name, one in settings.items()
         if name != "kind" and (name not in _UNSAID or one != _UNSAID[name])
     ]
@@ -380,6 +381,4 @@ def _subgroup_row(group: tuple[str, str], cells: Sequence[Any]) -> list[Any]:
 
 
 def _interval(cell: Any) -> list[float] | None:
-    if cell is None or pd.isna(cell.difference):
-        return None
-    return [cell.difference, cell.lower95, cell.upper95]
+    return None if cell is None else estimated(cell.difference, cell.lower95, cell.upper95)

@@ -21,7 +21,7 @@ from riskadj.report.blocks import (
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learner_names, rows_of
-from riskadj.report.words import counted, measure, named, table_decimals
+from riskadj.report.words import counted, listed, measure, named, table_decimals
 from riskadj.study import Outcome
 
 NOT_TOLD = "not told"
@@ -63,8 +63,9 @@ def followup(findings: Findings) -> Iterable[Block]:
     yield from map(warning, findings.follow_up_warnings)
     yield from _rates(findings)
     yield from _held_back(findings)
-    for name, why in findings.follow_up_told.items():
-        yield paragraph(f"{name}: no analysis of missing follow-up. {why}")
+    for why in dict.fromkeys(findings.follow_up_told.values()):
+        names = [name for name, one in findings.follow_up_told.items() if one == why]
+        yield paragraph(f"{listed(names)}: no analysis of missing follow-up. {why}")
     if findings.follow_up_summary.empty:
         if findings.rates.empty:
             yield paragraph(_NOTHING)

@@ -81,9 +81,9 @@ _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
      "results are off by an amount that no data here can tell. Tipping points say how far off "
      "would matter."),
     ("Missing follow-up", _has_pairs_only,
-     "Only episodes with both scores are compared, and the files hold nothing of the others but "
-     "their number; where those who answer differ from those who do not, adjusted results are off "
-     "by an unknown amount."),
+     "Only episodes with both scores are compared, and of the others no more than their number is "
+     "known; where those who answer differ from those who do not, adjusted results are off by an "
+     "unknown amount."),
     ("Missing follow-up", _has_all_answers,
      "Everybody in the files with a score before has one after. Who never got into the files is "
      "not counted; where they differ, adjusted results are off by an unknown amount."),

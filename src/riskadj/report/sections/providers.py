@@ -21,7 +21,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.lookup import compared, flags_by_learner, learner_names, places_of, rows_of
 from riskadj.report.places import Places
 from riskadj.report.sections.comparing import comparing, warnings
-from riskadj.report.words import named, table_decimals
+from riskadj.report.words import listed, named, table_decimals
 from riskadj.study import Outcome
 
 WITHHELD = "withheld"
@@ -73,6 +73,7 @@ def _flag_counts(findings: Findings) -> Block:
          number("Not compared")],
         rows,
         _sides_in_words(told),
+        _where_less_is_better(findings),
     )  # fmt: skip
 
 
@@ -84,6 +85,13 @@ def _sides_in_words(told: Places) -> str:
         f"Above and below: of the limits; above is better. Those beyond the {told.outermost} "
         f"limits are not counted again at {inner}."
     )
+
+
+def _where_less_is_better(findings: Findings) -> str:
+    names = [one.name for one in findings.study.outcomes if one.better < 0]
+    if not names:
+        return ""
+    return f"Of {listed(names)} less is better: there, above stands for the better side, too."
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
