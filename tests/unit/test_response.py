@@ -384,3 +384,15 @@ def test_a_provider_without_answers_has_no_mean_and_one_answer_no_error_of_its_o
 def test_what_has_no_weighted_mean_is_refused(residual, weight, said):
     with pytest.raises(ArrayError, match=said):
         weighted_means(residual, weight, list("aab"))
+
+
+def test_where_covariates_tell_who_answered_the_model_is_one_of_fixed_effects() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 12))
+    silent = np.argsort(x[:, 0])[:6]
+    answered = np.ones(300)
+    answered[silent] = 0.0
+    model = fit_response(answered, x, np.arange(300) % 6)
+    assert model.provider_effect == "fixed"
+    assert np.isfinite(model.coef).all()
+    assert model.probability[silent].max() < np.median(model.probability)

@@ -23,7 +23,7 @@ LONGEST = 8.0
 """Logits that an effect may move in one step."""
 LITTLE = 1e-3
 """Share of a covariate's variance that is within providers under which that is little."""
-JUDGED = 10_000
+JUDGED = 2_000
 """Pairs of episodes by which that share is judged."""
 FEW = 10
 """Episodes of the smallest provider under which a summit of Firth's likelihood may be none."""

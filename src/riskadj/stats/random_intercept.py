@@ -119,6 +119,11 @@ def fit_random_intercept(
 def not_apart(design: Design, error: CollinearError, correlated: bool) -> ArrayError:
     """Return why coefficients are not apart, in words of the covariates."""
     p = len(design.x)
+    if not correlated and not _combined(design):
+        return ArrayError(
+            "X, y: wanted covariates that do not tell outcomes apart without error; got such "
+            "(separation). Leave some out, or take fit_fixed_effects with firth=True."
+        )
     between = 1 + p if correlated else 1
     own = error.columns[error.columns >= between] - between
     means = error.columns[(error.columns >= 1) & (error.columns < between)] - 1
@@ -133,6 +138,16 @@ def not_apart(design: Design, error: CollinearError, correlated: bool) -> ArrayE
             f"{said(design.names, own)}. Leave {worded(len(own), 'it', 'them')} out."
         )
     return _too_few_means(design, means)
+
+
+def _combined(design: Design) -> bool:
+    """Whether some covariate is a combination of others, whatever the outcomes are."""
+    apart = design.x - design.x.mean(axis=1, keepdims=True)
+    size = np.sqrt((apart**2).sum(axis=1))
+    if not size.all():
+        return True
+    unit = apart / size[:, None]
+    return bool(np.linalg.eigvalsh(unit @ unit.T)[0] < SMALLEST_PIVOT)
 
 
 def _level_within(design: Design) -> NDArray[np.intp]:

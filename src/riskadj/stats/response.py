@@ -4,6 +4,7 @@ Weights remove what differs between responders and everybody else only as far as
 covariates of the response model. What is not there, no weight removes (see `tipping`).
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from scipy.special import expit
 
 from riskadj.errors import ArrayError, ValuesError
 from riskadj.stats.arrays import Floats, above, at_least, finite, one_of
-from riskadj.stats.fits import FitWarning
+from riskadj.stats.fits import FitWarning, SeparationWarning
 from riskadj.stats.fixed_effects import fit_fixed_effects
 from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.random_intercept import fit_random_intercept
@@ -267,7 +268,8 @@ def fit_response(
     provider : array-like of shape (n_episodes,)
         Labels.
     provider_effect : {"random", "fixed", "none"}
-        `random`: normal intercepts, Laplace's approximation of the likelihood. `fixed`: an
+        `random`: normal intercepts, Laplace's approximation of the likelihood; `fixed` instead
+        where the covariates tell all who answered from the others. `fixed`: an
         intercept for each provider. `none`: one for all. The last two with Firth's correction
         (1993, Biometrika 80:27-38), so that coefficients stay finite where covariates, or a
         provider's name, tell answers from silence without error.
@@ -295,8 +297,13 @@ def fit_response(
     x = covariate_rows(X, groups.n_rows)
     if answer.all():
         return _everybody(groups, x.shape[1], provider_effect)
-    span = directions(x, groups if provider_effect == "fixed" else None)
-    fitted = _FITS[provider_effect](answer.astype(np.float64), span.of(x), groups)
+    try:
+        span, fitted = _fit(provider_effect, answer, x, groups)
+    except ArrayError:
+        if provider_effect != "random":
+            raise
+        provider_effect = "fixed"
+        span, fitted = _fit(provider_effect, answer, x, groups)
     coef = span.basis @ fitted.coef
     return ResponseModel(
         probability=expit(fitted.intercept + fitted.effects[groups.codes] + (x - span.mean) @ coef),
@@ -309,6 +316,13 @@ def fit_response(
         converged=fitted.converged,
         warnings=fitted.warnings,
     )
+
+
+def _fit(
+    provider_effect: str, answer: Bools, x: Floats, groups: Groups
+) -> tuple[Directions, "_Fitted"]:
+    span = directions(x, groups if provider_effect == "fixed" else None)
+    return span, _FITS[provider_effect](answer.astype(np.float64), span.of(x), groups)
 
 
 class _Fitted(NamedTuple):
@@ -343,7 +357,11 @@ def _everybody(groups: Groups, n_covariates: int, provider_effect: str) -> Respo
 
 
 def _random(answer: Floats, x: Floats, groups: Groups) -> _Fitted:
-    fit = fit_random_intercept(answer, x, groups.codes, "binomial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SeparationWarning)
+        fit = fit_random_intercept(answer, x, groups.codes, "binomial")
+    if any(isinstance(one, SeparationWarning) for one in fit.warnings):
+        raise ArrayError("X: wanted covariates that do not tell all answers; got such.")
     return _Fitted(fit.intercept, fit.coef, fit.effects, fit.sigma, fit.converged, fit.warnings)
 
 
