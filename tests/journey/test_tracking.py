@@ -103,7 +103,9 @@ def fitted(learner: str) -> ExpectationModel:
         for k in range(MEMBERS)
     )
     typical = typical_episode(casemix, columns)
-    return ExpectationModel("ohs", learner, columns, encoder, members, typical, 0.5, 0.9)
+    return ExpectationModel(
+        "ohs", learner, columns, encoder, members, typical, intercept=0.5, slope=0.9
+    )
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +118,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.json").write_text(json.dumps(content))
     for name in ("flow", "providers", "reference", "calibration", "subgroups", "shap_features",
                  "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
-                 "balance"):  # fmt: skip
+                 "balance", "ceiling", "slopes", "differences", "validation"):  # fmt: skip
         (folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (folder / "card.md").write_text("# A card")
     (folder / "card.html").write_text("<h1>A card</h1>")
