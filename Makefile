@@ -30,7 +30,7 @@ lint: $(READY)  ## Check style, types and the layers.
 slow: $(READY)  ## Pass the slow tests: scale and recovery.
 	$(BIN)/python -m pytest -m slow
 
-recovery: $(READY)  ## Write what each method recovers of a known truth: some ten minutes.
+recovery: $(READY)  ## Write what each method recovers of a known truth: a quarter of an hour or more.
 	$(BIN)/python benchmarks/recovery.py
 
 bench: $(READY)  ## Measure riskadj against its peers: half an hour; R and lme4 take part if here.

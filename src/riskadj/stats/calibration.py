@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from riskadj.errors import ArrayError, NoVariationError
-from riskadj.stats.arrays import Floats, a_number, finite, one_of, whole
+from riskadj.stats.arrays import Floats, a_number, finite, one_of, plain, whole
 from riskadj.stats.clusters import (
     Estimate,
     clusters_of,
@@ -317,7 +317,7 @@ def calibration_curve(
     o, e = _outcomes(observed, expected, kind)
     one_of("method", method, _SMOOTHERS)
     if not 0 < span <= 1:
-        raise ArrayError(f"span: wanted a share above 0 and at most 1; got {span!r}.")
+        raise ArrayError(f"span: wanted a share above 0 and at most 1; got {plain(span)!r}.")
     whole("points", points, 2)
     x, y = _SMOOTHERS[method](o, e, span, points)
     curve = np.clip(y, 0.0, 1.0) if kind == "risk" else y

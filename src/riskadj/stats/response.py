@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from riskadj.errors import ArrayError, ValuesError
-from riskadj.stats.arrays import Floats, above, at_least, finite, one_of
+from riskadj.stats.arrays import Floats, above, at_least, finite, one_of, plain
 from riskadj.stats.fits import FitWarning, SeparationWarning
 from riskadj.stats.fixed_effects import fit_fixed_effects
 from riskadj.stats.groups import Groups, group_rows
@@ -515,7 +515,9 @@ _NUMERATORS: dict[str, Callable[[Bools, Groups], Floats]] = {
 def _trim(trim: tuple[float, float]) -> tuple[float, float]:
     low, high = trim
     if not 0 <= low < high <= 1:
-        raise ArrayError(f"trim: wanted two quantiles within 0 and 1, in order; got {trim!r}.")
+        raise ArrayError(
+            f"trim: wanted two quantiles within 0 and 1, in order; got {plain(trim)!r}."
+        )
     return low, high
 
 
