@@ -1,6 +1,7 @@
 """Several learners as one, weighted by what each is worth on episodes it did not learn from."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -96,17 +97,16 @@ class StackedExpectation(Regressor):
         makers = list(self.learners or default_learners(self.family))
         chosen = self._folds(len(y), groups) if folds is None else folds
         check_folds(chosen)
-        outside = [
-            np.column_stack([_fit(one, X, y, extra, teach).predict(X[asked]) for one in makers])
-            for teach, asked in chosen
-        ]
+        outside = []
+        for teach, asked in chosen:
+            taught = _fit_each(makers, X, y, extra, teach)
+            outside.append(np.column_stack([one.predict(X[asked]) for one in taught]))
         answered = np.concatenate([y[asked] for _, asked in chosen])
         self.intercept_, self.weights_ = _weights(np.vstack(outside), answered, self.family)
         everybody = np.arange(len(y))
-        self.learners_ = [
-            _fit(maker, X, y, extra, everybody) if weight else None
-            for maker, weight in zip(makers, self.weights_, strict=True)
-        ]
+        used = [maker for maker, weight in zip(makers, self.weights_, strict=True) if weight]
+        taught_all = iter(_fit_each(used, X, y, extra, everybody))
+        self.learners_ = [next(taught_all) if weight else None for weight in self.weights_]
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -128,6 +128,23 @@ def default_learners(family: str = "gaussian") -> list[Any]:
     learners = [LinearExpectation(family=family), LightGBMExpectation(family=family)]
     more = [PartsExpectation(), NetExpectation()]
     return learners if family == "binomial" else [*learners, *more]
+
+
+def _fit_each(
+    makers: Sequence[Any], X: Floats, y: Floats, extra: dict[str, Any], rows: Rows
+) -> list[Any]:
+    """Return learners fitted to some rows; two at once where any of them may use two threads."""
+    workers = min(2, max((threads_of(one) for one in makers), default=1))
+    if workers == 1:
+        return [_fit(one, X, y, extra, rows) for one in makers]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda one: _fit(one, X, y, extra, rows), makers))
+
+
+def threads_of(learner: Any) -> int:
+    """Return how many threads a learner, or one inside it, may use."""
+    named = learner.get_params(deep=True)
+    return max((int(v) for k, v in named.items() if k.rpartition("__")[2] == "threads"), default=1)
 
 
 def _fit(maker: Any, X: Floats, y: Floats, extra: dict[str, Any], rows: Rows) -> Any:
