@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
 
 from riskadj.casemix import CaseMix
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
 from riskadj.errors import ColumnError, InSampleError, TooFewProvidersError
+from riskadj.expected.folds import grouped_folds
 from riskadj.expected.makers import Lesson, lesson, make, teach, tuned
 from riskadj.expected.model import ExpectationModel, moved, typical_episode
 from riskadj.expected.tuning import Tuning
@@ -245,11 +245,9 @@ def _folds(cohort: Cohort, split: Split) -> _Folds:
     if split.out_of_time:
         return _Folds((np.arange(n_train),), np.zeros(n_test, dtype=np.intp), (frozenset(),))
     groups = _groups(cohort.train, split)
-    codes, _ = pd.factorize(groups)  # in order of appearance: folds do not depend on names
-    splitter = GroupKFold(n_splits=split.folds, shuffle=True, random_state=split.seed)
     teaches: list[NDArray[np.intp]] = []
     fold_of: dict[str, int] = {}
-    for fold, (inside, outside) in enumerate(splitter.split(codes, groups=codes)):
+    for fold, (inside, outside) in enumerate(grouped_folds(groups, split.folds, split.seed)):
         teaches.append(inside)
         fold_of |= dict.fromkeys(groups.iloc[outside].unique(), fold)
     of_test = _groups(cohort.test, split).map(fold_of).to_numpy(dtype=np.intp)

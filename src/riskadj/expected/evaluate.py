@@ -172,8 +172,7 @@ def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame, family: Family) -> d
 def _ceiling(expectations: Expectations, by_learner: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return observed against expected shares at the best score, by decile of the expected."""
     cohort, tables = expectations.cohort, []
-    low, high = cohort.outcome.definition.score_range
-    best = high if cohort.outcome.definition.direction > 0 else low
+    best = cohort.outcome.definition.best
     for learner, rows in by_learner.items():
         model = expectations.models.get(learner)
         share = model and model.expected_share_at_ceiling(cohort.test, rows["fold"])

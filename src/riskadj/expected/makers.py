@@ -163,15 +163,13 @@ def _signs(by_column: Mapping[str, int], taught: Lesson) -> dict[int, int] | Non
 def _ceiling(
     learner: CeilingLearner, casemix: CaseMix, study: Study, _: Lesson
 ) -> CeilingExpectation:
-    one = casemix.cohort.outcome.definition
-    low, high = one.score_range
     seed, threads = study.split.seed, study.compute.threads
     return CeilingExpectation(
         LightGBMExpectation(
             family="binomial", trees=learner.trees_at_best, seed=seed, threads=threads
         ),
         LightGBMExpectation(trees=learner.trees_below, seed=seed, threads=threads),
-        best=high if one.direction > 0 else low,
+        best=casemix.cohort.outcome.definition.best,
     )
 
 

@@ -84,6 +84,12 @@ class Instrument:
     unverified: str = ""
 
     @property
+    def best(self) -> float:
+        """The best score that can be had: the ceiling, or the floor where lower is better."""
+        low, high = self.score_range
+        return high if self.direction > 0 else low
+
+    @property
     def verified(self) -> bool:
         """Whether the scoring was compared with its publisher's or with published scores."""
         return not self.unverified

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
+from riskadj.instruments.thresholds import responds
+
 if TYPE_CHECKING:
     from riskadj.study.records import Outcome
 
@@ -58,13 +61,11 @@ def _after(_: "Outcome", __: Floats, after: Floats) -> Floats:
 
 
 def _percentage(outcome: "Outcome", before: Floats, after: Floats) -> Floats:
-    change = 100.0 * outcome.definition.direction * (after - before)
-    return np.divide(change, before, out=np.full_like(change, np.nan), where=before > 0)
+    amount = THRESHOLD_KINDS["percent_change"].amount
+    return amount(before, after, outcome.definition.direction)
 
 
 def _responder(outcome: "Outcome", before: Floats, after: Floats) -> Floats:
-    from riskadj.instruments.thresholds import responds
-
     return responds(outcome.rule, before, after, outcome.definition.direction)
 
 
