@@ -15,7 +15,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from riskadj import pipeline, tracking
-from riskadj.cli import main
 from riskadj.digest import digest_of_json
 from riskadj.episodes import read_episodes
 from riskadj.study.records import Limits, Method, ProfileRules
@@ -32,20 +31,6 @@ FIRST_COLUMNS = (
     "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,"
     "lower95,upper95,flag"
 )
-
-
-@pytest.fixture
-def riskadj(capsys, monkeypatch):
-    """Return a function that runs the command line and gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["riskadj", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        printed = capsys.readouterr()
-        return left.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

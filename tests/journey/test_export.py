@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from riskadj.cli import main
 from riskadj.digest import digest_of_file
 from riskadj.episodes import COLUMNS
 from riskadj.errors import OutputError, RiskadjError, StudyError, ValuesError
@@ -127,20 +125,6 @@ def edit_skde(run: Path, **changes) -> None:
         return json.dumps(content)
 
     edit(run, "study.json", change)
-
-
-@pytest.fixture
-def riskadj(capsys, monkeypatch):
-    """Return a function that runs the command line and gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["riskadj", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        printed = capsys.readouterr()
-        return left.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 def counted(run: Path, name: str) -> pd.DataFrame:
