@@ -12,12 +12,12 @@ from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
 from riskadj.casemix import casemix_faults, choose_casemix
-from riskadj.cohort import select_cohort
+from riskadj.cohort import AnchoredThresholds, anchored_thresholds, select_cohort
 from riskadj.digest import digest_of_json
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.episodes.participation import read_participation
 from riskadj.episodes.readers import join_episodes, repeated
-from riskadj.errors import RiskadjError, ValuesError
+from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean
 from riskadj.expected import cross_fit, evaluate
 from riskadj.explain import explain_expectations
 from riskadj.followup import follow_up
@@ -166,6 +166,48 @@ def follow_outcome(
     if explanation:
         stages.digests["explain", outcome.name] = explanation.digest
     return OutcomeResults(casemix, expectations, evaluation, profiles, explanation, followed)
+
+
+def anchor_study(
+    study: Study,
+    outcome: str | None = None,
+    improved: float = 2,
+    replicates: int = 500,
+    on_stage: OnStage | None = None,
+) -> AnchoredThresholds:
+    """Estimate the threshold of an outcome from the anchor question of a study's episodes.
+
+    Parameters
+    ----------
+    study : Study
+    outcome : str, optional
+        Its name; the study's first unless given.
+    improved, replicates
+        As in `anchored_thresholds`; the seed is `split.seed`.
+    on_stage : callable, optional
+        Told of progress.
+
+    Raises
+    ------
+    UnknownNameError
+        When the study has no such outcome.
+    RiskadjError
+        As reading, selecting and `anchored_thresholds` raise.
+    """
+    stages = Stages(on_stage or (lambda *_: None))
+    named = {one.name: one for one in study.outcomes}
+    wanted = outcome or study.outcomes[0].name
+    if wanted not in named:
+        raise UnknownNameError(
+            f"wanted an outcome of the study ({', '.join(named)}); got {wanted!r}."
+            f"{did_you_mean(wanted, named)}"
+        )
+    with stages("read"):
+        episodes = read_study(study)
+    with stages("select", wanted):
+        cohort = select_cohort(episodes, study, named[wanted])
+    with stages("anchor", wanted):
+        return anchored_thresholds(cohort, improved, replicates=replicates, seed=study.split.seed)
 
 
 @dataclass

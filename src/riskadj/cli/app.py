@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from riskadj.cli.anchor import anchor
 from riskadj.cli.columns import columns
 from riskadj.cli.demo import demo
 from riskadj.cli.export import export
@@ -12,6 +13,7 @@ from riskadj.cli.log import log
 from riskadj.cli.run import run
 from riskadj.cli.schema import schema
 from riskadj.cli.simulate import simulate
+from riskadj.cli.thresholds import thresholds
 from riskadj.cli.validate import validate
 
 EPILOG = (
@@ -46,7 +48,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, demo, validate, simulate, columns, schema, log, export):
+for verb in (run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export):
     app.command()(verb)
 
 

@@ -12,6 +12,7 @@ from riskadj.errors import RiskadjError, UnknownNameError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+    from riskadj.cohort import AnchoredThresholds
     from riskadj.demo import Demo
     from riskadj.episodes import Column
     from riskadj.pipeline import Run
@@ -20,6 +21,7 @@ STAGES = {
     "simulate": "making the world",
     "read": "reading episodes",
     "select": "selecting the cohort",
+    "anchor": "estimating thresholds",
     "expect": "fitting and testing expectations",
     "profile": "profiling providers",
     "follow_up": "following up who did not answer",
@@ -119,6 +121,81 @@ def show_columns(pattern: str) -> None:
     for one in matched:
         table.add_row(one.name, one.meaning, _holds(one), one.known_at, one.role)
     Console().print(table)
+
+
+def show_thresholds(pattern: str) -> None:
+    """Show the registered thresholds whose id matches a pattern."""
+    from fnmatch import fnmatchcase
+
+    from riskadj.instruments.thresholds import KINDS, THRESHOLDS
+
+    matched = [one for name, one in THRESHOLDS.items() if fnmatchcase(name, pattern)]
+    if not matched:
+        hint = did_you_mean(pattern, THRESHOLDS) or " riskadj thresholds lists them all."
+        raise UnknownNameError(
+            f"thresholds: wanted an id or a pattern; got {pattern!r}, which matches none.{hint}"
+        )
+    console = Console()
+    for one in matched:
+        console.print(f"[bold]{one.id}[/bold]  {one.value:g} {one.unit}", highlight=False)
+        console.print(f"  {one.meaning}: {KINDS[one.kind].title}", highlight=False)
+        told = f"{one.anchor}; {one.method}; {one.follow_up}; {one.population}"
+        console.print(f"  {told}", highlight=False, markup=False)
+        console.print(f"  {one.source}", highlight=False, markup=False)
+        if not one.verified:
+            console.print(f"  not verified: {one.why_unverified}", highlight=False, markup=False)
+
+
+def show_anchored(found: "AnchoredThresholds", suppress_below: int) -> None:
+    """Show thresholds with their intervals, the answers, and how they hang on the baseline."""
+    console = Console()
+    measured = found.measured
+    table = Table(title="Change from which on patients say that they are better")
+    for name in ("method", "threshold", "95 % interval"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for row in found.thresholds.itertuples():
+        table.add_row(row.method, f"{row.value:.3g}", f"{row.lower95:.3g} to {row.upper95:.3g}")
+    console.print(table)
+    console.print(
+        f"{measured.n:,} episodes, {measured.share_improved:.1%} improved; correlation of answer "
+        f"and change {measured.correlation:.2f}, area under the curve {measured.auc:.2f}. "
+        "Intervals draw providers.",
+        highlight=False,
+    )
+    console.print(_answers_table(found.answers, suppress_below))
+    slope, low, high = found.slope
+    table = Table(title="Predictive threshold by the score before")
+    for name in ("score before", "threshold", "95 % interval"):
+        table.add_column(name, justify="right")
+    for one in found.along.itertuples():
+        table.add_row(
+            f"{one.baseline:.3g}", f"{one.threshold:.3g}", f"{one.lower95:.3g} to {one.upper95:.3g}"
+        )
+    console.print(table)
+    console.print(
+        f"It changes by {slope:.2f} ({low:.2f} to {high:.2f}) per unit of the score before"
+        f"{_BASELINE_OF[found.baseline_of]}",
+        highlight=False,
+    )
+
+
+_BASELINE_OF = {
+    "items": ": one half of the items is the score before, the other half tells the change.",
+    "score": "; part of that is error of measurement, as the change is made of the same score.",
+}
+
+
+def _answers_table(answers: "pd.DataFrame", suppress_below: int) -> Table:
+    table = Table(title="Change by answer, 1 much better to 5 much worse")
+    for name in ("answer", "n", "share", "mean change", "SD"):
+        table.add_column(name, justify="right")
+    few = answers["n"] < suppress_below
+    if few.sum() == 1:  # what one row hides, the sum of the others would tell
+        few |= answers["n"] == answers.loc[~few, "n"].min()
+    for row, hidden in zip(answers.itertuples(), few, strict=True):
+        shown = (f"{row.n:,}", f"{row.share:.1%}", f"{row.mean_change:.2f}", f"{row.sd:.2f}")
+        table.add_row(f"{row.answer}", *(("*",) * 4 if hidden else shown))
+    return table
 
 
 def _holds(column: "Column") -> str:

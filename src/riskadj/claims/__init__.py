@@ -1,0 +1,1 @@
+"""Claim lines become episodes: index events, windows, components of cost, comorbidity."""

@@ -1,0 +1,1 @@
+"""Contracts as data, and what they pay: targets, settlements and statements."""
