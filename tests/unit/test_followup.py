@@ -28,6 +28,7 @@ from riskadj.report.results import OutcomeResults, build_findings
 from riskadj.report.sections.followup import followup
 from riskadj.report.sections.limitations import limitations
 from riskadj.stats import Z95
+from riskadj.stats.imputation import impute, pool_ratios
 from riskadj.study import Study
 from riskadj.study.records import FollowUpRules, Outcome, ProfileRules
 
@@ -143,6 +144,7 @@ def test_complete_cases_are_the_studys_own_comparison(
     np.testing.assert_allclose(both["adjusted"], both["adjusted_complete"], rtol=1e-12)
     np.testing.assert_allclose(both["z"], both["z_complete"], rtol=1e-9, atol=1e-12)
     assert both["flag"].tolist() == both["flag_complete"].tolist()
+    np.testing.assert_allclose(both["ratio"], both["ratio_complete"], rtol=1e-12)
     assert both[[f"z_{one}" for one in ANALYSES]].notna().all(axis=None)
 
 
@@ -189,10 +191,42 @@ def test_imputation_is_less_sure_than_as_many_answers_would_be(found: FollowUp) 
     assert rows.loc[low, "missing_information"] > rows.loc[high, "missing_information"]
 
 
+def test_rubins_rules_reach_observed_over_expected(
+    known: Expectations, study: Study, found: FollowUp
+) -> None:
+    everybody = without_expectation(known.cohort)
+    rows = next(part for _, part in known.by_learner())
+    everybody = expected_by(everybody, known, "linear", rows, study)
+    draws = impute(
+        everybody.observed,
+        everybody.expected,
+        everybody.groups.labels[everybody.groups.codes],
+        seed=study.split.seed,
+        covariates=covariates_of(known.casemix).X,
+        imputations=study.follow_up.imputations,
+    )
+    pooled, table = pool_ratios(draws), found.analyses
+    np.testing.assert_allclose(table["ratio_imputed"], pooled.estimate, rtol=1e-10)
+    low, high = pooled.interval(0.95)
+    np.testing.assert_allclose(table["ratio_imputed_lower95"], low, rtol=1e-10)
+    np.testing.assert_allclose(table["ratio_imputed_upper95"], high, rtol=1e-10)
+    for one in ANALYSES:
+        inside = table[f"ratio_{one}"].between(
+            table[f"ratio_{one}_lower95"], table[f"ratio_{one}_upper95"], inclusive="neither"
+        )
+        assert inside.all()
+
+
 def test_without_imputations_there_are_two(known: Expectations, study: Study) -> None:
     two = study.model_copy(update={"follow_up": FollowUpRules(imputations=0)})
     rows = follow_up(known, two).analyses
-    nothing = ["adjusted_imputed", "z_imputed", "missing_information", "tipping_nearest"]
+    nothing = [
+        "adjusted_imputed",
+        "z_imputed",
+        "ratio_imputed",
+        "missing_information",
+        "tipping_nearest",
+    ]
     assert rows[nothing].isna().all(axis=None)
     assert (rows["flag_imputed"] == "").all()
     assert rows["z_weighted"].notna().all()

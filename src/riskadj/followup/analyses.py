@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from riskadj.followup.everybody import Covariates, Everybody
 from riskadj.profile.flags import FlagLabels, cut_of, places_from_z
-from riskadj.stats import reference_effect
+from riskadj.stats import Z95, reference_effect
 from riskadj.stats.arrays import Floats
 from riskadj.stats.imputation import Pooled, ProviderDraws, impute, pool, pool_differences
 from riskadj.stats.tipping import TippingPoints, tipping_points
@@ -23,6 +23,8 @@ from riskadj.study import Outcome
 from riskadj.study.records import FollowUpRules, ProfileRules
 
 ANALYSES = ("complete", "weighted", "imputed")
+RATIO_COLUMNS = ("ratio_{}", "ratio_{}_lower95", "ratio_{}_upper95")
+"""Of each analysis."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,21 @@ class Means:
     effect, error : ndarray of shape (n_providers,)
     size : ndarray of shape (n_providers,)
         What a provider counts by in the mean of all.
+    ratio : ndarray of shape (n_ratio_columns, n_providers)
+        Observed over expected, and its 95 % interval; NaN where the expected mean cannot be told
+        from 0.
     """
 
     effect: Floats
     error: Floats
     size: Floats
+    ratio: Floats
+
+    @classmethod
+    def unknown(cls, size: Floats) -> "Means":
+        """Return those of an analysis that there is none of."""
+        nothing = np.full(size.size, np.nan)
+        return cls(nothing, nothing, size, np.full((len(RATIO_COLUMNS), size.size), np.nan))
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,10 @@ class Comparing:
                 f"error_{name}": np.where(shown, means.error, np.nan),
                 f"z_{name}": np.where(shown, z, np.nan),
                 f"flag_{name}": pd.Series(flag, dtype="str"),
+                **{
+                    column.format(name): np.where(shown, one, np.nan)
+                    for column, one in zip(RATIO_COLUMNS, means.ratio, strict=True)
+                },
             }
         )
 
@@ -128,8 +144,18 @@ def weighted(everybody: Everybody, weight: Floats, comparing: Comparing, size: F
     groups, w = everybody.groups, np.where(everybody.answered, weight, 0.0)
     spread = everybody.expected * (1 - everybody.expected) if comparing.chances else comparing.sd**2
     total = groups.total(w)
-    effect = _per(groups.total(w * everybody.residual), total) - comparing.origin
-    return Means(effect, _per(np.sqrt(groups.total(w**2 * spread)), total), size)
+    residual = _per(groups.total(w * everybody.residual), total)
+    error = _per(np.sqrt(groups.total(w**2 * spread)), total)
+    expected = _per(groups.total(w * everybody.expected), total)
+    away = np.stack([residual, residual - Z95 * error, residual + Z95 * error])
+    ratio = 1 + _where_steady(away, expected, error)
+    return Means(residual - comparing.origin, error, size, ratio)
+
+
+def _where_steady(amounts: Floats, expected: Floats, error: Floats) -> Floats:
+    """Divide by what is expected, but not where it cannot be told from 0."""
+    steady = expected > Z95 * error
+    return np.asarray(np.where(steady, amounts / np.where(steady, expected, 1.0), np.nan))
 
 
 @dataclass(frozen=True)
@@ -176,7 +202,16 @@ def imputed(
     pooled = _pooled(draws, comparing)
     centre = draws.centre if isinstance(comparing.rules.reference, str) else 0.0
     effect = pooled.estimate + centre - comparing.origin
-    return Imputed(draws, pooled, Means(effect, pooled.error, draws.eligible.astype(float)))
+    eligible = draws.eligible.astype(float)
+    ratio = _pooled_ratio(draws, pooled.error)
+    return Imputed(draws, pooled, Means(effect, pooled.error, eligible, ratio))
+
+
+def _pooled_ratio(draws: ProviderDraws, error: Floats) -> Floats:
+    """Return observed over expected of everybody, pooled by Rubin's rules, with its interval."""
+    mean = pool(draws.observed / draws.eligible, draws.variance / draws.eligible**2)
+    amounts = np.stack([mean.estimate, *mean.interval(0.95)])
+    return _where_steady(amounts, draws.expected / draws.eligible, error)
 
 
 def _pooled(draws: ProviderDraws, comparing: Comparing) -> Pooled:

@@ -15,6 +15,7 @@ from riskadj.errors import ArrayError, InSampleError
 from riskadj.expected import Expectations
 from riskadj.followup.analyses import (
     ANALYSES,
+    RATIO_COLUMNS,
     Comparing,
     Imputed,
     Means,
@@ -45,6 +46,7 @@ from riskadj.study import Study
 FOLLOW_UP_COLUMNS = [
     "outcome", "learner", "provider_id", "eligible", "answered", "response", "effective_n",
     *(f"{figure}_{one}" for one in ANALYSES for figure in ("adjusted", "error", "z", "flag")),
+    *(column.format(one) for one in ANALYSES for column in RATIO_COLUMNS),
     "missing_information", "tipping_down", "tipping_up", "tipping_nearest", "tipping",
 ]  # fmt: skip
 BALANCE_COLUMNS = [
@@ -75,8 +77,9 @@ class FollowUp:
     analyses : DataFrame
         A row per learner and provider: `eligible`, episodes with a score before; `answered`, those
         with a score after that counts; `response`, their share; `effective_n`, how many the
-        weighted ones amount to; `adjusted`, `error`, `z` and `flag` by complete cases, weighted and
-        imputed; `missing_information`, what share of the information on the provider is missing;
+        weighted ones amount to; `adjusted`, `error`, `z`, `flag` and `ratio` (observed over
+        expected, with its interval) by complete cases, weighted and imputed;
+        `missing_information`, what share of the information on the provider is missing;
         `tipping_down`, `tipping_up`, `tipping_nearest`: by how much those who did not answer
         would have to differ from what is imputed, for the provider to cross an inner limit,
         NaN where no difference that the scale allows would do; `tipping`, the nearest in words.
@@ -208,8 +211,7 @@ def _of_learner(
         "weighted": weighted(known, weights.weight, comparing, eligible),
     }
     found = _imputed(known, covariates, comparing, study, f"{learner}, imputation", said)
-    nothing = np.full(eligible.size, np.nan)
-    means["imputed"] = found.means if found else Means(nothing, nothing, eligible)
+    means["imputed"] = found.means if found else Means.unknown(eligible)
     table = pd.DataFrame(
         {
             "outcome": cohort.outcome.name,
