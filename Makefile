@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 export OMP_WAIT_POLICY := passive
 export MLFLOW_DISABLE_TELEMETRY := true
+# In so many processes tests run, a file at a time each.
+WORKERS ?= 2
 
 .PHONY: help demo test lint slow recovery bench cards clean
 
@@ -19,7 +21,7 @@ demo: $(READY)  ## Set everything up and run the main job in a simulated world.
 	$(BIN)/riskadj demo
 
 test: $(READY)  ## Set everything up and pass the tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## Check style, types and the layers.
 	$(BIN)/ruff check .

@@ -1,10 +1,21 @@
 """Fixtures that several tests share; the episodes and studies themselves are made in `worlds`."""
 
+import os
+
+# Tests share the cores: a thread each, unless one asks for more. Libraries look when imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 from worlds import OUT_OF_FOLD, episode_frame, expectations_of, make_study
 
 from riskadj.expected import Expectations
+
+# How fast examples are drawn depends on who else uses the machine.
+settings.register_profile("shared cores", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared cores")
 
 
 @pytest.fixture(scope="session")

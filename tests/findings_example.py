@@ -46,6 +46,8 @@ PROVIDER_FEATURES = (
 )  # fmt: skip
 KINDS = tuple((outcome, learner) for outcome in OUTCOMES for learner in LEARNERS)
 
+_MADE: dict[tuple[str, int], Findings] = {}
+
 
 def example_rules(**changes: Any) -> dict[str, Any]:
     """Return how the example compares providers, with changes."""
@@ -86,9 +88,17 @@ def example_study(**changes: Any) -> Study:
 def example_findings(study: Study | None = None, n_providers: int = N_PROVIDERS) -> Findings:
     """Return the findings of a made-up run; without a study, of 2 outcomes by 2 learners.
 
-    A study may ask for fewer of them. Some providers are suppressed.
+    A study may ask for fewer of them. Some providers are suppressed. Who asks again is given the
+    same findings: never change them in place.
     """
     study = study or example_study()
+    key = (study.model_dump_json(), n_providers)
+    if key not in _MADE:
+        _MADE[key] = _made_up(study, n_providers)
+    return _MADE[key]
+
+
+def _made_up(study: Study, n_providers: int) -> Findings:
     rng = np.random.default_rng(20190213)
     rules = study.profile
     providers, analyses = _providers(rng, n_providers, study)
@@ -182,7 +192,7 @@ def _differences() -> pd.DataFrame:
 
 def _validation() -> pd.DataFrame:
     rows = [
-        (*pair, "provider", "calibration_slope", 120, 0.95, 0.92, 0.98, 0.7, 1.2, 0.12)
+        (*pair, "provider", "calibration_slope", 120, 0.95, 0.92, 0.98, 0.7, 1.2, 0.12, 9, 31)
         for pair in KINDS
     ]
     return pd.DataFrame(rows, columns=VALIDATION_COLUMNS)

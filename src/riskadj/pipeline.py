@@ -12,24 +12,29 @@ from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
 from riskadj.casemix import casemix_faults, choose_casemix
+from riskadj.claims import read_claims
 from riskadj.cohort import AnchoredThresholds, anchored_thresholds, select_cohort
 from riskadj.digest import digest_of_json
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.episodes.participation import read_participation
 from riskadj.episodes.readers import join_episodes, repeated
 from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean
-from riskadj.expected import cross_fit, evaluate
+from riskadj.expected import cross_fit, evaluate, validate_elsewhere
+from riskadj.expected.windows import expect_windows, whole_windows
 from riskadj.explain import explain_expectations
 from riskadj.followup import follow_up
 from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
+from riskadj.profile.windows import WindowVariation, vary_by_window
 from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
 from riskadj.report.provenance import build_provenance, digest_of_study
 from riskadj.report.results import OutcomeResults, build_findings, write_results
+from riskadj.report.windows import write_windows
 from riskadj.study import Outcome, Study, load_study, read_yaml
 from riskadj.study.load import anchor_paths, build
 from riskadj.study.records import Data
+from riskadj.value import Values, profile_value
 
 if TYPE_CHECKING:
     from riskadj.tracking import LoggedRun
@@ -90,9 +95,10 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
             episodes = read_study(study)
         stages.digests["read", ""] = episodes.digest
         results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
+        values = _value(results, study, stages)
         with stages("report"):
             provenance = build_provenance(study, episodes.sources, stages.table())
-            findings = build_findings(study, results, provenance)
+            findings = build_findings(study, results, provenance, values)
             write_results(findings, results, staging)
     with _said_if_interrupted(f"The results are in {folder}; log them with: riskadj log {folder}"):
         logged = _log(study, folder, stages)
@@ -122,6 +128,14 @@ def _with_participation(episodes: Episodes, data: Data) -> Episodes:
 
 
 def _read_files(data: Data) -> Episodes:
+    if data.claims is not None and data.period_from != "period":
+        return read_claims(
+            data.paths,
+            data.claims,
+            data.columns,
+            period_from=data.period_from,
+            value_sets=_value_sets(data),
+        )
     return read_episodes(
         data.paths,
         data.format,
@@ -137,7 +151,10 @@ def _value_sets(data: Data) -> dict[str, ValueSet]:
     if data.value_sets is None:
         return {}
     at_hand = read_value_sets(data.value_sets.folder)
-    return {one: at_hand.find(name) for one, name in data.value_sets.chosen.items()}
+    return {
+        one: at_hand.find(name, f"data.value_sets.{one}")
+        for one, name in data.value_sets.chosen.items()
+    }
 
 
 def follow_outcome(
@@ -150,7 +167,10 @@ def follow_outcome(
         casemix = choose_casemix(cohort, study)
     with stages("expect", outcome.name):
         expectations = cross_fit(casemix, study)
-        evaluation = evaluate(expectations, study.report.subgroups)
+        evaluation = replace(
+            evaluate(expectations, study.report.subgroups),
+            validation=validate_elsewhere(casemix, study),
+        )
     with stages("profile", outcome.name):
         profiles = profile_providers(expectations, study)
     with stages("follow_up", outcome.name):
@@ -166,6 +186,17 @@ def follow_outcome(
     if explanation:
         stages.digests["explain", outcome.name] = explanation.digest
     return OutcomeResults(casemix, expectations, evaluation, profiles, explanation, followed)
+
+
+def _value(results: Iterable[OutcomeResults], study: Study, stages: "Stages") -> Values | None:
+    """Look at an outcome and a cost together, where the study asks for it."""
+    if study.value is None:
+        return None
+    named = {one.casemix.cohort.outcome.name: one.expectations for one in results}
+    with stages("value"):
+        values = profile_value(named[study.value.outcome], named[study.value.cost], study)
+    stages.digests["value", ""] = values.digest
+    return values
 
 
 def anchor_study(
@@ -208,6 +239,69 @@ def anchor_study(
         cohort = select_cohort(episodes, study, named[wanted])
     with stages("anchor", wanted):
         return anchored_thresholds(cohort, improved, replicates=replicates, seed=study.split.seed)
+
+
+def windows_of_study(
+    study: Study,
+    out: str | Path,
+    outcome: str | None = None,
+    replicates: int = 1000,
+    on_stage: OnStage | None = None,
+) -> WindowVariation:
+    """Compare providers on cost by component and window, and write the folder of it.
+
+    Parameters
+    ----------
+    study : Study
+    out : str or Path
+        An earlier comparison there is replaced.
+    outcome : str, optional
+        Name of the cost; the study's first unless given.
+    replicates : int
+        As in `vary_by_window`.
+    on_stage : callable, optional
+        Told of progress.
+
+    Raises
+    ------
+    UnknownNameError
+        When the study has no such cost.
+    RiskadjError
+        As reading, selecting, `expect_windows`, `vary_by_window` and `write_windows` raise.
+    """
+    stages = Stages(on_stage or (lambda *_: None))
+    cost = _cost_of(study, outcome)
+    with _said_if_interrupted("Nothing was written."), threadpool_limits(1, user_api="blas"):
+        with stages("read"):
+            episodes = read_study(study)
+        stages.digests["read", ""] = episodes.digest
+        longest = f"cost_total_{whole_windows(episodes.columns)[-1]}d"
+        with stages("select", cost.name):
+            whole = cost.model_copy(update={"column": longest, "winsorise": None})
+            casemix = choose_casemix(select_cohort(episodes, study, whole), study)
+        with stages("expect", cost.name):
+            costs = expect_windows(casemix, study, cost)
+        with stages("profile", cost.name):
+            found = vary_by_window(costs, study, replicates)
+        stages.digests |= {
+            ("select", cost.name): casemix.cohort.digest,
+            ("expect", cost.name): costs.digest,
+            ("profile", cost.name): found.digest,
+        }
+        with stages("report"):
+            provenance = build_provenance(study, episodes.sources, stages.table())
+            write_windows(found, study, provenance, out)
+    return found
+
+
+def _cost_of(study: Study, name: str | None) -> Outcome:
+    named = {one.name: one for one in study.outcomes if one.kind == "cost"}
+    if not named or (name and name not in named):
+        raise UnknownNameError(
+            f"wanted a cost of the study ({', '.join(named) or 'it has none'}); got "
+            f"{name or 'no outcome of kind cost'!r}.{did_you_mean(name or '', named)}"
+        )
+    return named[name or next(iter(named))]
 
 
 @dataclass

@@ -10,11 +10,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from riskadj.casemix import CaseMixEncoder
 from riskadj.expected import (
     CeilingExpectation,
+    GammaExpectation,
     LightGBMExpectation,
     LinearExpectation,
+    LogSmearingExpectation,
     NetExpectation,
     PartsExpectation,
     StackedExpectation,
+    TweedieExpectation,
+    TwoPartExpectation,
 )
 
 TREES = LightGBMExpectation(
@@ -26,27 +30,38 @@ OURS = [
     TREES,
     NetExpectation(nets=2, hidden=(8,), epochs=60, batch=20, l2=0.0),
 ]
+OF_COSTS = [
+    GammaExpectation(),
+    TweedieExpectation(),
+    TwoPartExpectation(),
+    LogSmearingExpectation(),
+    LogSmearingExpectation(by_tenth=True),
+    LinearExpectation(family="gamma"),
+    clone(TREES).set_params(family="gamma"),
+    clone(TREES).set_params(family="tweedie"),
+]
 MADE_OF_OTHERS = [
     CeilingExpectation(clone(TREES).set_params(family="binomial"), TREES),
     PartsExpectation(LinearExpectation()),
     StackedExpectation([LinearExpectation(), TREES]),
+    StackedExpectation([LinearExpectation(family="gamma"), GammaExpectation()], family="gamma"),
 ]
 
 
-@parametrize_with_checks([*OURS, *MADE_OF_OTHERS])
+@parametrize_with_checks([*OURS, *OF_COSTS, *MADE_OF_OTHERS])
 def test_scikit_learn_accepts(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", OURS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("estimator", [*OURS, *OF_COSTS], ids=lambda one: type(one).__name__)
 def test_a_clone_has_the_settings_and_nothing_learned(estimator: Any) -> None:
     X = np.random.default_rng(0).normal(size=(50, 2))
-    fitted = clone(estimator).fit(X, X[:, 0])
+    fitted = clone(estimator).fit(X, np.exp(X[:, 0]))
     again = clone(fitted)
     assert again.get_params() == fitted.get_params()
     assert not [name for name in vars(again) if name.endswith("_")]
 
 
-@pytest.mark.parametrize("estimator", OURS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("estimator", [*OURS, *OF_COSTS], ids=lambda one: type(one).__name__)
 def test_missing_values_are_allowed_and_said_to_be(estimator: Any) -> None:
     assert estimator.__sklearn_tags__().input_tags.allow_nan

@@ -95,6 +95,43 @@ def test_what_a_collection_leaves_out_is_counted(tmp_path: Path) -> None:
     assert sum(after.values()) == sum(before.values()) + 1
 
 
+# --- made up --------------------------------------------------------------------------------------
+
+DEMO = HERE.parent / "configs" / "scenarios" / "demo.yaml"
+FILES = {"redcap": "hips.csv", "fhir": "hips.json.gz"}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_simulated_collection_is_one_that_the_shipped_study_takes(
+    kind: str, riskadj: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / FILES[kind]
+    small = ("--set", "episodes_per_period=300", "--set", "providers.number=6")
+    code, printed, err = riskadj("simulate", DEMO, "--as", kind, "--out", out, *small)
+    assert (code, err) == (0, "")
+    assert printed.split() == [str(out), str(tmp_path / "hips.truth.csv")]
+    study = HERE.parent / "configs" / "studies" / f"{kind}_hip.yaml"
+    code, printed, err = riskadj("validate", study, "--set", f"data.paths=[{out}]")
+    assert code == 0, err
+    assert "No faults" in printed
+
+
+def test_a_collection_is_one_of_those_that_there_are(riskadj: Any, tmp_path: Path) -> None:
+    code, _, err = riskadj("simulate", DEMO, "--as", "hl7", "--out", tmp_path / "a.csv")
+    assert code == 2
+    assert "'redcap', 'fhir'" in err
+
+
+def test_every_fault_of_a_scenario_is_told(riskadj: Any, tmp_path: Path) -> None:
+    bad = ("--set", "seed=-1", "--set", "drift=9", "--set", "gaps.itemz=0")
+    code, printed, err = riskadj("simulate", DEMO, "--out", tmp_path / "a.csv", *bad)
+    assert (code, printed) == (10, "")
+    assert "3 faults. (1) --set gaps.itemz" in err
+    assert "--set seed" in err
+    assert "--set drift" in err
+    assert "riskadj validate" not in err
+
+
 # --- value sets -----------------------------------------------------------------------------------
 
 

@@ -118,7 +118,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.json").write_text(json.dumps(content))
     for name in ("flow", "providers", "reference", "calibration", "subgroups", "shap_features",
                  "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
-                 "balance", "ceiling", "slopes", "differences", "validation"):  # fmt: skip
+                 "balance", "ceiling", "slopes", "differences", "validation",
+                 "value"):  # fmt: skip
         (folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (folder / "card.md").write_text("# A card")
     (folder / "card.html").write_text("<h1>A card</h1>")

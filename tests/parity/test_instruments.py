@@ -18,7 +18,7 @@ from riskadj.episodes.nhs import read_nhs_file
 from riskadj.episodes.scores import add_scores
 from riskadj.errors import FileFormatError
 from riskadj.instruments import INSTRUMENTS, UK_TTO_1997, instrument, read_value_sets, score
-from riskadj.instruments.value_set_terms import _REPLACED, profiles, values_of_terms
+from riskadj.instruments.value_set_terms import _REPLACED, values_of_terms
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
@@ -227,18 +227,29 @@ PUBLISHED_CROSSWALKS = """
 3L/RCW/Netherlands 11111 .947 22222 .486 32123 .215 33333 -.312
 3L/RCW/USA 11111 .962 22222 .417 32123 .176 33333 -.422
 """
-ROUNDED_WEIGHTS = {"EQ-5D-3L/TTO/Argentina": 0.004, "EQ-5D-3L/TTO/Thailand": 0.002}
-"""Countries whose printed weights are coarser than their printed values."""
+ROUNDED_WEIGHTS = """
+3L/TTO/Argentina 12222 .712 22232 .491 33313 -.118 33333 -.372
+3L/TTO/Australia 11121 .827
+3L/TTO/Brazil 12133 .476 12232 .424 33333 -.177
+3L/TTO/Canada 12123 .493 22232 .339
+3L/TTO/Denmark 32123 -.017
+3L/TTO/France 21212 .599 32133 -.227 33333 -.530
+3L/TTO/Sweden 22223 .488 33233 .374
+3L/TTO/Taiwan 21112 .538 23232 -.274
+3L/TTO/Thailand 23232 -.004 33333 -.452
+3L/TTO/Trinidad_and_Tobago 21212 .808
+3L/VAS/Malaysia 33333 .131
+5L/VT/Malaysia 12345 .314 55555 -.442
+5L/VT/Poland 44444 .297
+5L/VT/Sweden_2020 11111 .976
+5L/VT/Taiwan 12345 .040
+"""
+"""What printed weights sum to where that is not the printed value, as they are coarser than it."""
 
 
-def published() -> dict[str, dict[str, float]]:
+def by_name(*texts: tuple[str, str]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for prefix, text in (
-        ("3L/TTO/", PUBLISHED_3L_TTO),
-        ("3L/VAS/", PUBLISHED_3L_VAS),
-        ("5L/VT/", PUBLISHED_5L_VT),
-        ("", PUBLISHED_CROSSWALKS),
-    ):
+    for prefix, text in texts:
         for line in text.strip().splitlines():
             name, *pairs = line.split()
             values = {one: float(value) for one, value in zip(pairs[::2], pairs[1::2], strict=True)}
@@ -246,7 +257,13 @@ def published() -> dict[str, dict[str, float]]:
     return found
 
 
-PUBLISHED = published()
+PUBLISHED = by_name(
+    ("3L/TTO/", PUBLISHED_3L_TTO),
+    ("3L/VAS/", PUBLISHED_3L_VAS),
+    ("5L/VT/", PUBLISHED_5L_VT),
+    ("", PUBLISHED_CROSSWALKS),
+)
+WEIGHTS_GIVE = by_name(("", ROUNDED_WEIGHTS))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -254,20 +271,20 @@ def test_value_sets_give_their_published_values(value_sets, name: str) -> None:
     chosen = value_sets.find(name)
     one = instrument(chosen.version.replace("-", ""))
     got = score(one, [[int(digit) for digit in profile] for profile in PUBLISHED[name]], chosen)
-    want = np.array(list(PUBLISHED[name].values()))
-    tolerance = ROUNDED_WEIGHTS.get(name, 0.001)
-    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance + 1e-9)
+    want = PUBLISHED[name] | WEIGHTS_GIVE.get(name, {})
+    assert got.round(3).tolist() == [round(want[profile], 3) for profile in PUBLISHED[name]]
 
 
-def test_most_published_values_are_met_to_the_last_digit(value_sets) -> None:
-    exact, total = 0, 0
-    for name, values in PUBLISHED.items():
-        chosen = value_sets.find(name)
-        names = ["".join(map(str, one)) for one in profiles(chosen.levels).tolist()]
-        ours = dict(zip(names, chosen.values.tolist(), strict=True))
-        exact += sum(round(value, 3) == ours[profile] for profile, value in values.items())
-        total += len(values)
-    assert (exact, total) == (414, 441)
+def test_most_published_values_are_met_to_the_last_digit() -> None:
+    """Weights of 15 sets do not sum to 27 of the values, most by 0.001, Argentina's by 0.004."""
+    away = [
+        abs(PUBLISHED[name][profile] - value)
+        for name, values in WEIGHTS_GIVE.items()
+        for profile, value in values.items()
+    ]
+    assert (len(away), sum(map(len, PUBLISHED.values()))) == (27, 441)
+    assert min(away) > 0.0005
+    assert max(away) == pytest.approx(0.004)
 
 
 def test_every_value_set_of_the_folder_can_be_worked_out_and_has_a_source(value_sets) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cost_worlds import cost_frame, cost_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -154,6 +155,54 @@ def test_everybody_who_left_is_in_the_flow(frame: pd.DataFrame, hide: float, see
     flow = cohort.flow[cohort.flow["station"] == "cohort"]
     assert flow["left"].sum() + flow["remaining"].iloc[-1] == len(frame)
     assert len(cohort.train) + len(cohort.test) == flow["remaining"].iloc[-1]
+
+
+# --- costs ---
+
+COST_WORLDS = st.builds(
+    cost_frame, n=st.integers(300, 500), providers=st.integers(3, 8), seed=SEEDS
+)
+COST_LEARNERS = st.sampled_from(["linear", "gamma", "tweedie", "two_part", "log_smearing"])
+
+
+def costed(frame: pd.DataFrame, kind: str, **changes: Any) -> pd.DataFrame:
+    study = cost_study(learners=[{"kind": kind}], **{"profile__minimum_n": 2, **changes})
+    return profile_providers(expectations_of(frame, study), study).table
+
+
+@few
+@given(frame=COST_WORLDS, when=WHEN, kind=COST_LEARNERS, method=st.sampled_from(["shift", "line"]))
+def test_expected_costs_are_positive_and_sum_to_the_observed(
+    frame: pd.DataFrame, when: dict[str, Any], kind: str, method: str
+) -> None:
+    study = cost_study(learners=[{"kind": kind}], recalibration={"method": method}, **when)
+    rows = expectations_of(frame, study).table
+    assert (rows["expected"] > 0).all()
+    assert rows["expected"].sum() == pytest.approx(rows["observed"].sum(), rel=1e-10)
+
+
+@few
+@given(frame=COST_WORLDS, rate=st.floats(0.01, 100), kind=COST_LEARNERS)
+def test_another_currency_changes_no_ratio_no_z_and_no_flag(
+    frame: pd.DataFrame, rate: float, kind: str
+) -> None:
+    was = costed(frame, kind)
+    now = costed(frame.assign(cost_total_90d=frame["cost_total_90d"] * rate), kind)
+    for name in ("ratio", "z", "sd", "reliability", "predicted_ratio"):
+        np.testing.assert_allclose(now[name], was[name], rtol=1e-4, atol=1e-4)
+    assert (now["flag"] == was["flag"]).mean() > 0.85  # one may lie on a limit
+    for name in ("observed", "expected", "adjusted", "lower95", "shrunken"):
+        np.testing.assert_allclose(now[name], was[name] * rate, rtol=1e-4)
+
+
+@few
+@given(frame=COST_WORLDS, kind=COST_LEARNERS)
+def test_ratios_of_cost_weighted_by_what_is_expected_are_one(
+    frame: pd.DataFrame, kind: str
+) -> None:
+    table = costed(frame, kind)
+    weight = table["n"] * table["expected"]
+    assert (weight * table["ratio"]).sum() / weight.sum() == pytest.approx(1)
 
 
 # --- scores, flags, and what is shown ---

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from threadpoolctl import threadpool_limits
 
-from riskadj.stats.imputation import impute, pool_differences, pool_ratios
+from riskadj.stats.imputation import impute, pool_differences, pool_ratios, student_cut
 from riskadj.stats.limits import Z95
 from riskadj.stats.response import fit_response, response_weights, weighted_means
 from riskadj.stats.tipping import effect_with_delta, place_of, tipping_points
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 REPLICATES = 200
 FULL, COMPLETE, WEIGHTED = "full data", "complete cases", "weighted"
-IMPUTED, DONORS = "imputed", "imputed from donors"
+IMPUTED, DONORS, RANDOM = "imputed", "imputed from donors", "imputed by random effects"
 MIDDLE, CASE_MIX_SD = 20.0, 4.0
 NO_CEILING = 1e9
 
@@ -184,7 +184,7 @@ def _weighted(world: World, seed: int) -> Said:
     return _means(world, response_weights(world.answered, model.probability, world.provider).weight)
 
 
-def _imputed(draw: str) -> Callable[[World, int], Said]:
+def _imputed(**how: str) -> Callable[[World, int], Said]:
     def analyse(world: World, seed: int) -> Said:
         found = pool_differences(
             impute(
@@ -193,7 +193,7 @@ def _imputed(draw: str) -> Callable[[World, int], Said]:
                 world.provider,
                 seed=seed,
                 covariates=world.covariate,
-                draw=draw,
+                **how,
             )
         )
         return Said(found.estimate, found.interval().upper - found.estimate, found.error)
@@ -205,8 +205,9 @@ ANALYSES = {
     FULL: _full,
     COMPLETE: _complete,
     WEIGHTED: _weighted,
-    IMPUTED: _imputed("model"),
-    DONORS: _imputed("donors"),
+    IMPUTED: _imputed(),
+    DONORS: _imputed(draw="donors"),
+    RANDOM: _imputed(effects="random"),
 }
 
 
@@ -289,7 +290,7 @@ def _judge(world: World, found: Said, full: Said) -> Judged:
 
 
 def _place(said: Said) -> NDArray[np.int8]:
-    return place_of(said.effect / said.error)
+    return place_of(said.effect / said.half, 1.0)
 
 
 def _line(who_answers: str, name: str, many: list[Judged]) -> Line:
@@ -309,6 +310,89 @@ def _line(who_answers: str, name: str, many: list[Judged]) -> Line:
         spread=mean.spread,
         same_flag=mean.same,
     )
+
+
+# --- flags, where providers differ as much as they do, and not at all ---
+
+FLAGGING = 60
+"""Replicates."""
+WITHIN_SD = 7.5
+"""Of outcomes about what is expected, in points: with 0.75 between providers an ICC of 0.01."""
+BETWEEN = (0.0, 0.75, 2.0)
+RESPONSES = (0.3, 0.6)
+"""Chance of an answer of the middle patient of the middle provider."""
+SMALL = {
+    "completely at random": Recipe(of_expected=0.0, of_quality=0.0),
+    "at random, expected value": Recipe(),
+    "at random, covariate": Recipe(of_covariate=1.0),
+}
+"""Who answers."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Intervals and flags of one analysis, over all replicates.
+
+    Attributes
+    ----------
+    coverage : float
+        Of the true effect by the 95 % interval.
+    flagged : float
+        Share of providers outside 95 % limits; where providers do not differ, falsely.
+    right : float
+        Share outside on the right side, of those truly farther from the mean than one standard
+        deviation between providers; NaN where they do not differ.
+    """
+
+    who_answers: str
+    between: float
+    response: float
+    analysis: str
+    coverage: float
+    flagged: float
+    right: float
+    replicates: int
+
+
+def small(who_answers: str, between: float, response: float) -> Recipe:
+    """Return what worlds are drawn from."""
+    return replace(
+        SMALL[who_answers],
+        quality=between,
+        noise=float(np.sqrt(WITHIN_SD**2 - Recipe.covariate**2)),
+        rate=float(special.logit(response)),
+        providers=60,
+    )
+
+
+@cache
+def flags(
+    who_answers: str, between: float, response: float, replicates: int = FLAGGING
+) -> dict[str, Flags]:
+    """Return a line for each analysis; each sees the same worlds."""
+    recipe = small(who_answers, between, response)
+    analyses = {name: one for name, one in ANALYSES.items() if name != DONORS}
+    kept: dict[str, list[tuple[float, float, float]]] = {name: [] for name in analyses}
+    with threadpool_limits(1, user_api="blas"):
+        for one in range(replicates):
+            world = make_world(recipe, [20250705, one])
+            for name, analyse in analyses.items():
+                kept[name].append(_flagged(world, analyse(world, one), between))
+    return {
+        name: Flags(who_answers, between, response, name, *_means_of(rows), replicates)
+        for name, rows in kept.items()
+    }
+
+
+def _flagged(world: World, said: Said, between: float) -> tuple[float, float, float]:
+    place, far = _place(said), np.abs(world.truth) > between
+    right = float((place == np.sign(world.truth))[far].mean()) if between else np.nan
+    covered = np.abs(said.effect - world.truth) <= said.half
+    return float(covered.mean()), float((place != 0).mean()), right
+
+
+def _means_of(rows: list[tuple[float, float, float]]) -> tuple[float, ...]:
+    return tuple(float(one) for one in np.array(rows).mean(axis=0))
 
 
 # --- what is trimmed ---
@@ -436,7 +520,8 @@ class Boundary:
         Mean of found - planted, and its Monte Carlo error.
     rmse : float
     coverage : float
-        Of the planted delta by found -+ 1.96 pooled error / share missing.
+        Of the planted delta by found -+ t pooled error / share missing, t of the pooled degrees
+        of freedom.
     flagged : float
         Share flagged with full data at the planted delta: at a limit, a half.
     """
@@ -451,9 +536,10 @@ class Boundary:
 
 
 @cache
-def boundary(replicates: int = REPLICATES) -> Boundary:
+def boundary(between: float = Recipe.quality, replicates: int = REPLICATES) -> Boundary:
     """Return how well the delta is found at which providers are at their limits."""
-    rows = np.array([_boundary(one) for one in range(replicates)])
+    recipe = replace(RECIPES["at random, covariate"], quality=between)
+    rows = np.array([_boundary(one, recipe) for one in range(replicates)])
     mean = rows.mean(axis=0)
     error = float(rows[:, 1].std(ddof=1) / np.sqrt(replicates))
     return Boundary(
@@ -467,9 +553,9 @@ def boundary(replicates: int = REPLICATES) -> Boundary:
     )
 
 
-def _boundary(one: int) -> tuple[float, ...]:
+def _boundary(one: int, recipe: Recipe) -> tuple[float, ...]:
     """Return means over providers where at least a fifth did not answer."""
-    world = make_world(RECIPES["at random, covariate"], [20250703, one])
+    world = make_world(recipe, [20250703, one])
     draws = impute(
         world.observed, world.expected, world.provider, seed=one, covariates=world.covariate
     )
@@ -480,11 +566,12 @@ def _boundary(one: int) -> tuple[float, ...]:
     delta = (Z95 * error + TARGET - world.truth)[who] / m[who]
     away = found.down[who] - delta
     full = _full(world, 0).effect[who] + m[who] * delta
+    half = (student_cut(Z95, pooled.df) * pooled.error)[who]
     return (
         float(delta.mean()),
         float(away.mean()),
         float(np.mean(away**2)),
-        float(np.mean(np.abs(away) <= Z95 * pooled.error[who] / m[who])),
+        float(np.mean(np.abs(away) <= half / m[who])),
         float(np.mean(full > TARGET + Z95 * error[who])),
     )
 
@@ -555,3 +642,54 @@ def _ratios(one: int) -> tuple[float, ...]:
         float(np.mean(np.abs(complete - truth) <= Z95 * error)),
         float(np.mean((low <= truth) & (truth <= high))),
     )
+
+
+@cache
+def event_flags(
+    who_answers: str, between: float, response: float, replicates: int = FLAGGING
+) -> dict[str, Flags]:
+    """Return how often intervals for the share of events cover, and flags, as `flags` does."""
+    recipe = small(who_answers, between, response)
+    kept: dict[str, list[tuple[float, float, float]]] = {}
+    with threadpool_limits(1, user_api="blas"):
+        for one in range(replicates):
+            for name, row in _event_flags(one, recipe).items():
+                kept.setdefault(name, []).append(row)
+    return {
+        name: Flags(who_answers, between, response, name, *_means_of(rows), replicates)
+        for name, rows in kept.items()
+    }
+
+
+def _event_flags(one: int, recipe: Recipe) -> dict[str, tuple[float, float, float]]:
+    world = make_world(recipe, [20250706, one])
+    sd = np.hypot(recipe.covariate, recipe.noise)
+    chance = special.ndtr((world.expected - RESPONDER) / sd)
+    truly = special.ndtr((world.expected + world.truth[world.provider] - RESPONDER) / sd)
+    event = (world.y > RESPONDER).astype(float)
+    truth = world.about_all(np.bincount(world.provider, truly - chance) / world.size)
+    seen = np.where(world.answered, event, np.nan)
+
+    here = np.bincount(world.provider, world.answered)
+
+    def mean(rows: Floats) -> Floats:
+        return np.bincount(world.provider, rows * world.answered) / here
+
+    error = np.sqrt(mean(chance * (1 - chance)) / here)
+    complete = world.about_all(mean(event - chance))
+    said = {COMPLETE: Said(complete, Z95 * error, error)}
+    for name, effects in ((IMPUTED, "own"), (RANDOM, "random")):
+        draws = impute(
+            seen,
+            chance,
+            world.provider,
+            seed=one,
+            covariates=world.covariate,
+            family="binomial",
+            effects=effects,
+        )
+        found = pool_differences(draws)
+        said[name] = Said(found.estimate, student_cut(Z95, found.df) * found.error, found.error)
+    judged = replace(world, truth=truth)
+    limit = float(truth.std()) if recipe.quality else 0.0
+    return {name: _flagged(judged, one_said, limit) for name, one_said in said.items()}

@@ -3,19 +3,25 @@
 import pytest
 
 from recovery.missing import (
+    BETWEEN,
     COMPLETE,
     DONORS,
     FULL,
     IMPUTED,
+    RANDOM,
+    RESPONSES,
     WEIGHTED,
     boundary,
     compare,
+    event_flags,
+    flags,
     planted,
     ratios,
     trimmed,
 )
 
 BY_EXPECTED, BY_COVARIATE = "at random, expected value", "at random, covariate"
+COMPLETELY = "completely at random"
 CEILING, NOT_AT_RANDOM = "at random, covariate, ceiling", "not at random"
 ADJUSTED = (WEIGHTED, IMPUTED, DONORS)
 each_adjusted = pytest.mark.parametrize("analysis", ADJUSTED)
@@ -31,6 +37,73 @@ def test_a_few_worlds_already_show_what_complete_cases_miss():
 def test_a_few_flags_with_the_planted_delta_are_those_of_full_data():
     found = planted(replicates=8)
     assert found.same_with_delta > found.same_at_random + 0.2
+
+
+def test_a_few_worlds_already_show_what_drawing_providers_to_the_others_costs():
+    lines = flags(COMPLETELY, 2.0, 0.3, replicates=4)
+    assert lines[RANDOM].flagged < 0.95 * lines[IMPUTED].flagged
+    assert lines[RANDOM].coverage > lines[IMPUTED].coverage
+
+
+each_world = pytest.mark.parametrize("response", RESPONSES)
+each_spread = pytest.mark.parametrize("between", BETWEEN)
+
+
+@pytest.mark.slow
+@each_world
+@each_spread
+@pytest.mark.parametrize(
+    ("who_answers", "analysis"),
+    [
+        (COMPLETELY, COMPLETE),
+        (COMPLETELY, WEIGHTED),
+        (COMPLETELY, IMPUTED),
+        (BY_EXPECTED, COMPLETE),
+        (BY_EXPECTED, WEIGHTED),
+        (BY_EXPECTED, IMPUTED),
+        (BY_COVARIATE, WEIGHTED),
+        (BY_COVARIATE, IMPUTED),
+    ],
+)
+def test_intervals_cover_however_much_or_little_providers_differ(
+    who_answers, analysis, between, response
+):
+    assert 0.935 <= flags(who_answers, between, response)[analysis].coverage <= 0.965
+
+
+@pytest.mark.slow
+@each_world
+@pytest.mark.parametrize("who_answers", [COMPLETELY, BY_EXPECTED, BY_COVARIATE])
+def test_providers_that_do_not_differ_are_flagged_as_often_as_limits_say(who_answers, response):
+    assert 0.035 <= flags(who_answers, 0.0, response)[IMPUTED].flagged <= 0.065
+
+
+@pytest.mark.slow
+@each_world
+@pytest.mark.parametrize("between", BETWEEN[1:])
+@pytest.mark.parametrize("who_answers", [COMPLETELY, BY_EXPECTED])
+def test_imputation_finds_those_who_differ_as_often_as_complete_cases_do(
+    who_answers, between, response
+):
+    lines = flags(who_answers, between, response)
+    assert lines[IMPUTED].right >= 0.9 * lines[COMPLETE].right
+    assert lines[IMPUTED].flagged >= 0.9 * lines[COMPLETE].flagged
+
+
+@pytest.mark.slow
+@each_world
+def test_where_a_covariate_explains_who_answers_imputed_flags_are_right_more_often(response):
+    lines = flags(BY_COVARIATE, 2.0, response)
+    assert lines[IMPUTED].right >= lines[COMPLETE].right
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("between", [0.0, 0.75])
+def test_drawn_to_the_others_those_who_few_answered_of_are_hardly_ever_flagged(between):
+    """What `own` effects are for: estimates that are drawn, with the error of ones that are not."""
+    lines = flags(COMPLETELY, between, 0.3)
+    assert lines[RANDOM].coverage > 0.975
+    assert lines[RANDOM].flagged < 0.4 * lines[COMPLETE].flagged
 
 
 @pytest.mark.slow
@@ -56,7 +129,7 @@ def test_weights_and_imputation_take_away_what_a_covariate_explains(who_answers,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who_answers", [BY_EXPECTED, BY_COVARIATE, CEILING])
-def test_imputed_effects_are_nearest_the_truth_and_their_flags_nearest_those_of_full_data(
+def test_imputed_effects_are_nearer_the_truth_and_their_flags_nearest_those_of_full_data(
     who_answers,
 ):
     lines = compare(who_answers)
@@ -70,8 +143,8 @@ def test_at_a_ceiling_means_from_the_normal_model_are_as_good_as_those_from_dono
     lines = compare(CEILING)
     assert lines[IMPUTED].rmse <= lines[DONORS].rmse
     assert abs(lines[IMPUTED].bias_few - lines[DONORS].bias_few) < 0.05
-    # What shrinks them is the normal spread of effects that are not: donors keep a little more.
-    assert lines[IMPUTED].spread < lines[DONORS].spread < 1
+    # Effects drawn to each other lose some of their spread; a provider's own keep it.
+    assert lines[RANDOM].spread < 0.95 < lines[IMPUTED].spread < lines[DONORS].spread < 1.1
 
 
 @pytest.mark.slow
@@ -115,8 +188,9 @@ def test_flags_with_the_planted_delta_are_those_of_full_data_as_often_as_they_sh
 
 
 @pytest.mark.slow
-def test_the_delta_that_takes_a_provider_to_its_limit_is_found():
-    found = boundary()
+@pytest.mark.parametrize("between", BETWEEN[1:])
+def test_the_delta_that_takes_a_provider_to_its_limit_is_found(between):
+    found = boundary(between)
     assert abs(found.bias) < 4 * found.bias_error + 0.02
     assert 0.935 <= found.coverage <= 0.975
     assert 0.48 <= found.flagged <= 0.52
@@ -129,3 +203,28 @@ def test_imputed_ratios_of_events_cover_and_those_of_complete_cases_do_not():
     assert abs(found.bias_imputed) < 0.2 * found.bias_complete
     assert 0.935 <= found.coverage_imputed <= 0.975
     assert found.coverage_complete < 0.9
+
+
+@pytest.mark.slow
+@each_world
+@each_spread
+@pytest.mark.parametrize("who_answers", [COMPLETELY, BY_EXPECTED, BY_COVARIATE])
+def test_intervals_for_the_share_of_events_cover_however_little_providers_differ(
+    who_answers, between, response
+):
+    line = event_flags(who_answers, between, response)[IMPUTED]
+    assert 0.935 <= line.coverage <= 0.965
+    if not between:
+        assert 0.035 <= line.flagged <= 0.065
+
+
+@pytest.mark.slow
+@each_world
+@pytest.mark.parametrize("between", BETWEEN[1:])
+@pytest.mark.parametrize("who_answers", [COMPLETELY, BY_EXPECTED])
+def test_imputed_events_find_those_who_differ_as_often_as_complete_cases_do(
+    who_answers, between, response
+):
+    lines = event_flags(who_answers, between, response)
+    assert lines[IMPUTED].right >= 0.9 * lines[COMPLETE].right
+    assert lines[RANDOM].right < 0.9 * lines[COMPLETE].right

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import get_args
@@ -23,10 +24,15 @@ from findings_example import (
 from riskadj.cli.progress import _metrics_table
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD
+from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.report.card import build_card
 from riskadj.report.choices import rules_in_words
+from riskadj.report.contest import contest
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
+from riskadj.report.sections.providers import providers
+from riskadj.report.words import REACHED, measure
+from riskadj.study import Outcome
 from riskadj.study.records import (
     SHRUNKEN_METHODS,
     Between,
@@ -47,6 +53,16 @@ WRITTEN = {
 }
 
 
+CARDS = {}
+
+
+def card_of(findings):
+    """Return the card of findings that nobody changes, made once."""
+    if id(findings) not in CARDS:
+        CARDS[id(findings)] = findings, build_card(findings)
+    return CARDS[id(findings)][1]
+
+
 @pytest.fixture(scope="module")
 def findings():
     return example_findings()
@@ -54,7 +70,7 @@ def findings():
 
 @pytest.fixture(scope="module")
 def card(findings):
-    return build_card(findings)
+    return card_of(findings)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +159,133 @@ def test_the_summary_says_how_far_flags_hang_on_the_learner(findings, card):
         assert f"{changed[outcome]} of 37 change flag when the learner changes" in sentence
 
 
+def test_the_learner_is_named_only_where_it_makes_a_difference(findings, card):
+    assert "limits alone, depending on the learner." in card["summary"][1]
+    of_first = findings.providers[findings.providers["learner"] == "linear"]
+    alike = pd.concat([of_first.assign(learner=one) for one in LEARNERS], ignore_index=True)
+    told = build_card(dataclasses.replace(findings, providers=alike))["summary"][1]
+    assert "limits alone. 0 of 37 change flag when the learner changes." in told
+
+
+def test_the_summary_counts_each_pair_of_limits(findings, card):
+    flags = findings.providers.query("outcome == 'ohs'").groupby(["learner", "flag"]).size()
+    words = {
+        "Positive outlier (99.8%)": "{} above and ",
+        "Negative outlier (99.8%)": "{} below the 99.8 % limits, ",
+        "Positive outlier (95%)": "{} above and ",
+        "Negative outlier (95%)": "{} below the 95 % limits alone",
+    }
+    wanted = ""
+    for flag, text in words.items():
+        low, *_, high = sorted(flags.xs(flag, level="flag").reindex(LEARNERS, fill_value=0))
+        wanted += text.format(low if low == high else f"{low} to {high}")
+    assert wanted in card["summary"][1]
+
+
+def test_what_sections_ask_alike_is_worked_out_once(findings):
+    outcome, again = findings.study.outcomes[0], dataclasses.replace(findings)
+    assert contest(findings, outcome) is contest(findings, outcome)
+    assert contest(again, outcome) is not contest(findings, outcome)
+    assert contest(findings, findings.study.outcomes[1]) is not contest(findings, outcome)
+
+
+# --- flags at the inner limits only ---------------------------------------------------------------
+
+
+def inner_only(findings):
+    """Return findings in which nobody is beyond the outermost limits."""
+    changed = {
+        name: getattr(findings, name).replace(r"99\.8%", "95%", regex=True)
+        for name in ("providers", "analyses")
+    }
+    return dataclasses.replace(findings, **changed)
+
+
+@pytest.mark.parametrize("anchor", ["providers", "belief", "sensitivity"])
+def test_where_nobody_is_beyond_the_outermost_limits_those_outside_any_are_listed(findings, anchor):
+    found = inner_only(findings)
+    table = only(tables(card_of(found), anchor, "(ohs)", "beyond the 95 % limits (nobody is"))
+    rows = found.providers.query("outcome == 'ohs'")
+    outside = rows[rows["flag"].str.contains("outlier (95%)", regex=False)]
+    assert set(table["Provider"]) == set(outside["provider_id"])
+    assert len(table) > 5
+
+
+def test_their_limits_are_the_inner_ones(findings):
+    found = inner_only(findings)
+    table = only(tables(card_of(found), "providers", "Oxford")).iloc[0]
+    row = found.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"]).loc[
+        (table["Provider"], table["Learner"])
+    ]  # fmt: skip
+    assert (table["Lower limit"], table["Upper limit"]) == (row["lower95"], row["upper95"])
+    assert "0 above and 0 below the 99.8 % limits, " in card_of(found)["summary"][1]
+
+
+def test_nobody_outside_any_limits_is_said_so(findings):
+    changed = {
+        name: getattr(findings, name).replace(r".*outlier \(.*", "Not an outlier", regex=True)
+        for name in ("providers", "analyses")
+    }
+    card = build_card(dataclasses.replace(findings, **changed))
+    assert (
+        "0 above and 0 below the 99.8 % limits, 0 above and 0 below the 95 % limits alone. 0 of 37 "
+        "change flag when the learner changes. 37 have one flag under all 10 analyses. The study's "
+        "own analysis puts nobody outside limits with any learner."
+    ) in card["summary"][1]
+    (caption,) = tables(card, "providers", "Oxford")
+    assert "(ohs), points: providers beyond the 95 % limits (nobody" in caption
+    lines = render_markdown(card).splitlines()
+    place = next(n for n, one in enumerate(lines) if caption.split(":")[1] in one)
+    assert lines[place + 4].startswith("| none |  |")
+
+
+# --- several outcomes of one instrument -----------------------------------------------------------
+
+BETTER = {"kind": "percent_change", "value": 35, "source": "an example"}
+ALIKE = [
+    {"name": "ohs", "instrument": "OHS", "kind": "final_score"},
+    {"name": "eq5d", "instrument": "OHS", "kind": "responder", "threshold": BETTER},
+]
+
+
+def test_outcomes_of_one_instrument_are_told_apart():
+    card = card_of(example_findings(example_study(outcomes=ALIKE)))
+    names = (
+        "Oxford Hip Score (ohs, final score)",
+        "Oxford Hip Score improved by 35 % or more (eq5d)",
+    )
+    assert f"compared on {names[0]} and {names[1]} under" in card["summary"][0]
+    assert [one.partition(":")[0] for one in card["summary"][1:]] == [*names]
+    (chance,) = [one for one in paragraphs(card, "belief") if "chance makes up" in one]
+    assert all(f"{one} (" in chance for one in names)
+    captions = [*tables(card, "providers"), *tables(card, "belief"), *tables(card, "calibration")]
+    assert len(set(captions)) == len(captions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "instrument", "words"),
+    [
+        ("change", "OHS", "Oxford Hip Score improved by 8 points or more"),
+        ("percent_change", "OHS", "Oxford Hip Score improved by 8 % or more"),
+        ("final", "OHS", "Oxford Hip Score of 8 points or more after"),
+        ("final", "NDI", "Neck Disability Index of 8 % or less after"),
+        ("failure", "OHS", "Oxford Hip Score improved by less than 8 points"),
+        ("percent_failure", "OHS", "Oxford Hip Score improved by less than 8 %"),
+        ("worsening", "OHS", "Oxford Hip Score worse by 8 points or more"),
+        ("poor_state", "OHS", "Oxford Hip Score below 8 points after"),
+        ("poor_state", "NDI", "Neck Disability Index above 8 % after"),
+    ],
+)
+def test_a_responder_is_called_by_what_it_reaches(kind, instrument, words):
+    rule = {"kind": kind, "value": 8, "source": "an example"}
+    one = {"name": "one", "instrument": instrument, "kind": "responder", "threshold": rule}
+    assert measure(Outcome.model_validate(one)) == words
+
+
+def test_every_kind_of_threshold_has_words():
+    assert set(REACHED) == set(THRESHOLD_KINDS)
+
+
 # --- what a person has still to write -------------------------------------------------------------
 
 
@@ -162,7 +305,7 @@ def test_every_unwritten_field_is_marked_in_both_renderings(card):
 
 def test_a_written_card_says_todo_nowhere():
     study = example_study(card=WRITTEN | {"limitations": ["One."]})
-    card = build_card(example_findings(study))
+    card = card_of(example_findings(study))
     assert card["todo"] == []
     assert "TODO" not in json.dumps(card)
     page = render_html(card, {})
@@ -171,7 +314,7 @@ def test_a_written_card_says_todo_nowhere():
 
 
 def test_limitations_that_nobody_stated_are_to_do():
-    card = build_card(example_findings(example_study(card=WRITTEN)))
+    card = card_of(example_findings(example_study(card=WRITTEN)))
     assert card["todo"] == ["limitations"]
     assert facts(card, "limitations")[0]["todo"]
 
@@ -190,7 +333,7 @@ def test_a_hidden_provider_that_kept_its_flag_is_not_counted_as_flagged(findings
     providers = findings.providers.copy()
     providers.loc[providers["suppression"] == "all", "flag"] = "Negative outlier (99.8%)"
     again = build_card(dataclasses.replace(findings, providers=providers))
-    assert section(again, "providers") == section(build_card(findings), "providers")
+    assert section(again, "providers") == section(card_of(findings), "providers")
 
 
 def test_suppressed_subgroups_are_null_and_say_so(card):
@@ -292,6 +435,28 @@ def test_calibration_shows_the_learner_that_is_worst(findings):
     assert table.iloc[3, -1] == -9.5
 
 
+def test_ratios_lead_where_a_cost_is_compared():
+    cost = {"name": "ohs", "kind": "cost", "column": "cost_total_90d", "currency": "SEK",
+            "price_year": 2023}  # fmt: skip
+    found = example_findings(example_study(outcomes=[cost]))
+    (table,) = [one for one in providers(found) if "providers beyond" in one.get("caption", "")]
+    labels = [one["label"] for one in table["columns"]]
+    assert labels[:7] == [
+        "Provider", "Learner", "Episodes", "O/E", "P/E", "Observed cost", "Expected cost",
+    ]  # fmt: skip
+    first = found.providers.set_index(["provider_id", "learner"]).loc[tuple(table["rows"][0][:2])]
+    assert table["rows"][0][2:6] == [first["n"], *first[["ratio", "predicted_ratio", "observed"]]]
+
+
+def test_a_source_without_rows_says_nothing_of_them(findings):
+    mapping = {"name": "mapping.yaml", "digest": "cd" * 32, "rows": 0}
+    data = [*findings.provenance["data"], mapping]
+    found = dataclasses.replace(findings, provenance={**findings.provenance, "data": data})
+    card = build_card(found)
+    assert only(tables(card, "data", "Sources"))["Rows"].isna().tolist() == [False, True]
+    assert "| mapping.yaml | `cdcdcdcdcdcd` |  |" in render_markdown(card)
+
+
 def test_sources_and_chain_name_every_digest(findings, card):
     origin = findings.provenance
     chain = set(only(tables(card, "provenance", "chain"))["Digest (SHA-256)"])
@@ -303,7 +468,9 @@ def test_sources_and_chain_name_every_digest(findings, card):
 def test_refused_columns_say_why(card):
     table = only(tables(card, "casemix", "Refused")).set_index("Because")["Columns"]
     assert table["it is known only after the episode"] == "q2_score_ohs, q2_score_eq5d"
-    assert table["it is known only during the episode"] == "discharge_date"
+    (during,) = (why for why in table.index if why.startswith("it is known only during"))
+    assert table[during] == "discharge_date"
+    assert "casemix.coded_at_discharge would let it in" in during
 
 
 # --- what makes expectations differ ---------------------------------------------------------------
@@ -415,7 +582,7 @@ def test_the_model_of_the_fold_is_a_theme_with_a_note(findings):
     table = only(tables(card, "explanation", "by theme"))
     assert list(table.columns[2:]) == ["Age and sex", "Model of the fold", "Difference (sum)"]
     assert "Model of the fold: " in render_markdown(card)
-    assert "odel of the fold" not in render_markdown(build_card(findings))
+    assert "odel of the fold" not in render_markdown(card_of(findings))
 
 
 def test_tables_of_themes_say_who_is_not_in_them(card):
@@ -442,7 +609,7 @@ def test_nobody_whose_contributions_can_be_shown(findings):
 
 def told(anchor, **changes):
     """Return the labelled facts of a section of the card of a changed study."""
-    card = build_card(example_findings(example_study(**changes)))
+    card = card_of(example_findings(example_study(**changes)))
     return {one["label"]: one["value"] for one in facts(card, anchor)}
 
 
@@ -453,6 +620,7 @@ def labels_of_limits(card):
 FOLDED = {"train": ["2018/19"], "test": ["2018/19"], "folds": 4, "seed": 1}
 
 
+@cache
 def as_published(*learners):
     """Return findings whose boosted trees are the publisher's expectation instead."""
     found = example_findings()
@@ -484,7 +652,7 @@ def test_limitations_follow_from_the_method(card):
 
 
 def test_limitations_follow_from_the_study():
-    labels = labels_of_limits(build_card(as_published("reference", "linear")))
+    labels = labels_of_limits(card_of(as_published("reference", "linear")))
     assert {"Published expectation", "Influence of providers"} <= labels
 
 
@@ -503,7 +671,7 @@ def test_the_comparison_is_relative_whatever_the_study_does(changes, words):
 @pytest.mark.parametrize("method", ["shift", "line", "none"])
 def test_performance_says_what_recalibration_alone_makes_true(method):
     found = example_findings(example_study(recalibration={"method": method}))
-    card = build_card(found)
+    card = card_of(found)
     columns = list(only(tables(card, "performance", "(ohs)")).columns)
     before = "Bias before recalibration" in columns
     assert before == (method != "none")
@@ -533,19 +701,19 @@ def test_folds_are_told_where_periods_are_shared(group):
 
 
 def test_nothing_is_said_to_be_learned_where_all_is_published():
-    card = build_card(as_published("reference"))
+    card = card_of(as_published("reference"))
     models = {one["label"]: one["value"] for one in facts(card, "models")}
     assert models["Split"] == "Nothing is learned here; compared in 2018/19."
     assert "held-out" not in paragraphs(card, "performance")[0]
     assert "Whether the published expectation was fitted" in paragraphs(card, "performance")[0]
     assert "expects by the publisher's model." in paragraphs(card, "explanation")[0]
-    mixed = build_card(as_published("reference", "linear"))
+    mixed = card_of(as_published("reference", "linear"))
     assert "The published expectation is the exception" in paragraphs(mixed, "performance")[0]
 
 
 def test_one_learner_has_nobody_to_agree_with():
     found = example_findings(example_study(learners=[{"kind": "lightgbm"}]))
-    card = build_card(found)
+    card = card_of(found)
     assert any("With one learner" in one for one in paragraphs(card, "providers"))
     assert all("change flag" not in one for one in card["summary"])
     assert "under 1 expectation from" in card["summary"][0]
@@ -558,7 +726,7 @@ def test_one_learner_has_nobody_to_agree_with():
 
 
 def test_a_study_without_trees_says_why_nothing_is_explained():
-    card = build_card(example_findings(example_study(learners=[{"kind": "linear"}])))
+    card = card_of(example_findings(example_study(learners=[{"kind": "linear"}])))
     assert section(card, "explanation")["blocks"] == [
         {"kind": "paragraph", "text": "No learner of this study has contributions to show: they "
          "are worked out for boosted trees only, and the study expects by the linear model."}
@@ -569,7 +737,7 @@ def test_one_outcome_stands_alone():
     study = example_study(
         outcomes=[{"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"}]
     )
-    card = build_card(example_findings(study))
+    card = card_of(example_findings(study))
     assert "compared on EQ-5D-3L index under" in card["summary"][0]
     assert len(card["summary"]) == 2
     assert "Oxford" not in json.dumps([section(card, one) for one in ("data", "providers")])
@@ -583,7 +751,7 @@ def test_given_figures_of_the_reference_population_are_stated():
         "reference": {"gain": 21.5, "sd": 8},
     }
     plain = {"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain"}
-    card = build_card(example_findings(example_study(outcomes=[given, plain])))
+    card = card_of(example_findings(example_study(outcomes=[given, plain])))
     items = {one["label"]: one["value"] for one in facts(card, "providers")}
     assert items["Reference figures (ohs)"] == (
         "Oxford Hip Score is compared with figures the study gives, not with these episodes: a "
@@ -769,22 +937,22 @@ def test_the_rules_in_force_are_told(rules, label, words):
 def test_what_limits_learned_is_shown_where_they_learn(card):
     assert not tables(card, "providers", "limits learned")
     found = under(limits="winsorised")
-    table = only(tables(build_card(found), "providers", "limits learned"))
+    table = only(tables(card_of(found), "providers", "limits learned"))
     assert table["SD between providers"].tolist() == found.reference["tau"].tolist()
     assert set(table["99.8 % limits at"]) == {3.0902}
 
 
 def test_peer_groups_have_centres_of_their_own():
     table = only(
-        tables(build_card(under(limits="winsorised", peer_group="sex")), "providers", "learned")
+        tables(card_of(under(limits="winsorised", peer_group="sex")), "providers", "learned")
     )
     assert table["Centre"].isna().all()
 
 
 def test_peer_groups_are_shown_with_what_each_is_compared_with():
-    assert not tables(build_card(under()), "providers", "Peer groups")
+    assert not tables(card_of(under()), "providers", "Peer groups")
     found = under(peer_group="sex")
-    table = only(tables(build_card(found), "providers", "Peer groups"))
+    table = only(tables(card_of(found), "providers", "Peer groups"))
     rows = found.providers[found.providers["peer_group"] != ""]
     assert len(table) == 2 * 2 * 2
     for one in table.itertuples(index=False):
@@ -798,7 +966,7 @@ def test_peer_groups_are_shown_with_what_each_is_compared_with():
 @pytest.mark.parametrize("anchor", ["providers", "sensitivity", "belief", "explanation"])
 def test_a_card_with_cmss_words_says_nothing_of_nhs_englands(anchor):
     found = under(labels="cms", levels=[0.9, 0.99])
-    card = build_card(found)
+    card = card_of(found)
     said = json.dumps([card["summary"], section(card, anchor)])
     assert "99.8" not in said
     assert "95 % limits" not in said
@@ -808,7 +976,7 @@ def test_a_card_with_cmss_words_says_nothing_of_nhs_englands(anchor):
 
 def test_cmss_places_are_counted():
     found = under(labels="cms")
-    table = only(tables(build_card(found), "providers", "by flag"))
+    table = only(tables(card_of(found), "providers", "by flag"))
     assert list(table)[2:] == ["Better", "No different", "Worse", "Not compared"]
     first = found.providers.query("outcome == 'ohs' and learner == 'linear'")["flag"]
     assert table.loc[0, "Better"] == (first == "Better than the reference").sum()
@@ -817,7 +985,7 @@ def test_cmss_places_are_counted():
 
 def test_limits_in_the_tables_are_those_of_the_levels():
     found = under(levels=[0.9, 0.99])
-    table = only(tables(build_card(found), "providers", "Oxford")).iloc[0]
+    table = only(tables(card_of(found), "providers", "Oxford")).iloc[0]
     rows = found.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
     row = rows.loc[(table["Provider"], table["Learner"])]
     assert (table["Lower limit"], table["Upper limit"]) == (row["lower99"], row["upper99"])
@@ -833,7 +1001,7 @@ def test_predicted_over_expected_stands_beside_observed_over_expected(findings, 
 
 def test_a_bootstrap_gives_predicted_over_expected_its_interval():
     found = under(replicates=100)
-    table = only(tables(build_card(found), "providers", "Oxford"))
+    table = only(tables(card_of(found), "providers", "Oxford"))
     rows = found.providers.query("outcome == 'ohs'").set_index(["provider_id", "learner"])
     for one in table[table["O/E"].notna()].itertuples(index=False):
         row = rows.loc[(one.Provider, one.Learner)]
@@ -855,7 +1023,7 @@ def test_a_bootstrap_gives_predicted_over_expected_its_interval():
     ],
 )
 def test_limitations_follow_from_the_limits(rules, label, words):
-    told = {one["label"]: one["value"] for one in facts(build_card(under(**rules)), "limitations")}
+    told = {one["label"]: one["value"] for one in facts(card_of(under(**rules)), "limitations")}
     assert words in told[label]
 
 
@@ -868,14 +1036,14 @@ def test_limitations_follow_from_the_limits(rules, label, words):
     ],
 )
 def test_whom_providers_are_compared_with_limits_what_it_says(rules, words):
-    told = {one["label"]: one["value"] for one in facts(build_card(under(**rules)), "limitations")}
+    told = {one["label"]: one["value"] for one in facts(card_of(under(**rules)), "limitations")}
     assert words in told["Relative comparison"]
 
 
 def test_a_given_number_is_not_called_the_mean_of_providers():
     one = [{"name": "ohs", "instrument": "OHS", "kind": "gain"}]
     study = example_study(outcomes=one, profile=example_rules(reference=21.5))
-    card = build_card(example_findings(study))
+    card = card_of(example_findings(study))
     told = {one["label"]: one["value"] for one in facts(card, "limitations")}
     assert "an adjusted gain of 21.5 that the study gives" in told["Given reference"]
     assert "Relative comparison" not in told
@@ -884,7 +1052,7 @@ def test_a_given_number_is_not_called_the_mean_of_providers():
 
 @pytest.mark.parametrize("rules", [{"limits": "benjamini_hochberg"}, {"method": "empirical_bayes"}])
 def test_chance_is_not_counted_where_limits_are_not_for_it(rules):
-    assert "Chance" not in labels_of_limits(build_card(under(**rules)))
+    assert "Chance" not in labels_of_limits(card_of(under(**rules)))
 
 
 # --- warnings -------------------------------------------------------------------------------------
@@ -993,7 +1161,7 @@ def test_flags_beyond_the_limits_say_how_firm_they_are(findings, card):
 
 def test_a_choice_that_is_not_varied_is_said_to_be_so():
     found = example_findings(example_study(profile=example_rules(sensitivity={})))
-    card = build_card(found)
+    card = card_of(found)
     table = only(tables(card, "sensitivity", "How many flags hold"))
     assert table["Moved by another learner"].notna().all()
     assert table[["Moved by another method", "Moved by other limits"]].isna().all(axis=None)
@@ -1002,7 +1170,7 @@ def test_a_choice_that_is_not_varied_is_said_to_be_so():
 
 def test_a_study_that_declares_nothing_says_that_nothing_is_known():
     alone = example_study(learners=[{"kind": "linear"}], profile=example_rules(sensitivity={}))
-    (told,) = section(build_card(example_findings(alone)), "sensitivity")["blocks"]
+    (told,) = section(card_of(example_findings(alone)), "sensitivity")["blocks"]
     assert "how far its flags hang on its choices is not known" in told["text"]
 
 
@@ -1089,7 +1257,7 @@ def test_one_outcome_without_anybody_to_compare_leaves_the_other_whole(findings)
     rest = {name: getattr(findings, name).query("outcome == 'eq5d'") for name in
             ("analyses", "reliability", "agreement")}  # fmt: skip
     found = dataclasses.replace(findings, providers=providers, **rest)
-    card = build_card(found)
+    card = card_of(found)
     assert "no provider has enough episodes" in card["summary"][1]
     assert "37 providers compared" in card["summary"][2]
     assert "up to 10 analyses" in paragraphs(card, "sensitivity")[0]

@@ -69,7 +69,8 @@ def test_one_figure_per_kind_outcome_and_learner(drawn):
     assert set(drawn) == wanted | FEATURES | {f"sensitivity_{one}.svg" for one in OUTCOMES}
 
 
-def test_features_are_drawn_only_where_there_are_any(findings, drawn):
+def test_features_are_drawn_only_where_there_are_any(findings, drawn, monkeypatch):
+    monkeypatch.setattr("riskadj.report.figures._draw", lambda *_: "<svg></svg>")
     bare = draw_figures(dataclasses.replace(findings, features=findings.features.head(0)))
     assert set(bare) == set(drawn) - FEATURES
 
@@ -384,6 +385,75 @@ def test_funnel_names_only_those_beyond_the_outer_limits(findings, drawn):
             named = set(texts(drawn[f"funnel_{outcome}_{learner}.svg"])) & set(rows["provider_id"])
             assert named, "wanted at least one provider named"
             assert named <= beyond
+
+
+def test_caterpillars_name_the_same_providers(findings, drawn):
+    for outcome in findings.study.outcomes:
+        for learner in LEARNERS:
+            one = compare(findings, outcome, learner)
+            beyond = one.compared["flag"].str.contains("99.8", regex=False)
+            written = set(texts(drawn[f"caterpillar_{outcome.name}_{learner}.svg"]))
+            named = written & set(findings.providers["provider_id"])
+            assert named, "wanted at least one provider named"
+            assert named <= set(one.compared.loc[beyond, "provider_id"])
+
+
+def test_names_in_a_caterpillar_keep_clear_of_every_bar():
+    findings = example_findings(n_providers=238)
+    one = compare(findings, findings.study.outcomes[0], "linear")
+    points = charts._with_places(one).assign(x=[float(n + 1) for n in range(len(one.compared))])
+    low, high = charts._interval(one)
+    frame = labels.Frame((0.0, len(points) + 1.0), padded([*low, *high], charts.ROOM_FOR_NAMES))
+    rows = charts._at_the_ends(points, one, frame)
+    assert len(rows) >= 5
+    boxes = [
+        labels.around(*frame.at(row["x"], row["y"]), 6.2 * len(row["text"]), 12.0) for row in rows
+    ]
+    bars = [labels._bar(frame, *bar) for bar in zip(points["x"], low, high, strict=True)]
+    for place, box in enumerate(boxes):
+        assert not any(box.hits(other) for other in [*boxes[:place], *bars])
+
+
+@pytest.mark.parametrize("kind", ["funnel", "caterpillar"])
+def test_where_nobody_is_beyond_the_outer_limits_those_outside_any_are_named(findings, kind):
+    changed = findings.providers.replace(r"99\.8%", "95%", regex=True)
+    found = dataclasses.replace(findings, providers=changed)
+    named = set(texts(draw(found, kind))) & set(changed["provider_id"])
+    rows = changed.query("outcome == 'ohs' and learner == 'linear'")
+    assert named
+    assert named <= set(
+        rows.loc[rows["flag"].str.contains("outlier (9", regex=False), "provider_id"]
+    )
+
+
+# --- shares, and several outcomes of one instrument -----------------------------------------------
+
+RESPONDER = {
+    "name": "eq5d", "instrument": "OHS", "kind": "responder",
+    "threshold": {"kind": "percent_change", "value": 35, "source": "an example"},
+}  # fmt: skip
+FINAL = {"name": "ohs", "instrument": "OHS", "kind": "final_score"}
+
+
+@pytest.mark.parametrize("kind", ["funnel", "caterpillar"])
+def test_no_share_is_drawn_beyond_its_ends(kind):
+    found = example_findings(example_study(outcomes=[RESPONDER]))
+    beyond = found.providers.assign(upper998=1.2, ci_upper95=1.1, lower998=-0.1, ci_lower95=-0.2)
+    svg = draw(dataclasses.replace(found, providers=beyond), kind)
+    ticks = [float(one) for one in texts(svg) if re.fullmatch(r"\d\.\d+", one)]
+    assert max(ticks) == 1.0
+    assert min(ticks) == 0.0
+    assert not [one for one in texts(svg) if re.fullmatch("\N{MINUS SIGN}\\d\\.\\d+", one)]
+    assert "adjusted share of episodes" in texts(svg)
+
+
+def test_titles_tell_outcomes_of_one_instrument_apart():
+    drawn = draw_figures(example_findings(example_study(outcomes=[FINAL, RESPONDER])))
+    for kind in BY_LEARNER:
+        assert "Oxford Hip Score (ohs, final score)" in read(drawn[f"{kind}_ohs_linear.svg"])
+        assert "improved by 35 % or more (eq5d)" in " ".join(
+            read(drawn[f"{kind}_eq5d_linear.svg"]).split()
+        )
 
 
 def test_hidden_providers_are_nowhere(findings, drawn):

@@ -18,7 +18,7 @@ from riskadj.episodes.participation import COUNTS, Participation, read_participa
 from riskadj.errors import ColumnError, InSampleError, RiskadjError, StudyError, ValuesError
 from riskadj.expected import Expectations, cross_fit, evaluate
 from riskadj.followup import ANALYSES, FollowUp, follow_up
-from riskadj.followup.analyses import Comparing, tipping_in_words
+from riskadj.followup.analyses import Comparing, Place, tipping_in_words
 from riskadj.followup.everybody import covariates_of, expected_by, without_expectation
 from riskadj.followup.follow import ALL_ANSWERED, NOT_THERE
 from riskadj.profile import NHS_ENGLAND, profile_providers
@@ -28,7 +28,7 @@ from riskadj.report.results import OutcomeResults, build_findings
 from riskadj.report.sections.followup import followup
 from riskadj.report.sections.limitations import limitations
 from riskadj.stats import Z95
-from riskadj.stats.imputation import impute, pool_ratios
+from riskadj.stats.imputation import impute, pool_differences, pool_ratios, student_cut
 from riskadj.study import Study
 from riskadj.study.records import FollowUpRules, Outcome, ProfileRules
 
@@ -172,6 +172,18 @@ def test_weights_bring_those_who_answered_near_everybody(found: FollowUp) -> Non
     assert told["answered"] > told["weighted"]
 
 
+def test_balance_has_plain_means_beside_differences_within_providers(
+    found: FollowUp, known: Expectations
+) -> None:
+    told = found.balance.set_index("covariate").loc["q1_score_ohs"]
+    answered = known.cohort.test["baseline_score"]
+    asked = pd.concat([answered, known.cohort.unanswered["baseline_score"]])
+    assert told["answered"] == pytest.approx(answered.mean())
+    assert told["everybody"] == pytest.approx(asked.mean())
+    plain = (told["answered"] - told["everybody"]) / told["sd"]
+    assert abs(plain - told["difference"]) > 0.01
+
+
 def test_a_weighted_mean_counts_answers_by_their_weight(
     known: Expectations, study: Study, asked: pd.DataFrame
 ) -> None:
@@ -205,16 +217,35 @@ def test_rubins_rules_reach_observed_over_expected(
         covariates=covariates_of(known.casemix).X,
         imputations=study.follow_up.imputations,
     )
-    pooled, table = pool_ratios(draws), found.analyses
-    np.testing.assert_allclose(table["ratio_imputed"], pooled.estimate, rtol=1e-10)
-    low, high = pooled.interval(0.95)
-    np.testing.assert_allclose(table["ratio_imputed_lower95"], low, rtol=1e-10)
-    np.testing.assert_allclose(table["ratio_imputed_upper95"], high, rtol=1e-10)
+    pooled, table = pool_differences(draws), found.analyses
+    np.testing.assert_allclose(table["ratio_imputed"], pool_ratios(draws).estimate, rtol=1e-10)
+    np.testing.assert_allclose(table["error_imputed"], pooled.error, rtol=1e-10)
+    np.testing.assert_allclose(table["df_imputed"], pooled.df, rtol=1e-10)
+    np.testing.assert_allclose(table["z_imputed"], pooled.z(0.0), rtol=1e-6)
+    half = student_cut(Z95, pooled.df) * pooled.error * draws.eligible / draws.expected
+    for side, away in (("lower", -half), ("upper", half)):
+        wanted = table["ratio_imputed"] + away
+        np.testing.assert_allclose(table[f"ratio_imputed_{side}95"], wanted, rtol=1e-10)
     for one in ANALYSES:
         inside = table[f"ratio_{one}"].between(
             table[f"ratio_{one}_lower95"], table[f"ratio_{one}_upper95"], inclusive="neither"
         )
         assert inside.all()
+
+
+def test_no_row_contradicts_itself(asked: pd.DataFrame) -> None:
+    """With few imputations t and normal limits are far apart."""
+    given = make_study(learners=LINEAR, profile__reference=16.0)
+    study = given.model_copy(update={"follow_up": FollowUpRules(imputations=2)})
+    rows = follow_up(expectations_in(asked, study), study).analyses
+    assert rows["df_imputed"].min() < 10
+    for one in ANALYSES:
+        df = rows["df_imputed"] if one == "imputed" else np.full(len(rows), np.inf)
+        away = (rows[f"adjusted_{one}"] - 16.0) / rows[f"error_{one}"]
+        assert ((away.abs() > student_cut(Z95, df)) == (rows[f"z_{one}"].abs() > Z95)).all()
+        assert (np.sign(away) == np.sign(rows[f"z_{one}"])).all()
+    places = rows["flag_imputed"].str.contains("alert|alarm", case=False)
+    assert (places == (rows["z_imputed"].abs() > Z95)).all()
 
 
 def test_without_imputations_there_are_two(known: Expectations, study: Study) -> None:
@@ -243,7 +274,8 @@ def test_the_same_seed_gives_the_same_and_another_does_not(
 
 
 @pytest.mark.parametrize(
-    "rules", [{"draw": "donors"}, {"numerator": "overall"}, {"imputations": 5}]
+    "rules",
+    [{"draw": "donors"}, {"numerator": "overall"}, {"imputations": 5}, {"effects": "random"}],
 )
 def test_every_rule_changes_what_it_is_about(
     rules: dict[str, Any], known: Expectations, study: Study, found: FollowUp
@@ -254,7 +286,14 @@ def test_every_rule_changes_what_it_is_about(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"imputations": 1}, {"trim": (0.9, 0.1)}, {"trim": (0, 2)}, {"draw": "mean"}]
+    "wrong",
+    [
+        {"imputations": 1},
+        {"trim": (0.9, 0.1)},
+        {"trim": (0, 2)},
+        {"draw": "mean"},
+        {"effects": "none"},
+    ],
 )
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -300,6 +339,20 @@ def test_only_expectations_are_taken(study: Study) -> None:
         follow_up("none", study)  # type: ignore[arg-type]
 
 
+def student_t_of(z: float, df: float) -> float:
+    return float(np.sign(z) * student_cut(abs(z), df))
+
+
+def test_by_own_effects_a_provider_is_moved_no_nearer_to_the_others(
+    known: Expectations, study: Study, found: FollowUp
+) -> None:
+    random = study.model_copy(update={"follow_up": FollowUpRules(effects="random")})
+    drawn = follow_up(known, random).analyses
+    complete, own = found.analyses["adjusted_complete"], found.analyses["adjusted_imputed"]
+    assert drawn["adjusted_imputed"].std() < 0.95 * own.std()
+    assert abs(own.std() / complete.std() - 1) < 0.1
+
+
 # --- tipping points -------------------------------------------------------------------------------
 
 
@@ -320,8 +373,10 @@ def test_at_the_tipping_point_a_provider_is_on_the_limit(
     told = 0
     for side in ("down", "up"):
         delta = rows[f"tipping_{side}"]
-        z = rows["z_imputed"] + slope * delta / rows["error_imputed"]
-        np.testing.assert_allclose(z[delta.notna()].abs(), Z95, rtol=1e-9)
+        df = rows["df_imputed"].to_numpy()
+        t = [student_t_of(*one) for one in zip(rows["z_imputed"], df, strict=True)]
+        at = (t + slope * delta / rows["error_imputed"])[delta.notna()].abs()
+        np.testing.assert_allclose(at, student_cut(Z95, df)[delta.notna()], rtol=1e-7)
         told += delta.notna().sum()
     assert told >= 8
 
@@ -341,29 +396,68 @@ def comparing(outcome: Outcome) -> Comparing:
 
 
 @pytest.mark.parametrize(
-    ("instrument", "kind", "delta", "inside", "words"),
+    ("instrument", "kind", "delta", "place", "words"),
     [
-        ("OHS", "gain", -3.14, False, "no longer be outside the 95 % limits if those who did not "
+        ("OHS", "gain", -3.14, 1, "no longer be outside the 95 % limits if those who did not "
          "answer were worse than expected by 3.1 points"),
-        ("OHS", "gain", 0.01, True, "be outside the 95 % limits if those who did not answer were "
+        ("OHS", "gain", 0.01, 0, "be outside the 95 % limits if those who did not answer were "
          "better than expected by less than 0.1 points"),
-        ("ODI", "final_score", -2.0, True, "be outside the 95 % limits if those who did not answer "
+        ("ODI", "final_score", -2.0, 0, "be outside the 95 % limits if those who did not answer "
          "were better than expected by 2.0 "),
-        ("EQ5D3L_UK_TTO", "gain", 0.04, True, "be outside the 95 % limits if those who did not "
+        ("EQ5D3L_UK_TTO", "gain", 0.04, 0, "be outside the 95 % limits if those who did not "
          "answer were better than expected by 0.040 on the index"),
     ],
 )  # fmt: skip
 def test_a_tipping_point_says_which_way_is_worse(
-    instrument: str, kind: str, delta: float, inside: bool, words: str
+    instrument: str, kind: str, delta: float, place: int, words: str
 ) -> None:
     outcome = Outcome(name="one", instrument=instrument, kind=kind)  # type: ignore[arg-type]
-    assert tipping_in_words(delta, inside, 0.3, comparing(outcome)).startswith(f"would {words}")
+    said = tipping_in_words(delta, Place(place, place), 0.3, comparing(outcome))
+    assert said.startswith(f"by imputation would {words}")
+
+
+@pytest.mark.parametrize(
+    ("place", "delta", "words"),
+    [
+        (Place(imputed=0, complete=-1), -1.0, "inside the 95 % limits already; would be outside if "
+         "those who did not answer were worse than expected by 1.0 points"),
+        (Place(imputed=1, complete=0), -1.0, "outside the 95 % limits already; would be inside if "
+         "those who did not answer were worse than expected by 1.0 points"),
+        (Place(imputed=1, complete=-1), -1.0, "outside the 95 % limits on the other side; would be "
+         "inside if those who did not answer were worse than expected by 1.0 points"),
+        (Place(imputed=0, complete=1), np.inf, "inside the 95 % limits already; nothing that the "
+         "scale allows would change that"),
+    ],
+)  # fmt: skip
+def test_where_imputation_changes_the_flag_already_that_is_said_first(
+    place: Place, delta: float, words: str
+) -> None:
+    one = comparing(Outcome(name="one", instrument="OHS", kind="gain"))
+    assert tipping_in_words(delta, place, 0.3, one) == f"by imputation {words}"
 
 
 def test_where_nothing_could_change_the_flag_the_words_say_so() -> None:
-    one = comparing(Outcome(name="one", instrument="OHS", kind="gain"))
-    assert tipping_in_words(np.inf, True, 0.3, one).startswith("nothing that the scale allows")
-    assert tipping_in_words(np.inf, True, 0.0, one) == "everybody answered"
+    one, inside = comparing(Outcome(name="one", instrument="OHS", kind="gain")), Place(0, 0)
+    said = tipping_in_words(np.inf, inside, 0.3, one)
+    assert said == "nothing that the scale allows would change the flag by imputation"
+    assert tipping_in_words(np.inf, inside, 0.0, one) == "everybody answered"
+    differs = tipping_in_words(np.inf, Place(0, 1), 0.0, one)
+    assert differs == "by imputation inside the 95 % limits already; everybody answered"
+
+
+def test_the_words_of_every_row_go_with_its_two_flags(asked: pd.DataFrame) -> None:
+    """With half of providers worse, and few imputations, some flags differ."""
+    late = (asked["period"] == "2022") & (asked["provider_id"] < "H04")
+    shift = np.where(late, 3.0, 0.0)
+    study = make_study(learners=LINEAR).model_copy(
+        update={"follow_up": FollowUpRules(imputations=3)}
+    )
+    frame = asked.assign(q2_score_ohs=(asked["q2_score_ohs"] - shift).clip(0, 48))
+    rows = follow_up(expectations_in(frame, study), study).analyses
+    places = [np.sign(rows[z]) * (rows[z].abs() > Z95) for z in ("z_complete", "z_imputed")]
+    already = rows["tipping"].str.startswith(("by imputation inside", "by imputation outside"))
+    assert (already == (places[0] != places[1])).all()
+    assert 0 < already.sum() < len(already)
 
 
 # --- where there is nobody to follow --------------------------------------------------------------
@@ -407,6 +501,29 @@ def test_rates_of_episodes_are_by_the_formulas(asked: pd.DataFrame) -> None:
     np.testing.assert_allclose(rates["response"].drop(ALL), response)
     assert rates.loc[ALL, "q1"] == len(late)
     assert rates[["participation", "linkage", "procedures"]].isna().all(axis=None)
+
+
+def test_a_blank_is_not_taken_for_a_no(asked: pd.DataFrame) -> None:
+    """Who leaves blank whom it asked is held against all who answered before."""
+    frame = with_flags(asked)
+    mine = frame["provider_id"] == "H03"
+    frame.loc[mine, ["q2_sent", "q2_returned"]] = np.nan
+    rates = cohort_of(frame).rates
+    late = frame[mine & (frame["period"] == "2022")]
+    assert response_by_provider(rates)["H03"] == late["q2_score_ohs"].notna().mean()
+    assert np.isnan(rates.set_index("provider_id").loc[ALL, "response"])
+    study = make_study(profile__minimum_response=0.9, learners=LINEAR)
+    table = profile_providers(expectations_in(frame, study), study).table
+    assert table.set_index("provider_id").loc["H03", "flag"] == NHS_ENGLAND.low_response
+
+
+def test_procedures_are_told_where_some_have_no_score_before(asked: pd.DataFrame) -> None:
+    frame = asked.copy()
+    late = frame.index[(frame["period"] == "2022") & (frame["provider_id"] == "H01")]
+    frame.loc[late[:10], ["q1_score_ohs", "q2_score_ohs"]] = np.nan
+    row = cohort_of(frame).rates.set_index("provider_id").loc["H01"]
+    assert row["procedures"] == len(late)
+    assert row["participation"] == 1 - 10 / len(late)
 
 
 def test_more_returned_than_sent_is_refused(asked: pd.DataFrame) -> None:
@@ -678,7 +795,29 @@ def test_the_figure_and_the_section_say_what_the_table_does(
     (nearest,) = [one for name, one in tables.items() if "would change first" in name]
     smallest = found.analyses.loc[found.analyses["tipping_nearest"].abs().idxmin()]
     assert nearest["rows"][0][0] == smallest["provider_id"]
-    assert nearest["rows"][0][4] == smallest["tipping"]
+    labels = [one["label"] for one in nearest["columns"]]
+    assert labels[3:] == ["Place, complete", "Place, imputed", "Tipping point"]
+    words = {"Not an outlier": "within limits", "Positive outlier (95%)": "above 95 %",
+             "Negative outlier (95%)": "below 95 %"}  # fmt: skip
+    assert nearest["rows"][0][4] == words[smallest["flag_imputed"]]
+    assert nearest["rows"][0][5] == smallest["tipping"]
+
+
+def test_the_section_tells_answers_from_returns_and_says_how_imputation_is_done(
+    results: OutcomeResults, study: Study, known: Expectations
+) -> None:
+    blocks = [*followup(build_findings(study, [results], {"data": []}))]
+    rates = next(one for one in blocks if one.get("caption") == "Questionnaires, all providers")
+    answered = [one["label"] for one in rates["columns"]].index("Answered")
+    assert rates["rows"][0][answered] == len(known.cohort.test)
+    (said,) = [one["text"] for one in blocks if "Three analyses" in one.get("text", "")]
+    assert "by their provider's own effect, 20 times" in said
+    assert "Barnard and Rubin (1999, Biometrika 86:948-955)" in said
+    (balance,) = [one for one in blocks if "differ most" in one.get("caption", "")]
+    assert "they are not those of the means" in balance["notes"][0]
+    random = study.model_copy(update={"follow_up": FollowUpRules(effects="random")})
+    other = [*followup(build_findings(random, [results], {"data": []}))]
+    assert any("drawn towards that of the others, 20 times" in one.get("text", "") for one in other)
 
 
 def test_a_hidden_provider_is_in_neither_table_nor_figure(

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, special, stats
 
 from riskadj.errors import ArrayError
 from riskadj.stats import fit_random_intercept
 from riskadj.stats.imputation import (
     closest_donors,
     impute,
+    normal_score,
+    own_log_odds,
     pool,
     pool_differences,
     pool_ratios,
+    student_cut,
 )
 
 NAN = float("nan")
@@ -64,6 +67,7 @@ def test_degrees_of_freedom_are_those_of_barnard_and_rubin(complete):
 def test_without_disagreement_degrees_of_freedom_are_those_of_complete_data():
     found = pool([2.0, 2.0], [1.0, 1.0], complete_df=30.0)
     assert found.df == pytest.approx(31 / 33 * 30)
+    assert found.missing_information == 0.0
 
 
 @given(shift=st.floats(-50, 50), scale=st.floats(0.1, 10))
@@ -89,6 +93,29 @@ def test_an_interval_and_a_z_agree_about_the_target():
     low, high = found.interval(0.95)
     assert found.z(low) == pytest.approx(1.959964, abs=1e-5)
     assert found.z(high) == pytest.approx(-1.959964, abs=1e-5)
+
+
+@given(t=st.floats(-30, 30), df=st.floats(1, 1e4))
+def test_a_score_is_beyond_its_limit_where_t_is_beyond_its_own(t, df):
+    cut = student_cut(1.959964, df)
+    assert cut > 1.959964
+    assert normal_score(cut, df) == pytest.approx(1.959964)
+    assert (np.abs(normal_score(t, df)) > 1.959964) == (np.abs(t) > cut)
+    assert normal_score(t, df) * t >= 0
+
+
+@pytest.mark.parametrize("df", [300.0, 5000.0, 1e7, np.inf])
+def test_however_far_out_a_score_is_a_number_and_grows_with_its_t(df):
+    t = np.linspace(0, 200, 2001)
+    score = normal_score(t, np.full(t.size, df))
+    assert np.isfinite(score).all()
+    # Where tails are too small for numbers scores are approximate, to a thousandth of themselves.
+    assert (np.diff(score) > -1e-3 * score[1:]).all()
+    assert (np.diff(score)[:100] > 0).all()
+    assert (score <= t + 1e-9).all()
+    near = slice(0, 200)
+    wanted = stats.norm.isf(stats.t.sf(t[near], df))
+    np.testing.assert_allclose(score[near], wanted, rtol=1e-7, atol=1e-12)
 
 
 def test_imputations_that_agree_leave_the_normal_distribution():
@@ -122,7 +149,15 @@ def test_draws_are_about_the_estimates_of_the_random_intercept(world):
     here = ~np.isnan(observed)
     x = np.column_stack((expected, covariate))
     fit = fit_random_intercept(observed[here], x[here], provider[here])
-    draws = impute(observed, expected, provider, seed=1, covariates=covariate, imputations=400)
+    draws = impute(
+        observed,
+        expected,
+        provider,
+        seed=1,
+        covariates=covariate,
+        imputations=400,
+        effects="random",
+    )
     assert np.median(draws.sigma) == pytest.approx(fit.sigma, rel=0.1)
     assert np.mean(draws.residual_sd) == pytest.approx(fit.residual_sd, rel=0.01)
     effects = np.zeros(40)
@@ -142,7 +177,15 @@ def test_spread_between_imputations_is_that_of_the_model(world):
     here = ~np.isnan(observed)
     x = np.column_stack((expected, covariate))
     fit = fit_random_intercept(observed[here], x[here], provider[here])
-    draws = impute(observed, expected, provider, seed=1, covariates=covariate, imputations=400)
+    draws = impute(
+        observed,
+        expected,
+        provider,
+        seed=1,
+        covariates=covariate,
+        imputations=400,
+        effects="random",
+    )
     sizes, gone = np.bincount(provider), np.bincount(provider, ~here)
     weight = (sizes - gone) / fit.residual_sd**2
     posterior = fit.sigma**2 / (1 + fit.sigma**2 * weight)
@@ -152,6 +195,64 @@ def test_spread_between_imputations_is_that_of_the_model(world):
     assert np.mean(ratio[:-1]) == pytest.approx(1.05, abs=0.07)
     # Without responders there is no more than the distribution between providers.
     assert ratio[-1] == pytest.approx(1.05, abs=0.25)
+
+
+def test_own_effects_are_about_the_mean_residual_of_the_provider(world):
+    observed, expected, provider, covariate = world
+    here, x = ~np.isnan(observed), np.column_stack((expected, covariate))
+    fit = fit_random_intercept(observed[here], x[here], provider[here])
+    draws = impute(observed, expected, provider, seed=1, covariates=covariate, imputations=400)
+    n, gone = np.bincount(provider, here), np.bincount(provider, ~here)
+    own = np.bincount(provider, np.where(here, observed - x @ fit.coef, 0))[:-1] / n[:-1]
+    shift = np.bincount(provider, (x @ fit.coef - expected) * ~here)[1:-1] / gone[1:-1]
+    error = pool_differences(draws).between ** 0.5 / draws.missing.clip(0.1) / 20
+    away = np.abs(draws.imputed_effect[1:-1] - own[1:] - shift)
+    assert (away < 4 * error[1:-1] + 0.05).all()
+    # The one nobody answered of is imputed as the others are.
+    assert abs(draws.imputed_effect[-1] - np.mean(draws.imputed_effect[1:-1])) < 1.5
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.6])
+def test_own_effects_leave_the_error_that_complete_cases_have(rate):
+    """sd^2 [1/n + n_m^2 / (n^2 n_r) + n_m / n^2] is sd^2 / n_r."""
+    rng = np.random.default_rng(4)
+    provider, expected = np.repeat(np.arange(50), 100), rng.normal(20, 4, 5_000)
+    y = expected + rng.normal(0, 7.5, 5_000)
+    here = rng.random(5_000) < rate
+    found = pool_differences(
+        impute(np.where(here, y, NAN), expected, provider, seed=1, imputations=300)
+    )
+    n = np.bincount(provider, here)
+    complete = (y - expected)[here].std(ddof=1) / np.sqrt(n)
+    assert np.mean(found.error / complete) == pytest.approx(1.0, abs=0.01)
+    residual = np.bincount(provider, np.where(here, y - expected, 0)) / n
+    away = (found.estimate + 0.0 - residual) / complete
+    assert np.std(away) < 0.15
+    assert np.mean(found.df) > 300
+
+
+def test_a_provider_that_few_answered_of_makes_the_others_no_less_sure(world):
+    observed, expected, provider, _ = world
+    lone = np.r_[observed[provider < 39], 60.0, np.full(500, NAN)]
+    many, places = np.r_[expected[provider < 39], np.full(501, 30.0)], provider[provider < 39]
+    draws = impute(lone, many, np.r_[places, np.full(501, 39)], seed=1)
+    with_it = pool_differences(draws)
+    without = pool_differences(impute(lone[:-501], many[:-501], places, seed=1))
+    assert with_it.error[-1] > 3 * without.error.mean()
+    assert np.mean(with_it.error[:-1] / without.error) == pytest.approx(1.0, abs=0.1)
+    # With its own effect among what all are compared with they would be.
+    mean = draws.observed.sum(axis=1, keepdims=True) / draws.eligible.sum()
+    shaken = pool(draws.observed / draws.eligible - mean, draws.variance / draws.eligible**2)
+    assert np.mean(shaken.error[:-1] / without.error) > 1.2
+
+
+@pytest.mark.parametrize("effects", ["own", "random"])
+def test_drawn_towards_the_others_or_not(world, effects):
+    observed, expected, provider, _ = world
+    draws = impute(observed, expected, provider, seed=1, imputations=50, effects=effects)
+    assert draws.effects == effects
+    slope = np.polyfit(draws.responders_effect[1:-1], draws.imputed_effect[1:-1], 1)[0]
+    assert (slope > 0.95) == (effects == "own")
 
 
 @pytest.mark.parametrize("draw", ["model", "donors"])
@@ -192,6 +293,7 @@ def test_where_nobody_is_missing_imputations_agree(draw):
     np.testing.assert_allclose(pooled.estimate, means - residual.mean(), atol=1e-9)
     np.testing.assert_allclose(pooled.error, residual.std(ddof=1) / np.sqrt(40), rtol=1e-9)
     assert (pooled.missing_information < 1e-12).all()
+    np.testing.assert_allclose(pooled.df, 200 / 202 * 199)
 
 
 def test_the_parts_make_up_the_whole(world):
@@ -340,7 +442,7 @@ def test_imputed_events_are_events(events):
 
 def test_events_are_imputed_as_often_as_the_logistic_model_says(events):
     observed, chance, provider = events
-    draws = impute(*events, seed=1, family="binomial", imputations=200)
+    draws = impute(*events, seed=1, family="binomial", imputations=200, effects="random")
     here = ~np.isnan(observed)
     odds = np.log(chance / (1 - chance))
     fit = fit_random_intercept(observed[here], odds[here], provider[here], "binomial")
@@ -348,6 +450,90 @@ def test_events_are_imputed_as_often_as_the_logistic_model_says(events):
     wanted = np.bincount(provider, predicted * ~here) / np.bincount(provider, ~here)
     np.testing.assert_allclose(draws.imputed_mean, wanted, atol=0.03)
     assert np.median(draws.sigma) == pytest.approx(fit.sigma, rel=0.25)
+
+
+def test_own_events_are_imputed_as_often_as_the_provider_has_them(events):
+    """Log-odds of its own, by maximum likelihood about the same coefficients."""
+    observed, chance, provider = events
+    draws = impute(*events, seed=1, family="binomial", imputations=200)
+    here, odds = ~np.isnan(observed), np.log(chance / (1 - chance))
+    fit = fit_random_intercept(observed[here], odds[here], provider[here], "binomial")
+    for one in range(30):
+        its, gone = (provider == one) & here, (provider == one) & ~here
+        line = fit.intercept + odds * fit.coef[0]
+        own = optimize.brentq(
+            lambda u, its=its, line=line: (special.expit(line[its] + u) - observed[its]).sum(),
+            -9,
+            9,
+        )
+        wanted = special.expit(line[gone] + own).mean()
+        assert draws.imputed_mean[one] == pytest.approx(wanted, abs=0.035)
+    assert draws.complete_df == np.inf
+
+
+def test_a_provider_with_no_events_or_only_events_is_imputed_with_doubt(events):
+    observed, chance, provider = events
+    seen = ~np.isnan(observed)
+    y = np.where(seen & (provider == 0), 0.0, np.where(seen & (provider == 1), 1.0, observed))
+    draws = impute(y, chance, provider, seed=1, family="binomial", imputations=400)
+    for one, answered in ((0, 0.0), (1, 1.0)):
+        assert draws.responders[one] > 30
+        assert 0.0005 < abs(draws.imputed_mean[one] - answered) < 0.05
+        assert draws.observed[:, one].std() > 0
+    pooled = pool_differences(draws)
+    assert np.isfinite(pooled.z()).all()
+    assert pooled.z()[0] < -3
+    assert pooled.z()[1] > 3
+
+
+@pytest.mark.parametrize(("n", "events"), [(1, 0), (4, 4), (20, 3), (300, 150)])
+def test_log_odds_of_alike_episodes_are_those_of_a_beta_distribution(n, events):
+    found = own_log_odds((np.arange(n) < events) * 1.0, np.full(n, 0.7), np.zeros(n, dtype=int))
+    np.testing.assert_allclose(found.events, events + 0.5, rtol=1e-6)
+    np.testing.assert_allclose(found.others, n - events + 0.5, rtol=1e-6)
+    rng = np.random.default_rng(1)
+    chance = special.expit(
+        0.7 + found.mode + np.concatenate([found.draw(rng) for _ in range(4_000)])
+    )
+    _, p = stats.kstest(chance, stats.beta(events + 0.5, n - events + 0.5).cdf)
+    assert p > 0.001
+
+
+@pytest.mark.parametrize(
+    ("n", "events", "spread"), [(10, 0, 1.0), (10, 5, 2.0), (30, 3, 1.5), (30, 30, 1.0)]
+)
+def test_log_odds_of_unlike_episodes_are_near_their_posterior(n, events, spread):
+    """Of the mean chance: a grid of the likelihood times the root of the information."""
+    rng = np.random.default_rng(3)
+    offset = spread * rng.standard_normal(n) - 1
+    y = np.zeros(n)
+    y[np.argsort(rng.standard_normal(n) - offset)[:events]] = 1
+    grid = np.linspace(-30, 30, 12_001)
+    p = special.expit(offset[:, None] + grid)
+    likelihood = events * grid - np.logaddexp(0, offset[:, None] + grid).sum(axis=0)
+    density = np.exp(likelihood - likelihood.max()) * np.sqrt((p * (1 - p)).sum(axis=0))
+    density /= density.sum()
+    mean = density @ p.mean(axis=0)
+    sd = np.sqrt(density @ (p.mean(axis=0) - mean) ** 2)
+    found = own_log_odds(y, offset, np.zeros(n, dtype=int))
+    assert found.mode[0] == pytest.approx(grid[density.argmax()], abs=0.01)
+    effect = found.mode + np.concatenate([found.draw(rng) for _ in range(4_000)])
+    chance = special.expit(offset[:, None] + effect).mean(axis=0)
+    assert chance.mean() == pytest.approx(mean, abs=0.08 * sd)
+    assert chance.std() == pytest.approx(sd, rel=0.08)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 40), spread=st.floats(0, 4))
+def test_the_likeliest_log_odds_solve_the_penalised_score(seed, n, spread):
+    rng = np.random.default_rng(seed)
+    offset, y = spread * rng.standard_normal(n), (rng.random(n) < rng.random()) * 1.0
+    found = own_log_odds(y, offset, np.zeros(n, dtype=int))
+    p = special.expit(offset + found.mode)
+    weight = p * (1 - p)
+    score = (y - p).sum() + (weight * (1 - 2 * p)).sum() / weight.sum() / 2
+    assert abs(score) < 1e-6 * n
+    assert min(found.events[0], found.others[0]) > 0
+    assert np.isfinite(found.draw(rng)).all()
 
 
 def test_ratios_are_observed_over_expected(events):
@@ -397,6 +583,7 @@ EVENTS = {"observed": [0, 1, NAN, 1, 0, 1, NAN, 0], "family": "binomial"}
         ({"donors": 0}, "donors: wanted a whole number of 1"),
         ({"seed": -1}, "seed: wanted a whole number of 0"),
         ({"family": "gamma"}, "family: wanted one of gaussian, binomial"),
+        ({"effects": "fixed"}, "effects: wanted one of own, random"),
         ({"draw": "clipped"}, "draw: wanted one of model, donors"),
         ({**EVENTS, "draw": "donors", "expected": [0.5] * 8}, "draw: wanted one of model"),
         ({**EVENTS, "expected": [0.0] + [0.5] * 7}, "expected: wanted probabilities"),

@@ -123,6 +123,19 @@ def test_a_percentage_of_nothing_leaves_and_is_counted(frame: pd.DataFrame) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "applies"),
+    [("change", False), ("failure", False), ("percent_change", True), ("percent_failure", True)],
+)
+def test_a_responder_leaves_for_a_percentage_only_where_its_threshold_is_one(
+    kind: str, applies: bool, frame: pd.DataFrame
+) -> None:
+    rule = {"kind": kind, "value": 14, "source": "a test"}
+    outcome = {"name": "ohs", "instrument": "OHS", "kind": "responder", "threshold": rule}
+    flow = cohort_of(frame, make_study(outcomes=[outcome])).flow
+    assert flow["reason"].eq("a score before of 0: no percentage of it").any() == applies
+
+
 @pytest.mark.parametrize("kind", ["responder", "percentage_change"])
 def test_a_supplied_score_expects_scores_only(kind: str, large: pd.DataFrame) -> None:
     study = study_of(kind, learners=[{"kind": "reference"}, {"kind": "linear"}])

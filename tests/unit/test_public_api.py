@@ -10,9 +10,9 @@ import pytest
 
 import riskadj
 
-HEAVY = ("lightgbm", "mlflow", "numpy", "pandas", "pandera", "shap", "sklearn")
-SUBPACKAGES = ("casemix", "cohort", "episodes", "expected", "explain", "followup", "instruments",
-               "profile", "stats", "study")  # fmt: skip
+HEAVY = ("duckdb", "hccpy", "lightgbm", "mlflow", "numpy", "pandas", "pandera", "shap", "sklearn")
+SUBPACKAGES = ("casemix", "claims", "cohort", "episodes", "expected", "explain", "followup",
+               "instruments", "payment", "profile", "stats", "study", "trial", "value")  # fmt: skip
 
 
 def public(module: str) -> list[tuple[str, object]]:

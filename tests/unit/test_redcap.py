@@ -169,7 +169,10 @@ def test_events_in_the_file_alone_are_refused(tmp_path: Path) -> None:
     [
         ([BEFORE, BEFORE, AFTER], r"record_id: wanted each record once per event; 2 rows"),
         ([BEFORE, AFTER, ",after,,,H01,,,,"], r"record_id: wanted a value; 1 row"),
-        ([BEFORE, AFTER.replace("H01", "H02")], r"provider_id: wanted one value per record; 2"),
+        (
+            [BEFORE, AFTER.replace("H01", "H02")],
+            r"redcap_data_access_group \(provider_id\): wanted one value per record; 2 rows",
+        ),
         ([BEFORE, AFTER, "2,after,form,x,H01,,7,,"], r"instance: wanted a whole number; 1 .*3: x"),
         (
             [BEFORE, "1,after,form,1,H01,,70,,", "1,after,form,2,H01,,80,,"],
@@ -177,7 +180,7 @@ def test_events_in_the_file_alone_are_refused(tmp_path: Path) -> None:
         ),
         (
             [BEFORE, "1,after,form,1,H01,,70,,", "1,after,other,1,H01,,80,,"],
-            r"q2_score_eqvas: wanted one value per record; 2 rows",
+            r"vas \(q2_score_eqvas\): wanted one value per record; 2 rows",
         ),
     ],
 )
@@ -244,8 +247,46 @@ def test_several_checkboxes_are_ticked_when_any_is(cells: str, want: str, read: 
 
 def test_a_code_that_the_mapping_does_not_know_is_a_fault_that_shows_it(read: Read) -> None:
     codes = {"field": "box___1", "event": "before", "codes": {1: "male", 2: "female"}}
-    with pytest.raises(ValuesFault, match=r"sex: wanted one of 1, 2; 1 row differs \(row 1: 3\)"):
+    says = r"box___1 \(sex\): wanted one of 1, 2; 1 row differs \(row 1: 3\)"
+    with pytest.raises(ValuesFault, match=says):
         read("1,before,,,H01,,40,3,", AFTER, columns={"sex": codes})
+
+
+def test_a_code_unknown_in_every_item_is_one_fault_in_the_names_of_the_fields(
+    tmp_path: Path,
+) -> None:
+    lines = (EXAMPLES / "redcap_hip.csv").read_text().splitlines()
+    header = lines[0].split(",")
+    rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
+    items = [f"ohs_{one}" for one in range(1, 13)]
+    answered = [
+        row for row in rows if row["ohs_1"] and row["redcap_event_name"] != "month_12_arm_1"
+    ]
+    for row in answered:
+        row.update(dict.fromkeys(items, "6"))
+    path = export(tmp_path, *(",".join(row.values()) for row in rows), header=lines[0])
+    with pytest.raises(ValuesFault) as caught:
+        read_redcap(path, HIP)
+    (fault,) = caught.value.faults
+    assert fault.column == "ohs_1, ohs_2, ohs_3 and 9 more fields"
+    assert fault.rule == "one of 1, 2, 3, 4, 5"
+    first = rows.index(answered[0]) + 1
+    assert fault.examples[:2] == ((first, "6 in ohs_1"), (first, "6 in ohs_2"))
+    assert 1 < fault.count <= len(answered)
+
+
+def test_unknown_codes_of_two_fields_are_told_by_row(tmp_path: Path) -> None:
+    lines = (EXAMPLES / "redcap_hip.csv").read_text().splitlines()
+    at = lines[0].split(",").index("ohs_1")
+    first = next(number for number, one in enumerate(lines) if number and one.split(",")[at])
+    cells = lines[first].split(",")
+    cells[at], cells[at + 2] = "9", "8"
+    lines[first] = ",".join(cells)
+    with pytest.raises(ValuesFault) as caught:
+        read_redcap(export(tmp_path, *lines[1:], header=lines[0]), HIP)
+    (fault,) = caught.value.faults
+    assert fault.column == "ohs_1, ohs_3 (q1_item_ohs_01, q1_item_ohs_03)"
+    assert (fault.count, fault.examples) == (1, ((first, "9 in ohs_1"), (first, "8 in ohs_3")))
 
 
 def test_no_fault_shows_what_may_name_a_patient(read: Read) -> None:
@@ -253,7 +294,9 @@ def test_no_fault_shows_what_may_name_a_patient(read: Read) -> None:
     columns = {"patient_id": named, "surgeon_id": named, "their_own": named}
     with pytest.raises(ValuesFault) as caught:
         read("SECRET,before,,,H01,,40,SECRET,", "SECRET,after,,,H01,,50,,", columns=columns)
-    assert [one.column for one in caught.value.faults] == list(columns)
+    (fault,) = caught.value.faults
+    assert fault.column == "box___1 (patient_id, surgeon_id, their_own)"
+    assert fault.examples == ((1, "(not shown)"),) * 3
     assert "SECRET" not in " ".join(map(str, caught.value.faults))
 
 
@@ -295,3 +338,32 @@ def test_events_in_any_order_of_rows_read_as_the_wide_export_does(
     got = read_redcap(export(folder, *data.draw(st.permutations(rows))), mapping())
     got = got.sort_values("episode_id", key=lambda one: one.astype(int), ignore_index=True)
     pd.testing.assert_frame_equal(got[list(want.columns)], want)
+
+
+@pytest.mark.parametrize(
+    ("status", "finished", "want"),
+    [("2", ["2"], "80"), ("0", ["2"], ""), ("", ["2"], ""), ("1", ["2"], ""), ("1", [1, 2], "80")],
+)
+def test_a_form_that_is_not_finished_is_unanswered_and_counted(
+    status: str, finished: list[Any], want: str, tmp_path: Path
+) -> None:
+    """REDCap's status: 0 incomplete, 1 unverified, 2 complete."""
+    header = f"{HEADER},vas_complete"
+    rows = export(tmp_path, f"{BEFORE},2", f"{AFTER},{status}", header=header)
+    status_of = {"date": "when", "complete": "vas_complete"}
+    rounds = {
+        "before": {"event": "before", **status_of},
+        "after": {"event": "after", **status_of, "finished": finished},
+    }
+    table = read_redcap(rows, mapping(**rounds))
+    assert table["q2_score_eqvas"].tolist() == [want]
+    assert table["q2_date"].tolist() == ["2021-12-01" if want else ""]
+    assert table["q1_score_eqvas"].tolist() == ["40"]
+    unfinished = {} if want else {"forms not finished, after": 1}
+    assert table.attrs["left_out"] == unfinished
+
+
+def test_a_status_field_that_is_not_there_is_named(tmp_path: Path) -> None:
+    rounds = {"before": {"event": "before", "complete": "vas_complete"}}
+    with pytest.raises(ColumnError, match="'vas_complete'"):
+        read_redcap(export(tmp_path, BEFORE, AFTER), mapping(**rounds))

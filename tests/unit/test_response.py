@@ -307,7 +307,20 @@ def test_providers_that_nobody_answered_are_left_out_of_balance():
     more = np.concatenate((x, np.full(10, 99.0)))
     weight = np.concatenate((answered / rate, np.zeros(10)))
     table = balance(more, weight, np.concatenate((provider, np.full(10, 3))))
-    assert table.everybody[0] == 0.5
+    assert table.weighted_difference == pytest.approx([0], abs=1e-12)
+    assert table.sd[0] == 0.5
+    assert table.everybody[0] == pytest.approx((60 + 990) / 130)
+
+
+def test_means_are_plain_whatever_differences_are_within():
+    x, provider, answered, rate = cells()
+    weight = response_weights(answered, rate, provider, trim=(0, 1)).weight
+    table = balance(x, weight, provider)
+    wanted = x.mean(), x[answered].mean(), np.average(x, weights=weight)
+    assert (table.everybody[0], table.responders[0], table.weighted[0]) == pytest.approx(wanted)
+    own = [x[answered & (provider == one)].mean() for one in range(3)]
+    assert table.unweighted_difference[0] == pytest.approx((np.mean(own) - 0.5) / 0.5)
+    assert abs(np.mean(own) - table.responders[0]) > 0.01
 
 
 @pytest.mark.parametrize(

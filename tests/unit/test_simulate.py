@@ -20,7 +20,6 @@ from riskadj.simulate import (
     simulate_world,
     write_world,
 )
-from riskadj.simulate.cost import PART_TABLE
 from riskadj.simulate.follow_up import MAY_BE_BLANK
 from riskadj.simulate.latent import cut_points, flag, grade, mix
 from riskadj.simulate.questionnaires import QUESTIONNAIRES, expected_score, points_per_unit
@@ -34,6 +33,10 @@ ANCHORS = {
     "HIP_PRIM": ("ohs", 17.4, 40.1, 9.86, (0.10, 0.22), (-0.70, -0.45)),
     "KNEE_PRIM": ("oks", 19.2, 35.8, 9.8, (0.02, 0.06), (-0.60, -0.38)),
 }
+
+
+MAY_BE_LEFT_OUT = {"eq5d", "selection", "claims", "programme"}
+"""Of a scenario: what is not there then is not in the world."""
 
 
 def varied(scenario: Scenario, **changes: object) -> Scenario:
@@ -101,9 +104,10 @@ class TestScenario:
             load_scenario(path)
 
     def test_nothing_has_a_hidden_default(self) -> None:
-        content = demo_scenario().model_dump()
-        for part in (content, content["providers"], content["follow_up"], content["gaps"]):
-            for key in list(part):
+        content = load_scenario(SCENARIOS / "spine.yaml").model_dump()
+        parts = ("providers", "follow_up", "gaps", "selection", "claims")
+        for part in (content, *(content[one] for one in parts)):
+            for key in set(part) - MAY_BE_LEFT_OUT:
                 value = part.pop(key)
                 with pytest.raises(ValueError, match="Field required"):
                     Scenario.model_validate(content)
@@ -122,6 +126,10 @@ class TestScenario:
             "follow_up.unsent=0.5",
             "follow_up.missing=1",
             "gaps.items=-0.1",
+            "procedure_group=CERVICAL",
+            "providers.outcome_cost_correlation=1.1",
+            "providers.coding_intensity_sd=-0.1",
+            "eq5d=[4L]",
         ],
     )
     def test_impossible_settings_are_refused(self, override: str) -> None:
@@ -201,7 +209,7 @@ class TestEpisodes:
         counts = demo.episodes["period"].value_counts().to_dict()
         assert counts == {"2021": 4000, "2022": 4000, "2023": 4000}
 
-    @pytest.mark.parametrize("group", ["HIP_PRIM", "KNEE_PRIM"])
+    @pytest.mark.parametrize("group", list(QUESTIONNAIRES))
     def test_scores_are_those_of_the_items(self, small: Scenario, group: str) -> None:
         scenario = varied(small, procedure_group=group, gaps__items=0.1)
         episodes = simulate_world(scenario).episodes
@@ -215,10 +223,11 @@ class TestEpisodes:
 
     def test_totals_of_cost_add_up_and_are_skewed(self, demo: World) -> None:
         episodes = demo.episodes
-        parts = episodes[[f"cost_{one}" for one in PART_TABLE]].sum(axis=1)
+        parts = episodes[[one for one in episodes if one.startswith("cost_")]].sum(axis=1)
+        parts -= episodes["cost_total_90d"]
         np.testing.assert_allclose(parts, episodes["cost_total_90d"], atol=0.005)
         assert episodes["cost_total_90d"].skew() > 1.5
-        assert (episodes["cost_readmit"] > 0).equals(episodes["readmitted"] == 1)
+        assert (episodes["cost_readmit_90d"] > 0).equals(episodes["readmitted"] == 1)
 
     def test_frailer_patients_cost_more(self, demo: World) -> None:
         by_grade = demo.episodes.groupby("asa")["cost_index"].mean()
@@ -252,7 +261,7 @@ class TestMarginals:
         assert together.loc["q2_score_ohs", "q2_score_eq5d"] == pytest.approx(0.74, abs=0.1)
         assert together.loc["q2_score_ohs", "q2_score_eqvas"] == pytest.approx(0.56, abs=0.1)
 
-    @pytest.mark.parametrize("group", list(ANCHORS))
+    @pytest.mark.parametrize("group", list(QUESTIONNAIRES))
     def test_health_is_standard_normal_where_nobody_differs(self, group: str) -> None:
         scenario = varied(
             demo_scenario(), procedure_group=group, episodes_per_period=20_000, drift=0.0,
@@ -299,6 +308,9 @@ class TestSeed:
             ("gaps__casemix", 0.3, "|".join(MAY_BE_BLANK)),
             ("gaps__items", 0.1, r"q[12]_(item|score)"),
             ("providers__cost_effect_sd", 0.5, r"cost_"),
+            ("providers__outcome_cost_correlation", 0.9, r"cost_"),
+            ("providers__coding_intensity_sd", 0.5, r"comorb_"),
+            ("eq5d", ("3L", "5L"), r"q[12]_item_eq5d5l"),
             ("providers__effect_sd", 3.0, r"q2_|anchor|satisfaction|complication|readmit|cost_"),
             ("drift", 2.0, r"q2_|anchor|satisfaction|complication|readmit|cost_"),
         ],
@@ -308,7 +320,7 @@ class TestSeed:
     ) -> None:
         before = simulate_world(small).episodes
         after = simulate_world(varied(small, **{setting: value})).episodes
-        changed = [name for name in before if not before[name].equals(after[name])]
+        changed = [name for name in after if not after[name].equals(before.get(name))]
         kept = before.columns[~before.columns.str.match(may_change)]
         assert changed
         assert not set(changed) & set(kept)
@@ -381,6 +393,14 @@ class TestTruth:
         episodes = simulate_world(scenario).episodes
         steps = episodes.groupby("period")["q2_score_ohs"].mean().diff().dropna()
         assert steps.between(0.7, 1.2).all()
+
+    @pytest.mark.parametrize("asked", [-1.0, -0.4, 0.0, 0.7])
+    def test_better_providers_are_as_dear_as_asked(self, small: Scenario, asked: float) -> None:
+        scenario = varied(small, providers__outcome_cost_correlation=asked)
+        truth = simulate_world(scenario).truth
+        found = np.corrcoef(truth["effect"], truth["cost_effect"])[0, 1]
+        assert found == pytest.approx(asked, abs=1e-9)
+        assert truth["cost_effect"].std(ddof=0) == pytest.approx(0.06)
 
     @pytest.mark.parametrize("confounding", [-0.8, 0.0, 0.8])
     def test_confounding_is_as_asked(self, small: Scenario, confounding: float) -> None:
@@ -516,7 +536,8 @@ class TestFollowUp:
     def test_gaps_have_their_share(self, demo: World) -> None:
         scenario = varied(demo_scenario(), gaps__casemix=0.2)
         blank = simulate_world(scenario).episodes.isna().mean()
-        assert all(blank[name] == pytest.approx(0.2, abs=0.02) for name in MAY_BE_BLANK)
+        asked = set(MAY_BE_BLANK) - {"education"}
+        assert all(blank[name] == pytest.approx(0.2, abs=0.02) for name in asked)
         assert demo.episodes["q1_score_eqvas"].isna().mean() == pytest.approx(0.09, abs=0.01)
 
     def test_nothing_is_missing_when_nothing_may_be(self, small: Scenario) -> None:
@@ -550,7 +571,8 @@ class TestLatent:
     def test_points_per_unit_is_the_slope_of_the_mean_score(self, group: str) -> None:
         after = QUESTIONNAIRES[group].after
         low, high = expected_score(after, np.array([-0.01, 0.01]), spread=1.0)
-        assert points_per_unit(after) == pytest.approx((high - low) / 0.02, rel=1e-3)
+        better = after.main.instrument.direction * (high - low)
+        assert points_per_unit(after) == pytest.approx(better / 0.02, rel=1e-3)
 
 
 class TestFiles:

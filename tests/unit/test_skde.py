@@ -15,6 +15,7 @@ from riskadj.report.skde import (
     CHECKS,
     COLUMNS,
     Indicator,
+    is_organisation_number,
     portal_faults,
     responders,
     skde_table,
@@ -197,11 +198,44 @@ def test_sites_of_one_organisation_are_added_up_before_they_are_too_small():
         [13, 60, 90],
     ]
     assert made.left_out == 1
+    assert dict(made.together) == {12: ("B", "C")}
+
+
+def test_computed_values_of_one_organisation_are_not_added_up():
+    indicator = Indicator("ndi_mean", "gjennomsnitt")
+    made = skde_table(PROVIDERS, indicator, ORGNR | {"B": 13}, var="n", year=2024)
+    assert made.table["orgnr"].tolist() == [13, 13]
+    assert dict(made.together) == {}
+
+
+@pytest.mark.parametrize("number", [OSLO, BERGEN, 974633574, 974795787, 974589052])
+def test_numbers_of_real_hospitals_pass_their_check_digit(number):
+    assert is_organisation_number(number)
+    others = range(number - number % 10, number - number % 10 + 10)
+    assert [one for one in others if is_organisation_number(one)] == [number]
+    swapped = int(str(number)[1::-1] + str(number)[2:])
+    assert not is_organisation_number(swapped)
+
+
+@pytest.mark.parametrize("number", [0, -974589095, 97458909, 9745890950, 123456789])
+def test_numbers_of_no_organisation_fail_it(number):
+    assert not is_organisation_number(number)
+
+
+def test_the_portal_does_not_ask_for_the_check_digit():
+    assert portal_faults(good().assign(orgnr=[123456789, 1])) == []
 
 
 def test_a_sum_with_a_hidden_part_is_left_out():
     made = skde_table(PROVIDERS, Indicator("odi20"), ORGNR | {"D": 13}, year=2024)
     assert made.table["orgnr"].tolist() == [12]
+
+
+def test_several_periods_do_not_make_an_organisation_of_several_providers():
+    table = pd.concat([PROVIDERS.assign(period="2023"), PROVIDERS.assign(period="2024")])
+    assert dict(skde_table(table, Indicator("odi20"), ORGNR).together) == {}
+    made = skde_table(table, Indicator("odi20"), ORGNR | {"B": 13})
+    assert dict(made.together) == {13: ("A", "B")}
 
 
 def test_periods_are_years_or_are_said_to_be():

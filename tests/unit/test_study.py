@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 from worlds import make_study, study_content, write_study
 
 from riskadj.errors import FileMissingError, StudyError, UnknownNameError
 from riskadj.study import Study, load_study, read_yaml, study_schema
-from riskadj.study.load import StudyFaults
+from riskadj.study.load import StudyFaults, build
+from riskadj.study.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(
@@ -180,6 +182,63 @@ def test_the_message_is_the_first_fault_and_how_many_more(tmp_path: Path) -> Non
     ) as caught:
         load_study(path)
     assert "\n" not in str(caught.value)
+
+
+class Gaps(Record):
+    """A file that is no study."""
+
+    casemix: float = Field(ge=0, le=0.9)
+    items: float
+    eqvas: float
+
+
+def test_the_message_of_any_other_file_is_every_fault() -> None:
+    with pytest.raises(StudyFaults) as caught:
+        build(Gaps, {"casemix": 2, "items": "few", "eqvass": 0}, "world.yaml")
+    message = str(caught.value)
+    assert len(caught.value.faults) == 4
+    assert message.startswith("4 faults. (1) world.yaml: eqvass: wanted a known key")
+    assert all(str(one) in message for one in caught.value.faults)
+    assert "\n" not in message
+    assert "riskadj validate" not in message
+
+
+def test_one_fault_of_any_other_file_is_the_message() -> None:
+    with pytest.raises(StudyFaults, match=r"^world\.yaml: casemix: wanted less than or equal to"):
+        build(Gaps, {"casemix": 2, "items": 0, "eqvas": 0}, "world.yaml")
+
+
+def responder(**changes: Any) -> dict[str, Any]:
+    return {"name": "ohs", "instrument": "OHS", "kind": "responder", **changes}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "wanted"),
+    [
+        ({"kind": "change", "value": 8}, ["threshold.source: wanted a value; the key is missing"]),
+        ({"kind": "change", "value": 8, "source": "x", "by": 1}, ["threshold.by: wanted a known"]),
+        (
+            {"kind": "chang", "value": "x", "source": "y"},
+            ["threshold.kind: wanted 'change'", "threshold.value: wanted a valid number"],
+        ),
+        (8, ["threshold: wanted a valid string or a mapping; got 8."]),
+    ],
+    ids=str,
+)
+def test_a_mapping_is_not_told_that_it_is_no_text(
+    threshold: object, wanted: list[str], tmp_path: Path
+) -> None:
+    found = faults_of(tmp_path, outcomes=[responder(threshold=threshold)])
+    assert len(found) == len(wanted)
+    assert all(part in one for part, one in zip(wanted, found, strict=True))
+
+
+def test_a_mapping_where_none_may_be_is_told_what_may(tmp_path: Path) -> None:
+    (found,) = faults_of(tmp_path, cohort={
+        "procedure_group": "HIP_PRIM", "follow_up_days": None,
+        "exclude": [{"column": "sex", "reason": "sex", "values": [{"a": 1}]}],
+    })  # fmt: skip
+    assert "cohort.exclude.0.values.0: wanted a valid string or a valid number; got {'a'" in found
 
 
 def test_an_unknown_instrument_keeps_its_own_kind_of_error(tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_points_are_those_that_a_search_finds(effect, error, missing, target, sh
             assert sign * wanted >= SEARCHED.max() - step
 
 
+def test_each_provider_has_its_own_limit():
+    effect, cuts = [3.0, 3.0, -3.0], [1.96, 4.0, 2.5]
+    found = tipping_points(effect, [1.0] * 3, [0.5] * 3, cut=cuts)
+    assert found.place.tolist() == [1, 0, -1]
+    for one, (value, cut) in enumerate(zip(effect, cuts, strict=True)):
+        alone = found_of(value, cut=cut)
+        assert (found.down[one], found.up[one]) == (alone.down[0], alone.up[0])
+    assert place_of([2.0, 2.0], [1.9, 2.1]).tolist() == [1, 0]
+
+
 @given(
     effect=st.floats(-6, 6),
     missing=st.floats(0.01, 1),

@@ -122,12 +122,53 @@ def test_an_episode_without_its_identifiers_is_a_fault(column: str, tmp_path: Pa
 def test_dates_must_be_in_the_order_of_events(
     column: str, date: str, wrong: bool, tmp_path: Path
 ) -> None:
-    path = written(tmp_path, {"index_date": {0: "2021-05-01"}, column: {0: date}})
+    cells = {"index_date": {0: "2021-05-01"}, column: {0: date}, "q2_days": {0: ""}}
+    path = written(tmp_path, cells)
     if not wrong:
         assert len(read(path).table) == 10
         return
     with pytest.raises(ValuesFault, match=rf"{column}: wanted a date on or .*row 1: {date}"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "told"),
+    [
+        (
+            {"index_date": "2021-05-01", "q2_date": "2026-10-22", "q2_days": "200"},
+            "q2_days",
+            "the days from index_date to q2_date",
+        ),
+        ({"q2_returned": "0"}, "q2_returned", "1 where there is a score after"),
+        ({"q2_returned": "1", "q2_sent": "0"}, "q2_sent", "1 where q2_returned is 1"),
+    ],
+)
+def test_what_one_column_says_and_another_denies_is_a_fault(
+    cells: dict[str, Any], column: str, told: str, tmp_path: Path
+) -> None:
+    found = faults_of(tmp_path, {name: {0: cell} for name, cell in cells.items()})
+    assert (found[column].rule, found[column].count) == (told, 1)
+
+
+def items_of(answered: int) -> dict[str, dict[int, Any]]:
+    """Return the first row's Oxford items, the best answer to some and none to the others."""
+    return {f"q2_item_ohs_{i:02}": {0: "4" if i <= answered else ""} for i in range(1, 13)}
+
+
+@pytest.mark.parametrize("answered", [1, 9])
+def test_a_score_out_of_too_few_items_is_a_fault(answered: int, tmp_path: Path) -> None:
+    """The rule lets two items be missing; a supplied score does not make up for more."""
+    found = faults_of(tmp_path, items_of(answered) | {"q2_score_ohs": {0: "48"}})
+    assert found["q2_score_ohs"].rule == "no score, as too few of its items are answered"
+    assert found["q2_score_ohs"].examples == ((1, f"48 with {answered} of 12"),)
+
+
+@pytest.mark.parametrize(("answered", "score"), [(0, 31), (10, 48)])
+def test_a_score_stands_where_no_item_or_enough_are_answered(
+    answered: int, score: float, tmp_path: Path
+) -> None:
+    path = written(tmp_path, items_of(answered) | {"q2_score_ohs": {0: f"{score}"}})
+    assert read(path).table["q2_score_ohs"].iloc[0] == score
 
 
 @pytest.mark.parametrize(
@@ -164,7 +205,7 @@ def test_a_date_is_the_one_that_is_written_whatever_its_time_and_zone(cell: Any)
 def test_dates_of_a_parquet_file_with_a_zone_are_local_ones(
     zone: str | None, tmp_path: Path
 ) -> None:
-    frame = episode_frame(10, providers=2)
+    frame = episode_frame(10, providers=2).drop(columns="q2_days")
     for name in ("index_date", "q1_date", "q2_date"):
         frame[name] = pd.Timestamp("2021-05-01")
     zoned = frame.assign(

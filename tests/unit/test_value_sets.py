@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from riskadj.errors import FileFormatError, FileMissingError, UnknownNameError
+from riskadj.errors import FileFormatError, FileMissingError, RiskadjError, UnknownNameError
 from riskadj.instruments import UK_TTO_1997, instrument, make_value_set, read_value_sets, score
 from riskadj.instruments.value_set_terms import DIMENSIONS, profiles, values_of_terms
+from riskadj.instruments.value_sets import ValueSets
 
 NAMES_3L = ["".join(one) for one in itertools.product("123", repeat=5)]
 NAMES_5L = ["".join(one) for one in itertools.product("12345", repeat=5)]
@@ -210,12 +211,37 @@ def test_answers_in_5l_can_have_the_values_of_3l_and_the_other_way_round(folder:
     assert score(instrument("EQ5D3L"), [[1] * 5, [3] * 5], reverse).tolist() == [0.95, 0.0]
 
 
-def test_an_unknown_value_set_is_named_with_those_of_its_kind(folder: Path) -> None:
+def test_an_unknown_value_set_is_named_with_the_one_that_was_meant(folder: Path) -> None:
     found = read_value_sets(folder)
-    with pytest.raises(UnknownNameError, match="among EQ-5D-3L/TTO/Here; got 'EQ-5D-3L/TTO/Her'"):
+    near = (
+        r"got 'EQ-5D-3L/TTO/Her'\. Did you mean 'EQ-5D-3L/TTO/Here'\? There are EQ-5D-3L/TTO/Here"
+    )
+    with pytest.raises(UnknownNameError, match=near):
         found.find("EQ-5D-3L/TTO/Her")
-    with pytest.raises(UnknownNameError, match=r"among EQ-5D-3L/TTO/\.\.\., EQ-5D-3L/VAS/\.\.\."):
+    kinds = r"got 'UK'\. There are EQ-5D-3L/TTO/\.\.\., EQ-5D-3L/VAS/\.\.\."
+    with pytest.raises(UnknownNameError, match=kinds):
         found.find("UK")
+
+
+def test_of_many_value_sets_five_are_shown() -> None:
+    values = np.linspace(1, 0, 243)
+    many = {
+        f"EQ-5D-3L/TTO/C{one}": make_value_set("EQ-5D-3L", "TTO", f"C{one}", "none", values)
+        for one in range(9)
+    }
+    with pytest.raises(UnknownNameError) as caught:
+        ValueSets("here", many, {}).find("EQ-5D-3L/TTO/D7")
+    assert str(caught.value).endswith("C0, EQ-5D-3L/TTO/C1, EQ-5D-3L/TTO/C2, EQ-5D-3L/TTO/C3, "
+                                      "EQ-5D-3L/TTO/C4 and 4 more.")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["EQ-5D-3L/TTO/Her", "EQ-5D-3L/TTO/Bad"])
+def test_the_key_that_asked_for_a_value_set_comes_first(name: str) -> None:
+    sets = ValueSets("here", {}, {"EQ-5D-3L/TTO/Bad": "EQ-5D-3L/TTO/Bad: no source"})
+    with pytest.raises(RiskadjError, match=r"^data\.value_sets\.EQ5D3L: "):
+        sets.find(name, "data.value_sets.EQ5D3L")
+    with pytest.raises(RiskadjError, match=r"^(wanted|EQ-5D-3L/TTO/Bad: no source$)"):
+        sets.find(name)
 
 
 def test_a_column_that_cannot_be_applied_is_refused_by_name_and_leaves_the_others(

@@ -16,6 +16,7 @@ from riskadj.errors import (
     raise_all,
 )
 from riskadj.study import Study
+from riskadj.study.records import CaseMixRules
 
 _REFUSED_ROLES = {
     "identifier": "it says who was treated or by whom, so adjusting for it would adjust the "
@@ -23,6 +24,8 @@ _REFUSED_ROLES = {
     "reference": "it is another model's expectation, not a property of the patient",
 }
 _UNDECLARED = " riskadj columns lists the known ones; declare others under data.columns."
+_LET_IN = " (casemix.coded_at_discharge would let it in by name)"
+_WHEN = {"baseline": "before it", "after": "after it"}
 _KNOWN_AT = {"during": "only during the episode", "after": "only after the episode"}
 
 
@@ -34,7 +37,8 @@ class CaseMix:
     ----------
     cohort : Cohort
     columns : tuple of Column
-        In the order of the episode table; all known at baseline.
+        In the order of the episode table; all known at baseline, but those that the study lets in
+        as coded at discharge.
     """
 
     cohort: Cohort
@@ -87,7 +91,7 @@ def casemix_faults(columns: Mapping[str, Column], study: Study) -> Iterator[Risk
     """Yield what a study asks to adjust for, or to report by, and may not or does not exist."""
     yield from _subgroup_faults(columns, study)
     yield from _peer_group_faults(columns, study)
-    allowed = study.casemix.allow_provider_influenced
+    yield from _discharge_faults(columns, study)
     refused: set[str] = set()
     for pattern in study.casemix.columns:
         matched = [name for name in columns if fnmatchcase(name, pattern)]
@@ -97,7 +101,7 @@ def casemix_faults(columns: Mapping[str, Column], study: Study) -> Iterator[Risk
                 f"none.{did_you_mean(pattern, columns) or _UNDECLARED}"
             )
         for name in matched:
-            why = refusal(columns[name], allow_provider_influenced=allowed)
+            why = refusal_by(study.casemix, columns[name])
             if why and name not in refused:
                 refused.add(name)
                 yield CaseMixError(
@@ -140,8 +144,41 @@ def _peer_group_faults(columns: Mapping[str, Column], study: Study) -> Iterator[
         )
 
 
-def refusal(column: Column, *, allow_provider_influenced: bool = False) -> str:
+def _discharge_faults(columns: Mapping[str, Column], study: Study) -> Iterator[RiskadjError]:
+    for name in study.casemix.coded_at_discharge:
+        if name not in columns:
+            yield UnknownNameError(
+                f"casemix.coded_at_discharge: wanted columns of the episodes; got {name!r}."
+                f"{did_you_mean(name, columns)}"
+            )
+        elif columns[name].known_at != "during":
+            yield CaseMixError(
+                "casemix.coded_at_discharge: wanted columns that are known during the episode; got "
+                f"{name!r}, known {_WHEN[columns[name].known_at]}. Remove it."
+            )
+
+
+def refusal_by(rules: CaseMixRules, column: Column) -> str:
+    """Return why a column may not be the case mix of a study, or nothing when it may."""
+    coded = column.name in rules.coded_at_discharge
+    why = refusal(
+        column,
+        allow_provider_influenced=rules.allow_provider_influenced,
+        coded_at_discharge=coded,
+    )
+    return f"{why}{_LET_IN}" if why and column.known_at == "during" and not coded else why
+
+
+def refusal(
+    column: Column, *, allow_provider_influenced: bool = False, coded_at_discharge: bool = False
+) -> str:
     """Return why a column may not be case mix, or nothing when it may.
+
+    Parameters
+    ----------
+    column : Column
+    allow_provider_influenced, coded_at_discharge : bool
+        Whether the study lets in such columns, and this one as coded at discharge.
 
     Examples
     --------
@@ -151,7 +188,8 @@ def refusal(column: Column, *, allow_provider_influenced: bool = False) -> str:
     >>> refusal(COLUMNS["q2_score_ohs"])
     'it is known only after the episode'
     """
-    if column.known_at != "baseline":
+    late = column.known_at == "after" or (column.known_at == "during" and not coded_at_discharge)
+    if late:
         return f"it is known {_KNOWN_AT[column.known_at]}"
     if column.role == "provider_influenced" and not allow_provider_influenced:
         return (

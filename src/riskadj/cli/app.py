@@ -7,14 +7,17 @@ from typer.core import TyperGroup
 
 from riskadj.cli.anchor import anchor
 from riskadj.cli.columns import columns
+from riskadj.cli.contract import contracts
 from riskadj.cli.demo import demo
 from riskadj.cli.export import export
 from riskadj.cli.log import log
 from riskadj.cli.run import run
 from riskadj.cli.schema import schema
+from riskadj.cli.settle import settle
 from riskadj.cli.simulate import simulate
 from riskadj.cli.thresholds import thresholds
 from riskadj.cli.validate import validate
+from riskadj.cli.windows import windows
 
 EPILOG = (
     "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
@@ -48,8 +51,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export):
+for verb in (
+    run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export, settle,
+    windows,
+):  # fmt: skip
     app.command()(verb)
+app.add_typer(contracts)
 
 
 @app.callback()

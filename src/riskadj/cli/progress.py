@@ -1,11 +1,13 @@
 """What people see while they wait, and when it is done."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from riskadj.errors import RiskadjError, UnknownNameError, did_you_mean
 
@@ -26,6 +28,7 @@ STAGES = {
     "profile": "profiling providers",
     "follow_up": "following up who did not answer",
     "explain": "explaining expectations",
+    "value": "looking at outcome and cost together",
     "report": "writing the report",
     "track": "logging to MLflow",
 }
@@ -50,7 +53,7 @@ def stage_progress(title: str) -> Iterator[Callable[[str, str, float | None], No
             if seconds is None:
                 status.update(label)
             else:
-                console.print(f"  {label:<44} {seconds:7.1f} s", highlight=False)
+                console.print(f"  {label:<52} {seconds:7.1f} s", highlight=False)
 
         yield on_stage
 
@@ -104,23 +107,55 @@ def show_flow(flow: "pd.DataFrame") -> None:
 
 
 def show_columns(pattern: str) -> None:
-    """Show the declarations of the columns whose name matches a pattern."""
+    """Show the declarations of the columns whose name matches a pattern.
+
+    On a terminal as a table; else a line for each column, with tabs between.
+    """
     from fnmatch import fnmatchcase
 
     from riskadj.episodes.columns import COLUMNS
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("column", "meaning", "holds", "known", "role"):
-        table.add_column(name, no_wrap=name in ("column", "known", "role"), overflow="fold")
     matched = [one for one in COLUMNS.values() if fnmatchcase(one.name, pattern)]
     if not matched:
         hint = did_you_mean(pattern, COLUMNS) or " riskadj columns lists them all."
         raise UnknownNameError(
             f"columns: wanted a column or a pattern; got {pattern!r}, which matches none.{hint}"
         )
-    for one in matched:
-        table.add_row(one.name, one.meaning, _holds(one), one.known_at, one.role)
-    Console().print(table)
+    rows = [(one.name, one.meaning, _holds(one), one.known_at, one.role) for one in matched]
+    console = Console()
+    if console.file.isatty():
+        console.print(_columns_table(rows, console.width))
+        return
+    for cells in (_DECLARED, *rows):
+        console.file.write("\t".join(cells) + "\n")
+
+
+_DECLARED = ("column", "meaning", "holds", "known", "role")
+_MEANING_AT_LEAST = 30
+_HOLDS_AT_LEAST = 12
+
+
+def _columns_table(rows: Sequence[tuple[str, ...]], width: int) -> Table:
+    """Return the declarations in so many columns; what is narrow is folded under the meaning."""
+    longest = [max(map(len, cells)) for cells in zip(_DECLARED, *rows, strict=True)]
+    name, meaning, _, known, role = longest
+    left = width - name - known - role - 2 * (len(longest) - 1)
+    wide = left >= _MEANING_AT_LEAST + _HOLDS_AT_LEAST
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("column", no_wrap=True)
+    if not wide:
+        table.add_column("meaning, and what it holds, when it is known, role", overflow="fold")
+        for one, means, *rest in rows:
+            table.add_row(one, Text.assemble(means, "\n", ("; ".join(rest), "dim")))
+        return table
+    meaning = min(meaning, left - _HOLDS_AT_LEAST)
+    table.add_column("meaning", width=meaning, overflow="fold")
+    table.add_column("holds", max_width=left - meaning, overflow="fold")
+    table.add_column("known", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def show_thresholds(pattern: str) -> None:
@@ -213,9 +248,10 @@ def _metrics_table(run: "Run") -> Table:
 
     told = places_of(run.findings)
     inner = told.limits[0][2]
-    table = Table(title=f"Held-out figures (score after), and providers outside the {inner} limits")
+    title = f"Held-out figures on {_modelled(run)}, and providers outside the {inner} limits"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("outcome", "learner"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in (*(one for one, _, _ in _METRICS), "outside"):
         table.add_column(name, justify="right", no_wrap=True)
     for outcome, learners in run.findings.metrics.items():
@@ -225,6 +261,14 @@ def _metrics_table(run: "Run") -> Table:
             outside = int(flags.isin(told.outside).sum())
             table.add_row(outcome, learner, *cells, f"{outside}/{len(flags)}")
     return table
+
+
+def _modelled(run: "Run") -> str:
+    """Return what the figures are on, which of a gain is not what is compared."""
+    kinds = {one.kind for one in run.findings.study.outcomes}
+    if kinds == {"gain"}:
+        return "the score after"
+    return "what is modelled (of a gain the score after)" if "gain" in kinds else "what is compared"
 
 
 def _seconds_table(seconds: dict[str, float]) -> Table:

@@ -3,9 +3,11 @@
 from riskadj.cohort.anchored import AnchoredThresholds, anchored_thresholds
 from riskadj.cohort.rates import response_by_provider
 from riskadj.cohort.select import Cohort, outcome_faults, select_cohort, study_faults
+from riskadj.cohort.winsorising import Winsorising
 
 __all__ = [
     "AnchoredThresholds",
+    "Winsorising",
     "Cohort",
     "anchored_thresholds",
     "outcome_faults",

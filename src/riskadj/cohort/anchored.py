@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.cohort.select import Cohort
-from riskadj.errors import ColumnError, EmptyCohortError
+from riskadj.errors import ColumnError, EmptyCohortError, StudyError
 from riskadj.stats.anchors import (
     METHODS,
     AnchorThreshold,
@@ -75,6 +75,8 @@ def anchored_thresholds(
 
     Raises
     ------
+    StudyError
+        When the outcome is a cost.
     ColumnError
         When the episodes have no anchor question.
     EmptyCohortError
@@ -86,6 +88,11 @@ def anchored_thresholds(
     -----
     Methods and their sources: `riskadj.stats.estimate_threshold`.
     """
+    if not cohort.outcome.compares.asked:
+        raise StudyError(
+            f"outcome {cohort.outcome.name}: wanted a score that patients gave; got kind "
+            f"{cohort.outcome.kind}. Choose another outcome."
+        )
     rows = _who_answered(cohort)
     change = _change(rows["baseline_score"], rows["score_after"], cohort)
     better = (rows[ANCHOR] <= improved).to_numpy(dtype=float)

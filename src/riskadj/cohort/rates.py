@@ -22,7 +22,7 @@ RATE_COLUMNS = [
 
 def provider_rates(
     asked: pd.DataFrame,
-    providers: pd.Index,
+    volumes: pd.Series,
     study: Study,
     outcome: Outcome,
     participation: Participation | None,
@@ -34,8 +34,8 @@ def provider_rates(
     asked : DataFrame
         Eligible episodes of the periods compared that have a score before; `answered`: whether
         they have one after that counts.
-    providers : Index
-        Those there are.
+    volumes : Series of int
+        Eligible episodes of each provider there is, with a score before or without.
     study : Study
     outcome : Outcome
     participation : Participation, optional
@@ -57,9 +57,9 @@ def provider_rates(
     """
     parts = []
     if study.data.format not in PAIRS_ONLY:
-        parts.append(_of_episodes(asked, providers))
+        parts.append(_of_episodes(asked, volumes))
     if participation is not None:
-        parts.append(_of_counts(participation, providers, study.cohort.procedure_group))
+        parts.append(_of_counts(participation, volumes.index, study.cohort.procedure_group))
     if not parts:
         return pd.DataFrame(columns=RATE_COLUMNS)
     table = pd.concat(parts, ignore_index=True).assign(outcome=outcome.name)
@@ -73,27 +73,38 @@ def response_by_provider(rates: pd.DataFrame) -> pd.Series:
     """Return the response rate that speaks for each provider; NaN where none is known.
 
     That of the participation file where it has one; else that of the episodes: questionnaires
-    returned of those sent, or where the file does not say who was sent one, answers of all who
-    answered before.
+    returned of those sent, or where the file does not say of every patient of the provider who was
+    sent one and who returned it, answers of all who answered before.
     """
     if rates.empty:
         return pd.Series(dtype="float64", name="rate")
-    own = (rates["answered"] / rates["q1"]).where(rates["q2_sent"].isna())
-    told = rates.assign(rate=rates["response"].fillna(own)).dropna(subset="rate")
-    first = told[~told["provider_id"].isin((ALL, NOT_HERE))].sort_values(
+    told = rates[["q2_sent", "q2_returned"]].notna().all(axis=1)
+    own = (rates["answered"] / rates["q1"]).mask(told)
+    known = rates.assign(rate=rates["response"].fillna(own)).dropna(subset="rate")
+    first = known[~known["provider_id"].isin((ALL, NOT_HERE))].sort_values(
         "source", key=lambda source: source == FROM_EPISODES, kind="stable"
     )
     return first.drop_duplicates("provider_id").set_index("provider_id")["rate"].astype(float)
 
 
-def _of_episodes(asked: pd.DataFrame, providers: pd.Index) -> pd.DataFrame:
+def _of_episodes(asked: pd.DataFrame, volumes: pd.Series) -> pd.DataFrame:
     counted = {"q1": pd.Series(1, index=asked.index), "answered": asked["answered"]}
     if {"q2_sent", "q2_returned"} <= set(asked.columns):
-        counted |= {one: asked[one].eq(1) for one in ("q2_sent", "q2_returned")}
-    sums = pd.DataFrame(counted).astype(float).groupby(asked["provider_id"]).sum()
-    sums = sums.reindex(providers, fill_value=0.0).rename_axis("provider_id").reset_index()
+        unsent = asked["q2_sent"].eq(0) & asked["q2_returned"].isna()
+        counted |= {
+            "q2_sent": asked["q2_sent"],
+            "q2_returned": asked["q2_returned"].mask(unsent, 0),
+        }
+    by_provider = pd.DataFrame(counted).astype(float).groupby(asked["provider_id"])
+    # A blank is no no: of a provider with blanks nobody knows how many were sent or returned.
+    sums = by_provider.agg(lambda column: column.sum(skipna=False))
+    sums = sums.reindex(volumes.index, fill_value=0.0)
+    if volumes.sum() > len(asked):  # else the file holds only those who answered before
+        sums["procedures"] = volumes.astype(float)
+    sums = sums.rename_axis("provider_id").reset_index()
     _check_returned(sums)
-    whole = sums.drop(columns="provider_id").sum().to_frame().T.assign(provider_id=ALL)
+    totals = sums.drop(columns="provider_id").sum(skipna=False)
+    whole = totals.to_frame().T.assign(provider_id=ALL)
     table = pd.concat([whole, sums], ignore_index=True).assign(source=FROM_EPISODES, counted="")
     return table.reindex(columns=RATE_COLUMNS)
 

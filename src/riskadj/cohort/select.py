@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from riskadj.cohort.exclusions import exclusion_faults, is_excluded
-from riskadj.cohort.rates import provider_rates
+from riskadj.cohort.rates import RATE_COLUMNS, provider_rates
+from riskadj.cohort.winsorising import Winsorising, winsorised
 from riskadj.digest import digest_of_frame
 from riskadj.episodes import Column, Episodes
 from riskadj.errors import (
@@ -15,7 +16,9 @@ from riskadj.errors import (
     EmptyCohortError,
     NoVariationError,
     RiskadjError,
+    StudyError,
     TooFewProvidersError,
+    ValuesError,
     did_you_mean,
     raise_all,
 )
@@ -34,7 +37,8 @@ class Cohort:
     train, test : DataFrame
         Episodes that models learn from, and episodes whose providers are compared; the same
         ones when the study is cross-fitted. Both hold `baseline_score` and `observed_score`, which
-        is what is modelled: the score after, or what the outcome's kind makes of both.
+        is what is modelled: the score after, or what the outcome's kind makes of both; of a cost,
+        the cost, capped where the study says so, with no score before.
     volumes : Series of int
         By provider, in the order of their names: eligible episodes in the periods compared,
         whether or not both scores are there; 0 for a provider that did other procedures only.
@@ -50,6 +54,8 @@ class Cohort:
         they answered. `observed_score` is NaN.
     rates : DataFrame
         By provider, as from `provider_rates`.
+    winsorising : Winsorising or None
+        What capping costs did; None where nothing is capped.
     """
 
     outcome: Outcome
@@ -61,6 +67,7 @@ class Cohort:
     digest: str
     unanswered: pd.DataFrame = field(default_factory=pd.DataFrame)
     rates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    winsorising: Winsorising | None = None
 
 
 def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
@@ -83,9 +90,11 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         When fewer than two providers are left.
     NoVariationError
         When the outcome is the same for everybody.
+    ValuesError
+        When a cost is negative.
     """
     raise_all([*study_faults(episodes, study), *outcome_faults(episodes, study, outcome)])
-    kept = _with_scores(episodes, outcome)
+    kept = _with_target(episodes, outcome)
     flow = [
         _flow_row(outcome, "reading", f"left out of {reason}", count, len(kept))
         for reason, count in episodes.left_out.items()
@@ -95,16 +104,19 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
     volumes = _volumes(kept, episodes.table, study)
-    asked = _asked(kept, study)
+    asked = _asked(kept, study) if outcome.compares.asked else _nobody_of(kept)
     for reason, leaves in _completeness(kept, study, outcome):
         kept, row = _leave(kept, leaves, outcome, "cohort", reason)
         flow.append(row)
+    kept, capped = winsorised(kept, outcome, study.split)
+    if capped is not None:
+        flow.append(_flow_row(outcome, "cohort", capped.told, 0, len(kept)))
     train = kept[kept["period"].isin(study.split.train)]
     test = kept[kept["period"].isin(study.split.test)]
     flow.append(_flow_row(outcome, "train", f"periods {_list(study.split.train)}", 0, len(train)))
     flow.append(_flow_row(outcome, "test", f"periods {_list(study.split.test)}", 0, len(test)))
     if study.expects(outcome, "reference"):
-        without = test[_reference_column(outcome)].isna()
+        without = test[outcome.measured.supplied].isna()
         test, row = _leave(test, without, outcome, "test", "no reference expectation")
         flow.append(row)
     table = pd.DataFrame(flow, columns=FLOW_COLUMNS)
@@ -119,15 +131,23 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         table,
         digest,
         _unanswered(asked, study, outcome),
-        provider_rates(asked, volumes.index, study, outcome, episodes.participation),
+        provider_rates(asked, volumes, study, outcome, episodes.participation)
+        if outcome.compares.asked
+        else pd.DataFrame(columns=RATE_COLUMNS),
+        capped,
     )
 
 
 def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
     """Yield what keeps the cohort rules of a study from being applied to any outcome."""
     yield from exclusion_faults(study.cohort.exclude, episodes.columns)
-    if study.cohort.follow_up_days is not None and not (
-        "q2_days" in episodes.columns or {"q2_date", "index_date"} <= set(episodes.columns)
+    asked = any(one.compares.asked for one in study.outcomes)
+    if (
+        asked
+        and study.cohort.follow_up_days is not None
+        and not (
+            "q2_days" in episodes.columns or {"q2_date", "index_date"} <= set(episodes.columns)
+        )
     ):
         yield ColumnError(
             "cohort.follow_up_days: wanted q2_days, or q2_date and index_date, in the episodes; "
@@ -146,31 +166,46 @@ def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
 
 def outcome_faults(episodes: Episodes, study: Study, outcome: Outcome) -> Iterator[RiskadjError]:
     """Yield the columns that an outcome needs and the episodes lack."""
-    needed = dict.fromkeys(_score_columns(outcome).values(), f"outcomes: {outcome.name}")
-    if study.expects(outcome, "reference"):
-        needed[_reference_column(outcome)] = "learners: reference"
-    for name, where in needed.items():
+    one, where = outcome.measured, f"outcomes: {outcome.name}"
+    needed = {name: where for name in (one.before, one.after) if name}
+    if outcome.winsorise and outcome.winsorise.by:
+        needed[outcome.winsorise.by] = f"{where}.winsorise.by"
+    if one.supplied and study.expects(outcome, "reference"):
+        needed[one.supplied] = "learners: reference"
+    for name, said in needed.items():
         if name not in episodes.columns:
             yield ColumnError(
-                f"{where}: wanted the column {name!r} in the episodes; there is none. Add it, or "
+                f"{said}: wanted the column {name!r} in the episodes; there is none. Add it, or "
                 "leave this out of the study."
             )
+    if outcome.kind == "cost" and one.after in episodes.columns:
+        yield from _cost_faults(episodes.columns[one.after], where)
 
 
-def _score_columns(outcome: Outcome) -> dict[str, str]:
-    measure = outcome.definition.measure
-    return {"baseline_score": f"q1_score_{measure}", "score_after": f"q2_score_{measure}"}
+def _cost_faults(column: Column, where: str) -> Iterator[RiskadjError]:
+    """Yield why a column cannot be what an episode cost."""
+    if column.kind not in ("number", "whole") or column.known_at == "baseline":
+        yield StudyError(
+            f"{where}.column: wanted an amount known during or after the episode; got "
+            f"{column.name!r}, {column.kind}, known at {column.known_at}. Choose another column."
+        )
 
 
-def _reference_column(outcome: Outcome) -> str:
-    return f"reference_predicted_{outcome.definition.measure}"
-
-
-def _with_scores(episodes: Episodes, outcome: Outcome) -> pd.DataFrame:
-    scores = {new: episodes.table[old] for new, old in _score_columns(outcome).items()}
-    before, after = (one.to_numpy(dtype=float) for one in scores.values())
+def _with_target(episodes: Episodes, outcome: Outcome) -> pd.DataFrame:
+    table, one = episodes.table, outcome.measured
+    nothing = pd.Series(np.nan, index=table.index)
+    scores = {
+        "baseline_score": table[one.before] if one.before else nothing,
+        "score_after": table[one.after],
+    }
+    before, after = (each.to_numpy(dtype=float) for each in scores.values())
+    if outcome.kind == "cost" and np.nanmin(after, initial=np.inf) < 0:
+        raise ValuesError(
+            f"outcome {outcome.name}: wanted {one.after!r} of 0 or more; got {np.nanmin(after):g}. "
+            "Correct the file."
+        )
     target = outcome.compares.target(outcome, before, after)
-    return episodes.table.assign(**scores, observed_score=target)
+    return table.assign(**scores, observed_score=target)
 
 
 def _volumes(eligible: pd.DataFrame, everybody: pd.DataFrame, study: Study) -> pd.Series:
@@ -196,13 +231,14 @@ def _eligibility(table: pd.DataFrame, study: Study, columns: dict[str, Column]) 
 
 def _completeness(table: pd.DataFrame, study: Study, outcome: Outcome) -> Rules:
     window = study.cohort.follow_up_days
-    if window is not None:
+    if window is not None and outcome.compares.asked:
         outside = _outside_window(table, study)
         yield f"follow-up not within {window.at_least:g} to {window.at_most:g} days", outside
-    yield "no score before", table["baseline_score"].isna()
-    yield "no score after", table["score_after"].isna()
-    if outcome.compares.undefined:
-        yield outcome.compares.undefined, table["observed_score"].isna()
+    for column, reason in outcome.compares.needs:
+        yield reason, table[column].isna()
+    undefined = outcome.compares.undefined(outcome)
+    if undefined:
+        yield undefined, table["observed_score"].isna()
 
 
 def _outside_window(table: pd.DataFrame, study: Study) -> pd.Series:
@@ -221,16 +257,22 @@ def _asked(eligible: pd.DataFrame, study: Study) -> pd.DataFrame:
     return asked.assign(answered=answered)
 
 
+def _nobody_of(eligible: pd.DataFrame) -> pd.DataFrame:
+    return eligible.iloc[:0].assign(answered=False)
+
+
 def _unanswered(asked: pd.DataFrame, study: Study, outcome: Outcome) -> pd.DataFrame:
     silent = asked[~asked["answered"]].drop(columns="answered")
+    if silent.empty:
+        return silent.assign(score_after=np.nan, observed_score=np.nan).reset_index(drop=True)
     before = silent["baseline_score"].to_numpy(dtype=float)
     # Whether a target is defined hangs on the score before alone: any score after will do.
-    any_after = np.full(before.size, outcome.definition.score_range[0])
+    any_after = np.full(before.size, outcome.measured.range[0])
     stays = ~np.isnan(outcome.compares.target(outcome, before, any_after))
     if "deceased" in silent.columns:
         stays &= ~silent["deceased"].eq(1).to_numpy()
     if study.expects(outcome, "reference"):
-        stays &= silent[_reference_column(outcome)].notna().to_numpy()
+        stays &= silent[outcome.measured.supplied].notna().to_numpy()
     unknown = {"score_after": np.nan, "observed_score": np.nan}
     return silent[stays].assign(**unknown).reset_index(drop=True)
 

@@ -52,6 +52,9 @@ class Column(BaseModel):
 _THEMES = (
     ("q1_*", "scores before"),
     ("comorb_*", "comorbidity"),
+    ("charlson_*", "comorbidity"),
+    ("elixhauser_*", "comorbidity"),
+    ("cms_hcc_*", "comorbidity"),
     ("age_*", "age and sex"),
     ("sex", "age and sex"),
     ("living_arrangements", "social circumstances"),
@@ -120,6 +123,96 @@ def _date(name: str, meaning: str, known_at: KnownAt) -> Column:
 COMORBIDITIES = (
     "heart", "high_bp", "stroke", "circulation", "lung", "diabetes",
     "kidney", "nervous", "liver", "cancer", "depression", "arthritis",
+)  # fmt: skip
+
+CHARLSON = (
+    "myocardial_infarction", "heart_failure", "peripheral_vascular", "cerebrovascular", "dementia",
+    "lung", "rheumatic", "peptic_ulcer", "liver_mild", "diabetes", "diabetes_complicated",
+    "paralysis", "kidney", "cancer", "liver_severe", "metastatic_cancer", "aids",
+)  # fmt: skip
+"""The conditions of Charlson's index, in the order of Quan et al. 2005."""
+
+ELIXHAUSER = (
+    "heart_failure", "arrhythmia", "valvular", "pulmonary_circulation", "peripheral_vascular",
+    "hypertension", "hypertension_complicated", "paralysis", "neurological", "lung", "diabetes",
+    "diabetes_complicated", "hypothyroidism", "kidney", "liver", "peptic_ulcer", "aids",
+    "lymphoma", "metastatic_cancer", "solid_tumour", "rheumatic", "coagulopathy", "obesity",
+    "weight_loss", "fluids", "anaemia_blood_loss", "anaemia_deficiency", "alcohol", "drugs",
+    "psychoses", "depression",
+)  # fmt: skip
+"""The conditions of Elixhauser's measures, in the order of Quan et al. 2005."""
+
+COST_WINDOWS = (30, 60, 90, 180, 365)
+"""Days after discharge, or after admission, to which the cost of an episode may be counted."""
+
+COST_PARTS = ("readmit", "postacute", "outpatient", "professional")
+"""What the cost of an episode is made of, beside the index stay."""
+
+
+def _cost(name: str, meaning: str, known_at: KnownAt) -> Column:
+    return _number(
+        f"cost_{name}", f"cost: {meaning}", "currency", 0, 1e8, known_at=known_at,
+        role="provider_influenced",
+    )  # fmt: skip
+
+
+_PART_MEANINGS = {
+    "readmit": "readmissions",
+    "postacute": "nursing, rehabilitation, home health and hospice care",
+    "outpatient": "outpatient care, drugs and equipment",
+    "professional": "professional services, those during the index stay too",
+    "total": "everything",
+}
+
+_COST: tuple[Column, ...] = (
+    _text("drg", "clinical", "diagnosis-related group, coded at discharge", known_at="during"),
+    _number("length_of_stay", "from admission to discharge", "days", 0, 3650, known_at="during",
+            role="provider_influenced"),
+    _number("prior_cost", "cost: care that ended before the episode, in the look-back", "currency",
+            0, 1e8, role="provider_influenced"),
+    _cost("index", "index stay", "during"),
+    *(
+        _cost(f"{part}_{days}d", f"{meaning}, to day {days}", "after")
+        for part, meaning in _PART_MEANINGS.items()
+        for days in COST_WINDOWS
+    ),
+    *(
+        _flag(f"readmitted_{days}d", f"admitted again by day {days}", known_at="after")
+        for days in COST_WINDOWS
+    ),
+)  # fmt: skip
+
+_FROM_DIAGNOSES: tuple[Column, ...] = (
+    *(_flag(f"charlson_{one}", f"Charlson: {one.replace('_', ' ')}") for one in CHARLSON),
+    _number("charlson_index", "Charlson index, weights of 1987", "points", 0, 40, kind="whole"),
+    _number("charlson_index_2011", "Charlson index, weights of Quan et al. 2011", "points", 0, 24,
+            kind="whole"),
+    *(_flag(f"elixhauser_{one}", f"Elixhauser: {one.replace('_', ' ')}") for one in ELIXHAUSER),
+    _number("elixhauser_count", "Elixhauser conditions", "conditions", 0, 31, kind="whole"),
+    _number("elixhauser_van_walraven", "Elixhauser conditions weighed by van Walraven et al. 2009",
+            "points", -30, 120, kind="whole"),
+    _number("cms_hcc_score", "CMS-HCC risk score, as given by its model: not normalised", "score",
+            0, 50),
+    _number("cms_hcc_count", "CMS-HCC payment conditions", "conditions", 0, 120, kind="whole"),
+)  # fmt: skip
+
+_OF_DISCHARGES: tuple[Column, ...] = (
+    _text("age_group", "clinical", "age at admission, in groups"),
+    _text("area", "social", "first digits of the postal code"),
+    _text("race", "social", "race as recorded"),
+    _text("admission_type", "clinical", "emergency, urgent, elective, newborn, trauma"),
+    _flag("emergency", "came through the emergency department"),
+    _number("birth_weight", "weight at birth, of newborns", "g", 100, 9999),
+    _text("diagnosis_group", "clinical", "group of the main diagnosis", known_at="during"),
+    _text("procedure_code_group", "clinical", "group of the main procedure", known_at="during"),
+    _number("drg_severity", "severity within the diagnosis-related group, 4 = extreme", "grade", 1,
+            4, kind="whole", known_at="during"),
+    _number("drg_mortality_risk", "risk of dying within the group, 4 = extreme", "grade", 1, 4,
+            kind="whole", known_at="during"),
+    _text("drg_kind", "clinical", "whether the group is medical or surgical", known_at="during"),
+    _text("disposition", "provider_influenced", "where to after discharge", known_at="during"),
+    _number("charges", "what was charged; not what it cost", "currency", 0, 1e9,
+            known_at="during", role="provider_influenced"),
 )  # fmt: skip
 
 _FIXED: tuple[Column, ...] = (
@@ -191,17 +284,9 @@ _FIXED: tuple[Column, ...] = (
     _flag("complication_urine", "urinary problem", known_at="after"),
     _flag("readmitted", "admitted again", known_at="after"),
     _flag("further_surgery", "further surgery on the joint or level", known_at="after"),
-    *(
-        _number(f"cost_{part}", f"cost: {meaning}", "currency", 0, 1e8, known_at=known_at,
-                role="provider_influenced")
-        for part, meaning, known_at in (
-            ("index", "index stay", "during"),
-            ("readmit", "readmissions in the window", "after"),
-            ("postacute", "post-acute care in the window", "after"),
-            ("other", "anything else in the window", "after"),
-            ("total_90d", "everything to day 90", "after"),
-        )
-    ),
+    *_COST,
+    *_FROM_DIAGNOSES,
+    *_OF_DISCHARGES,
 )  # fmt: skip
 
 

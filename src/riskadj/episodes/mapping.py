@@ -122,6 +122,14 @@ class RedcapRound(Record):
     prefix: str = ""
     suffix: str = ""
     date: Name | None = Field(None, description="the field of its date; takes prefix and suffix")
+    complete: Name | None = Field(
+        None,
+        description="the field of the form's status, such as ohs_complete; where it is not "
+        "among `finished`, the round is unanswered, and counted. Takes prefix and suffix",
+    )
+    finished: tuple[Code, ...] = Field(
+        ("2",), description="of REDCap's 0 incomplete, 1 unverified, 2 complete"
+    )
 
     def field(self, name: str) -> str:
         """Return the name of a field in this round."""
@@ -180,6 +188,18 @@ class RedcapMapping(Record):
         """Whether the rounds are events."""
         return self.before.event is not None
 
+    @property
+    def rounds(self) -> dict[str, RedcapRound]:
+        """The rounds by name."""
+        return {"before": self.before, "after": self.after}
+
+    def fields_of(self, name: str) -> tuple[str, ...]:
+        """Return the fields of a round's answers, its date among them."""
+        part = self.rounds[name]
+        named = [part.date] if part.date else []
+        named += [source for one in self.instruments for source in one.sources()]
+        return tuple(part.field(one) for one in named)
+
     @cached_property
     def sources(self) -> dict[str, RedcapColumn]:
         """Where every canonical column comes from."""
@@ -187,7 +207,7 @@ class RedcapMapping(Record):
 
     def _pairs(self) -> list[tuple[str, RedcapColumn]]:
         pairs = list(self.columns.items())
-        for name, part in (("before", self.before), ("after", self.after)):
+        for name, part in self.rounds.items():
             q = ROUND_PREFIXES[name]  # type: ignore[index]
             if part.date:
                 column = RedcapColumn(field=part.field(part.date), event=part.event)

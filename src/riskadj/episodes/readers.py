@@ -23,6 +23,7 @@ from riskadj.episodes.mapping import (
 from riskadj.episodes.nhs import read_nhs_file
 from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.scores import add_scores
+from riskadj.episodes.sparcs import read_sparcs_file
 from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
 from riskadj.errors import ColumnError, StudyError, did_you_mean
 from riskadj.instruments import ValueSet
@@ -69,6 +70,7 @@ class Episodes:
 
 _FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "nhs_proms": read_nhs_file,
+    "sparcs": read_sparcs_file,
     "csv": read_text_table,
     "parquet": read_parquet_table,
 }
@@ -95,7 +97,7 @@ def read_episodes(
     Parameters
     ----------
     paths : iterable of str or Path
-    format : {"nhs_proms", "csv", "parquet", "redcap", "fhir"}
+    format : {"nhs_proms", "sparcs", "csv", "parquet", "redcap", "fhir"}
     columns : iterable of Column
         Declarations of columns beyond the canonical ones; undeclared columns are not read.
     rename : dict of str to str, optional

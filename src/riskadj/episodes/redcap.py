@@ -6,7 +6,10 @@ A record is an episode. A project with events has a row per record and event
 A checkbox field has a column per choice, `name___1`, which holds 1 or 0.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,8 +27,17 @@ _INSTANCE = "redcap_repeat_instance"
 _OWN = "redcap_"
 """REDCap fills its own columns in every row, whether a form was filled in or not."""
 _CHECKBOX = "___"
+_SHOWN = 3
 _EACH_EVENT = "each record once per event"
 _ONE_VALUE = "one value per record"
+
+
+class _Unknown(NamedTuple):
+    """Cells for which the mapping has no code: our column, its fields, the cells of the first."""
+
+    column: str
+    fields: tuple[str, ...]
+    cells: pd.Series
 
 
 def read_redcap(path: Path, mapping: RedcapMapping) -> pd.DataFrame:
@@ -52,7 +64,8 @@ def read_redcap(path: Path, mapping: RedcapMapping) -> pd.DataFrame:
         When the file has events that the mapping does not know.
     ValuesFault
         With records given twice, forms filled in several times where the mapping allows one,
-        fields that disagree about a record, and codes that the mapping does not know.
+        fields that disagree about a record, and codes that the mapping does not know: by the
+        names of the fields, one fault for all that take the same codes.
     """
     raw = read_text_table(path).apply(lambda column: column.str.strip())
     _check_kind(raw, mapping, path)
@@ -61,9 +74,10 @@ def read_redcap(path: Path, mapping: RedcapMapping) -> pd.DataFrame:
     order = raw[mapping.record].drop_duplicates()
     chosen, faults, unused = _choose_rows(raw, mapping)
     _raise(faults, path)
-    table, faults = _gather(chosen, mapping, order)
+    finished, unfinished = _only_finished(chosen, mapping)
+    table, faults = _gather(finished, mapping, order)
     _raise(faults, path)
-    return _with_needed(table, mapping, unused)
+    return _with_needed(table, mapping, unused, unfinished)
 
 
 def _check_kind(raw: pd.DataFrame, mapping: RedcapMapping, path: Path) -> None:
@@ -81,6 +95,7 @@ def _check_kind(raw: pd.DataFrame, mapping: RedcapMapping, path: Path) -> None:
 
 def _check_fields(raw: pd.DataFrame, mapping: RedcapMapping, path: Path) -> None:
     wanted = [mapping.record, *(one for col in mapping.sources.values() for one in col.fields)]
+    wanted += [one.field(one.complete) for one in mapping.rounds.values() if one.complete]
     absent = [one for one in dict.fromkeys(wanted) if one not in raw.columns]
     if not absent:
         return
@@ -175,6 +190,24 @@ def _answered(raw: pd.DataFrame, mapping: RedcapMapping) -> pd.Series:
     return answered
 
 
+def _only_finished(
+    rows: pd.DataFrame, mapping: RedcapMapping
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Blank the answers of forms that were not finished, and count such forms by round."""
+    rows, counts = rows.copy(), {}
+    for name, one in mapping.rounds.items():
+        if one.complete is None:
+            continue
+        fields = list(mapping.fields_of(name))
+        at = rows[_EVENT].eq(one.event) if one.event else pd.Series(True, index=rows.index)
+        answered = rows[fields].ne("").any(axis=1)
+        unfinished = at & answered & ~rows[one.field(one.complete)].isin(one.finished)
+        rows.loc[unfinished, fields] = ""
+        if unfinished.any():
+            counts[f"forms not finished, {name}"] = int(unfinished.sum())
+    return rows, counts
+
+
 def _gather(
     rows: pd.DataFrame, mapping: RedcapMapping, order: pd.Series
 ) -> tuple[pd.DataFrame, list[Fault]]:
@@ -182,6 +215,7 @@ def _gather(
     records = pd.Index(order)
     gathered: dict[str, object] = {"episode_id": records, "patient_id": records}
     faults: list[Fault] = []
+    unknown: dict[tuple[str, bool], list[_Unknown]] = defaultdict(list)
     for name, column in mapping.sources.items():
         if column.value is not None:
             gathered[name] = column.value
@@ -189,14 +223,41 @@ def _gather(
         at = rows[_EVENT] == column.event if column.event else pd.Series(True, index=rows.index)
         part = rows[at]
         values, wrong = _values(part, column, mapping.missing)
-        rule = f"one of {', '.join(sorted(column.codes))}"
-        faults += _fault(name, rule, wrong, part[column.fields[0]])
+        if wrong.any():
+            rule = f"one of {', '.join(sorted(column.codes))}"
+            cells = part[column.fields[0]][wrong]
+            unknown[rule, _is_shown(name)].append(_Unknown(name, column.fields, cells))
         found = pd.DataFrame({"record": part[mapping.record], "value": values})
         found = found[found["value"] != ""].drop_duplicates()
-        faults += _fault(name, _ONE_VALUE, _spread(found.duplicated("record", keep=False), rows))
+        differ = _spread(found.duplicated("record", keep=False), rows)
+        faults += _fault(_named(column.fields, [name]), _ONE_VALUE, differ)
         first = found.drop_duplicates("record").set_index("record")["value"]
         gathered[name] = first.reindex(records, fill_value="").to_numpy()
+    faults = [_code_fault(*rule, them) for rule, them in unknown.items()] + faults
     return pd.DataFrame(gathered, index=pd.RangeIndex(len(records))).astype("str"), faults
+
+
+def _code_fault(rule: str, shown: bool, unknown: list[_Unknown]) -> Fault:
+    """Return one fault of all fields that take the same codes."""
+    fields = tuple(dict.fromkeys(one for them in unknown for one in them.fields))
+    wrong = pd.concat(
+        [pd.DataFrame({"cell": them.cells.str[:30], "field": them.fields[0]}) for them in unknown]
+    ).sort_index(kind="stable")
+    examples = tuple(
+        (int(row) + 1, f"{cell} in {field}" if len(fields) > 1 else cell)
+        for row, cell, field in wrong.head(EXAMPLES).itertuples()
+    )
+    hidden = tuple((row, "(not shown)") for row, _ in examples)
+    label = _named(fields, [them.column for them in unknown])
+    return Fault(label, rule, wrong.index.nunique(), examples if shown else hidden)
+
+
+def _named(fields: Sequence[str], columns: Sequence[str]) -> str:
+    """Return the names that REDCap has for fields, and ours where they are few and differ."""
+    more = len(fields) - _SHOWN
+    label = ", ".join(fields[:_SHOWN]) + (f" and {more} more fields" if more > 0 else "")
+    ours = f" ({', '.join(columns)})" if len(columns) <= _SHOWN else ""
+    return label if list(fields) == list(columns) else f"{label}{ours}"
 
 
 def _values(
@@ -217,8 +278,9 @@ def _values(
     return map_distinct(values, lambda codes: codes.map(column.codes).fillna("")), wrong
 
 
-def _with_needed(table: pd.DataFrame, mapping: RedcapMapping, unused: int) -> pd.DataFrame:
-    left_out: dict[str, int] = {}
+def _with_needed(
+    table: pd.DataFrame, mapping: RedcapMapping, unused: int, left_out: dict[str, int]
+) -> pd.DataFrame:
     if unused:
         left_out[f"repeated forms: not the {mapping.repeats} instance"] = unused
     for name in mapping.needs:
@@ -240,13 +302,18 @@ def _fault(name: str, rule: str, wrong: pd.Series, cells: pd.Series | None = Non
     rows = wrong.index[wrong.to_numpy()]
     if rows.empty:
         return []
-    declared = COLUMNS.get(name)
-    shown = name == _INSTANCE or (declared is not None and declared.role != "identifier")
+    shown = name == _INSTANCE and cells is not None
     examples = tuple(
         (int(row) + 1, str(cells[row])[:30] if shown and cells is not None else "(not shown)")
         for row in rows[:EXAMPLES]
     )
     return [Fault(name, rule, len(rows), examples)]
+
+
+def _is_shown(name: str) -> bool:
+    """Whether what a column holds cannot name a patient."""
+    declared = COLUMNS.get(name)
+    return declared is not None and declared.role != "identifier"
 
 
 def _raise(faults: list[Fault], path: Path) -> None:

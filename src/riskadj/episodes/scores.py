@@ -33,10 +33,10 @@ def add_scores(
     Returns
     -------
     table : DataFrame
-        With `q1_score_<measure>` and `q2_score_<measure>` computed where all items are there;
-        a supplied score stands where an item is missing.
+        With `q1_score_<measure>` and `q2_score_<measure>` computed from items; a supplied score
+        stands where no item is answered.
     faults : list of Fault
-        Supplied scores that are not what their items give.
+        Supplied scores that are not what their items give, be it nothing.
     """
     scored: dict[str, pd.Series] = {}
     faults: list[Fault] = []
@@ -48,6 +48,7 @@ def add_scores(
                 computed = _score(one, table[items], (value_sets or {}).get(one.id))
                 supplied = table[name] if name in table.columns else computed
                 faults += _disagreement(name, computed, supplied)
+                faults += _out_of_too_few(name, table[items], computed, supplied)
                 scored[name] = supplied.fillna(computed)
     return table.assign(**scored), faults
 
@@ -84,6 +85,24 @@ def _rounding(supplied: pd.Series) -> float:
         if np.allclose(known, np.round(known, decimals), rtol=0, atol=1e-9):
             return 0.5 * 10.0**-decimals + 1e-9
     return 0.5 * 10.0**-MOST_DECIMALS
+
+
+def _out_of_too_few(
+    name: str, items: pd.DataFrame, computed: pd.Series, supplied: pd.Series
+) -> list[Fault]:
+    """Return supplied scores whose items are answered in part, and too few for a score."""
+    wrong = items.notna().any(axis=1) & computed.isna() & supplied.notna()
+    if not wrong.any():
+        return []
+    rows = np.flatnonzero(wrong.to_numpy())[:EXAMPLES]
+    answered = items.notna().sum(axis=1)
+    examples = tuple(
+        (int(row) + 1, f"{supplied.iloc[row]:g} with {answered.iloc[row]} of {items.shape[1]}")
+        for row in rows
+    )
+    return [
+        Fault(name, "no score, as too few of its items are answered", int(wrong.sum()), examples)
+    ]
 
 
 def _disagreement(name: str, computed: pd.Series, supplied: pd.Series) -> list[Fault]:

@@ -94,9 +94,10 @@ def find_faults(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Faul
     schema = pa.DataFrameSchema({name: _schema(one) for name, one in present.items()})
     try:
         schema.validate(table, lazy=True)
+        of_cells = []
     except SchemaErrors as error:
-        return _summarise(error.failure_cases, table, present) + _date_faults(table)
-    return _date_faults(table)
+        of_cells = _summarise(error.failure_cases, table, present)
+    return [*of_cells, *_date_faults(table), *_contradictions(table)]
 
 
 def _schema(column: Column) -> "object":
@@ -140,6 +141,28 @@ def _date_faults(table: pd.DataFrame) -> list[Fault]:
             wrong = later if name == "q1_date" else earlier
             faults += _fault(name, rule, table[name], wrong)
     return faults
+
+
+def _contradictions(table: pd.DataFrame) -> list[Fault]:
+    """Return what one column says and another denies."""
+    faults = []
+    if {"q2_days", "q2_date", "index_date"} <= set(table.columns):
+        days = (table["q2_date"] - table["index_date"]).dt.days
+        wrong = (table["q2_days"] - days).abs() > _A_DAY
+        faults += _fault("q2_days", "the days from index_date to q2_date", table["q2_days"], wrong)
+    if "q2_returned" in table.columns:
+        returned = table["q2_returned"]
+        if "q2_sent" in table.columns:
+            wrong = returned.eq(1) & table["q2_sent"].eq(0)
+            faults += _fault("q2_sent", "1 where q2_returned is 1", table["q2_sent"], wrong)
+        after = [one for one in table.columns if one.startswith("q2_score_")]
+        wrong = returned.eq(0) & table[after].notna().any(axis=1)
+        faults += _fault("q2_returned", "1 where there is a score after", returned, wrong)
+    return faults
+
+
+_A_DAY = 1
+"""By which two counts of days may differ: one may be of the hour."""
 
 
 def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:

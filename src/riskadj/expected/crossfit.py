@@ -16,16 +16,15 @@ from riskadj.errors import ColumnError, InSampleError, TooFewProvidersError
 from riskadj.expected.folds import grouped_folds
 from riskadj.expected.makers import Lesson, lesson, make, teach, tuned
 from riskadj.expected.model import ExpectationModel, moved, typical_episode
+from riskadj.expected.recalibrate import recalibration
 from riskadj.expected.tuning import Tuning
-from riskadj.stats import calibration_line, fit_fixed_effects
-from riskadj.stats.links import link_named
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF, shown
 from riskadj.study.records import Learner, Split
 
 SUPPLIED = "reference"
 """The one learner whose expectations come from outside, so that nobody here knows from whom."""
-GROUP_COLUMNS = {"provider": "provider_id", "patient": "patient_id"}
+GROUP_COLUMNS = {"provider": "provider_id", "patient": "patient_id", "episode": "episode_id"}
 EXPECTATION_COLUMNS = [
     "outcome", "learner", "episode_id", "provider_id", "period", "fold", "baseline_score",
     "observed_score", "expected_score_raw", "expected_score", "observed", "expected",
@@ -103,7 +102,7 @@ class Expectations:
     def _refuse_in_sample(self, learner: str, rows: pd.DataFrame, learned: Learned) -> None:
         seen = rows["episode_id"].isin(learned.episode_ids)
         if learned.groups:
-            groups = self.cohort.test.set_index("episode_id")[self.group_column]
+            groups = self.cohort.test.set_index("episode_id", drop=False)[self.group_column]
             seen |= rows["episode_id"].map(groups).isin(learned.groups)
         if seen.any():
             raise InSampleError(
@@ -147,7 +146,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     link = LINK_OF[cohort.outcome.compares.family]
     for learner in study.learners_of(cohort.outcome):
         if learner.kind == SUPPLIED:
-            raw = cohort.test[f"reference_predicted_{cohort.outcome.definition.measure}"]
+            raw = cohort.test[cohort.outcome.measured.supplied]
             expected = raw.to_numpy(dtype=float)
         else:
             fitted = _fit(learner, casemix, folds, study)
@@ -181,54 +180,6 @@ def _shift(difference: NDArray[np.float64], cohort: Cohort) -> pd.Series:
     """Return by provider how far its mean expectation moves, against that of all episodes."""
     away = pd.Series(difference - difference.mean())
     return away.groupby(cohort.test["provider_id"].to_numpy()).mean()
-
-
-def recalibration(
-    observed: NDArray[np.float64],
-    expected: NDArray[np.float64],
-    method: str,
-    link: str = "identity",
-) -> tuple[float, float]:
-    """Return intercept and slope that move expectations to the reference population.
-
-    Parameters
-    ----------
-    observed, expected : ndarray of shape (n_episodes,)
-        Of the reference population.
-    method : {"shift", "line", "none"}
-        `shift` makes the mean residual 0, as NHS England publishes; `line` also makes the
-        calibration slope 1.
-    link : {"identity", "logit"}
-        On whose scale the line is: that of the expectation, or its log-odds (Cox 1958, Biometrika
-        45:562-565).
-
-    Examples
-    --------
-    >>> recalibration(np.array([3.0, 5.0]), np.array([1.0, 3.0]), "shift")
-    (2.0, 1.0)
-    """
-    if method == "none":
-        return 0.0, 1.0
-    if link == "logit":
-        return _on_log_odds(observed, expected, with_slope=method == "line")
-    if method == "shift":
-        return float(np.mean(observed - expected)), 1.0
-    intercept, slope = calibration_line(observed, expected)
-    return (intercept, slope) if np.isfinite(slope) else (float(np.mean(observed - expected)), 1.0)
-
-
-def _on_log_odds(
-    observed: NDArray[np.float64], expected: NDArray[np.float64], *, with_slope: bool
-) -> tuple[float, float]:
-    """Return the line of the log-odds; without a slope of its own, an offset of them."""
-    log_odds, everybody = link_named("logit").predictor(expected), np.zeros(observed.size)
-    if not with_slope:
-        alone = fit_fixed_effects(
-            observed, np.empty((observed.size, 0)), everybody, "binomial", offset=log_odds
-        )
-        return float(alone.effects[0]), 1.0
-    line = fit_fixed_effects(observed, log_odds, everybody, "binomial")
-    return float(line.effects[0]), float(line.coef[0])
 
 
 @dataclass(frozen=True)

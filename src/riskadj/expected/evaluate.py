@@ -3,14 +3,17 @@
 Intervals allow for episodes of a provider resembling each other: the provider is what is drawn.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from riskadj.cohort import Cohort, Winsorising
 from riskadj.errors import ArrayError, NoVariationError
 from riskadj.expected.crossfit import Expectations
 from riskadj.stats import (
@@ -20,37 +23,52 @@ from riskadj.stats import (
     accuracy_difference,
     assess_calibration,
     brier_score,
+    calibration_bins,
     calibration_curve,
     discrimination,
     discrimination_difference,
     groups_by_rank,
+    interval_by_cluster,
     mean_by_cluster,
-    performance_by_cluster,
+    sums_by_cluster,
+)
+from riskadj.stats.cost_fit import (
+    ParkTest,
+    cost_fit,
+    park_test,
+    predictive_ratios_by_tenth,
 )
 from riskadj.study.kinds import Family
 
 DECILES = 10
+FIFTHS = 5
+"""Of the expectation, in the curve of a subgroup."""
 VOLUME = "(provider volume)"
 """Stands for how many episodes a provider has, as a column of the subgroup table."""
 VOLUMES = ("small", "middle", "large")
-KIND_OF: Mapping[str, str] = {"gaussian": "mean", "binomial": "risk"}
+KIND_OF: Mapping[str, str] = {"gaussian": "mean", "binomial": "risk", "gamma": "mean"}
 _KEYS = ["outcome", "learner"]
-_SURE = ("slope", "slope_lower95", "slope_upper95")
-_TOLD = ("c_statistic", "c_statistic_lower95", "c_statistic_upper95")
+_ENDS = ("", "_lower95", "_upper95")
 SUBGROUP_COLUMNS = [
     *_KEYS, "column", "level", "n", "observed", "expected", "difference", "lower95", "upper95",
-    *_SURE, "r2", *_TOLD,
+    *(f"{figure}{end}" for figure in ("slope", "intercept") for end in _ENDS), "r2",
+    *(f"{figure}{end}" for figure in ("c_statistic", "brier") for end in _ENDS),
 ]  # fmt: skip
 DIFFERENCE_COLUMNS = [
     "outcome", "learner", "other", "figure", "n", "difference", "lower95", "upper95",
 ]  # fmt: skip
 CALIBRATION_COLUMNS = [*_KEYS, "decile", "n", "expected", "observed", "difference"]
+CURVE_COLUMNS = [
+    *_KEYS, "column", "level", *CALIBRATION_COLUMNS[len(_KEYS):], "lower95", "upper95",
+]  # fmt: skip
+RATIO_COLUMNS = ["predictive_ratio", "predictive_ratio_lower95", "predictive_ratio_upper95"]
+"""Further columns of calibration, of costs."""
 SLOPE_COLUMNS = [*_KEYS, "used", "n_providers", "sd", "largest"]
 AT_BEST = 1e-9
 """Scores this close to the best one are it."""
 VALIDATION_COLUMNS = [
     *_KEYS, "left_out", "figure", "groups", "value", "lower95", "upper95", "prediction_lower95",
-    "prediction_upper95", "tau",
+    "prediction_upper95", "tau", "too_small", "smallest_n",
 ]  # fmt: skip
 
 
@@ -65,12 +83,19 @@ class Evaluation:
         calibration_intercept, drift, r2_before_recalibration, largest_decile_error, ici`; all on
         what is modelled. `drift` is the mean of observed - expected that recalibration removed;
         `ici` the mean distance of the calibration curve from the diagonal. Of chances also
-        `c_statistic, brier`, and `r2` is the scaled Brier score. With `_lower95` and `_upper95`
-        where there is an interval.
+        `c_statistic, brier`, and `r2` is the scaled Brier score. Of costs also `cpm`, Cumming's
+        prediction measure; `park_slope`, the power of the mean that variance goes with;
+        `negative_share`, of expectations before recalibration; `top_coded_n, top_coded_share`,
+        what capping took off. With `_lower95` and `_upper95` where there is an interval.
     calibration : DataFrame
-        `outcome, learner, decile, n, expected, observed, difference`, by decile of expectation.
+        The columns of `CURVE_COLUMNS`, by decile of expectation; `column` and `level` are empty.
+        The interval is of the difference. Where an outcome is a cost also `predictive_ratio`,
+        expected over observed, with `_lower95` and `_upper95`; NaN for other outcomes.
     subgroups : DataFrame
         The columns of `SUBGROUP_COLUMNS`: those asked for, and thirds of providers by volume.
+    curves : DataFrame
+        The same as `calibration` of every subgroup, by fifth of the expectation within it, which
+        `decile` counts.
     ceiling : DataFrame
         `outcome, learner, decile, n, expected, observed, difference`: the share of episodes at
         the best score, by decile of its expectation; of learners that expect it.
@@ -81,18 +106,19 @@ class Evaluation:
         The columns of `DIFFERENCE_COLUMNS`: how much a figure of one learner is above that of
         another on the same episodes.
     validation : DataFrame
-        The columns of `VALIDATION_COLUMNS`: internal-external validation. A figure by provider or
-        by period, pooled (Riley and others 2016, BMJ 353:i3140), and where that of the next one
-        would be.
+        Internal-external validation, as from `validate_elsewhere`; empty where nobody asked.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     calibration: pd.DataFrame
     subgroups: pd.DataFrame
+    curves: pd.DataFrame
     ceiling: pd.DataFrame
     slopes: pd.DataFrame
     differences: pd.DataFrame
-    validation: pd.DataFrame
+    validation: pd.DataFrame = field(
+        default_factory=partial(pd.DataFrame, columns=VALIDATION_COLUMNS)
+    )
 
 
 def evaluate(expectations: Expectations, subgroups: tuple[str, ...] = ()) -> Evaluation:
@@ -112,30 +138,44 @@ def evaluate(expectations: Expectations, subgroups: tuple[str, ...] = ()) -> Eva
         if name in cohort.test.columns
     }
     levels[VOLUME] = _volumes(cohort.test["provider_id"])
-    metrics, calibrations, groups, validations = {}, [], [], []
-    by_learner = dict(expectations.by_learner())
+    metrics, calibrations, groups, curves = {}, [], [], []
+    by_learner = {name: _numbered(rows) for name, rows in expectations.by_learner()}
     for learner, rows in by_learner.items():
-        calibration = calibration_table(rows)
-        metrics[learner] = _metrics(rows, calibration, family)
+        calibration = _curve(rows, family, DECILES)
+        metrics[learner] = _metrics(rows, calibration, cohort)
+        if family == "gamma":
+            calibration = calibration.assign(**_ratios_by_tenth(rows))
         calibrations.append(calibration)
-        groups += [_subgroup(rows, name, level, family) for name, level in levels.items()]
-        validations += _validation(rows, family)
+        few = rows[[*_KEYS, "provider_id", "observed_score", "expected_score"]]
+        groups += [_subgroup(few, name, level, family) for name, level in levels.items()]
+        curves += [
+            _curve(part, family, FIFTHS, name, key)
+            for name, level in levels.items()
+            for key, part in few.groupby(level)
+        ]
     return Evaluation(
         metrics,
         pd.concat(calibrations, ignore_index=True),
         pd.concat(groups, ignore_index=True),
+        pd.concat(curves, ignore_index=True),
         _ceiling(expectations, by_learner),
         _slopes(expectations),
         pd.DataFrame(_differences(by_learner, family), columns=DIFFERENCE_COLUMNS),
-        pd.DataFrame(validations, columns=VALIDATION_COLUMNS),
     )
 
 
-def calibration_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return observed against expected scores by decile of the expected."""
-    decile = groups_by_rank(rows["expected_score"], DECILES)
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with providers as numbers in the order of their names, which sort faster."""
+    codes, _ = pd.factorize(rows["provider_id"], sort=True)
+    return rows.assign(provider_id=codes)
+
+
+def calibration_table(rows: pd.DataFrame, groups: int = DECILES) -> pd.DataFrame:
+    """Return observed against expected scores by decile of the expected, or fewer groups."""
+    decile = groups_by_rank(rows["expected_score"], groups)
     means = (
-        rows.groupby(decile)
+        rows[["expected_score", "observed_score"]]
+        .groupby(decile)
         .agg(
             n=("expected_score", "size"),
             expected=("expected_score", "mean"),
@@ -148,7 +188,44 @@ def calibration_table(rows: pd.DataFrame) -> pd.DataFrame:
     return _keyed(means, rows)
 
 
-def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame, family: Family) -> dict[str, float]:
+def _curve(
+    rows: pd.DataFrame, family: Family, groups: int, column: str = "", level: str = ""
+) -> pd.DataFrame:
+    """Return a calibration table with intervals of observed - expected, of a group of episodes."""
+    table = calibration_table(rows, groups)
+    ends = _unless_impossible(partial(_CURVE_ENDS[KIND_OF[family]], rows, groups))
+    lower, upper = (np.nan, np.nan) if ends is None else ends
+    return table.assign(column=column, level=level, lower95=lower, upper95=upper)[CURVE_COLUMNS]
+
+
+def _ends_of_means(rows: pd.DataFrame, groups: int) -> list[tuple[float, ...]]:
+    """Return the ends of intervals, each group of which has those of its mean difference."""
+    rest = (rows["observed_score"] - rows["expected_score"]).to_numpy()
+    provider = rows["provider_id"].to_numpy()
+    group = groups_by_rank(rows["expected_score"], groups)
+    found = [
+        _unless_impossible(partial(mean_by_cluster, rest[group == one], provider[group == one]))
+        for one in np.unique(group)
+    ]
+    return [tuple(getattr(one, end, np.nan) for one in found) for end in ("lower", "upper")]
+
+
+def _ends_of_shares(rows: pd.DataFrame, groups: int) -> list[NDArray[np.float64]]:
+    """Return the same of shares, whose intervals hold where everybody or nobody responds, too."""
+    found = calibration_bins(
+        rows["observed_score"], rows["expected_score"], groups, "risk", rows["provider_id"]
+    )
+    return [found.lower - found.expected, found.upper - found.expected]
+
+
+_CURVE_ENDS: Mapping[str, Callable[[pd.DataFrame, int], Sequence[Any]]] = {
+    "mean": _ends_of_means,
+    "risk": _ends_of_shares,
+}
+
+
+def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame, cohort: Cohort) -> dict[str, float]:
+    family = cohort.outcome.compares.family
     observed, expected = rows["observed_score"].to_numpy(), rows["expected_score"].to_numpy()
     before = accuracy(observed, rows["expected_score_raw"].to_numpy())
     found = assess_calibration(observed, expected, KIND_OF[family], rows["provider_id"])
@@ -166,13 +243,14 @@ def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame, family: Family) -> d
             "ici": curve.ici,
         }
         | (_of_chances(rows) if family == "binomial" else {})
+        | (_of_costs(rows, cohort.winsorising) if family == "gamma" else {})
     )
 
 
 def _ceiling(expectations: Expectations, by_learner: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return observed against expected shares at the best score, by decile of the expected."""
     cohort, tables = expectations.cohort, []
-    best = cohort.outcome.definition.best
+    best = cohort.outcome.measured.best
     for learner, rows in by_learner.items():
         model = expectations.models.get(learner)
         share = model and model.expected_share_at_ceiling(cohort.test, rows["fold"])
@@ -206,6 +284,53 @@ def _of_chances(rows: pd.DataFrame) -> dict[str, float]:
     )
 
 
+def _of_costs(rows: pd.DataFrame, capped: Winsorising | None) -> dict[str, float]:
+    observed, expected = rows["observed_score"].to_numpy(), rows["expected_score"].to_numpy()
+    provider = rows["provider_id"].to_numpy()
+    park = _unless_impossible(lambda: park_test(observed, expected, provider))
+    return (
+        {"cpm": cost_fit(observed, expected).cpm}
+        | _bounds("cpm", _unless_impossible(lambda: _cpm_interval(observed, expected, provider)))
+        | {"park_slope": park.slope if park else np.nan}
+        | _bounds("park_slope", park)
+        | {
+            "negative_share": cost_fit(observed, rows["expected_score_raw"]).negative_share,
+            "top_coded_n": float(capped.n_capped) if capped else 0.0,
+            "top_coded_share": capped.share_capped if capped else 0.0,
+        }
+    )
+
+
+def _cpm_interval(
+    observed: NDArray[np.float64], expected: NDArray[np.float64], provider: NDArray[Any]
+) -> Estimate:
+    """Return Cumming's measure as providers are drawn, about the mean of all episodes."""
+    columns = {"off": np.abs(observed - expected), "away": np.abs(observed - observed.mean())}
+    return interval_by_cluster(
+        sums_by_cluster(columns, provider), lambda of: 1 - of["off"] / of["away"]
+    )
+
+
+def _ratios_by_tenth(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return predictive ratios with their intervals, or nothing where a tenth has one provider."""
+    found = _unless_impossible(
+        lambda: predictive_ratios_by_tenth(
+            rows["observed_score"], rows["expected_score"], rows["provider_id"], groups=DECILES
+        )
+    )
+    if found is None:
+        return dict.fromkeys(RATIO_COLUMNS, np.nan)
+    return dict(zip(RATIO_COLUMNS, (found.ratio, found.lower, found.upper), strict=True))
+
+
+def _unless_impossible(figure: Callable[[], Any]) -> Any:
+    """Return a figure, or None where there are too few providers or nothing differs."""
+    try:
+        return figure()
+    except (ArrayError, NoVariationError):
+        return None
+
+
 def _r2_interval(rows: pd.DataFrame) -> Estimate | None:
     try:
         return accuracy_by_cluster(
@@ -215,7 +340,7 @@ def _r2_interval(rows: pd.DataFrame) -> Estimate | None:
         return None
 
 
-def _bounds(name: str, found: Estimate | None) -> dict[str, float]:
+def _bounds(name: str, found: Estimate | ParkTest | None) -> dict[str, float]:
     lower, upper = (found.lower, found.upper) if found else (np.nan, np.nan)
     return {f"{name}_lower95": float(lower), f"{name}_upper95": float(upper)}
 
@@ -241,18 +366,29 @@ def _figures(part: pd.DataFrame, family: Family) -> dict[str, Any]:
         "difference": (observed - expected).mean(),
         "r2": accuracy(observed, expected).r2,
     }
+    if family == "binomial":
+        figures["brier"] = float(((observed - expected) ** 2).mean())
+        if observed.nunique() < 2:  # what does not vary would seem to be sure
+            return figures
     provider = part["provider_id"]
     try:
         mean = mean_by_cluster(observed - expected, provider)
         figures |= {"lower95": mean.lower, "upper95": mean.upper}
-        slope = assess_calibration(observed, expected, KIND_OF[family], provider).slope
-        figures |= dict(zip(_SURE, (slope.value, slope.lower, slope.upper), strict=True))
         if family == "binomial":
-            told = discrimination(observed, expected, provider)
-            figures |= dict(zip(_TOLD, (told.value, told.lower, told.upper), strict=True))
+            brier = accuracy_by_cluster(observed, expected, provider, "mse", "jackknife")
+            figures |= _with_ends("brier", brier)
+        found = assess_calibration(observed, expected, KIND_OF[family], provider)
+        figures |= _with_ends("slope", found.slope) | _with_ends("intercept", found.intercept)
+        if family == "binomial":
+            figures |= _with_ends("c_statistic", discrimination(observed, expected, provider))
     except (ArrayError, NoVariationError):
         pass
     return figures
+
+
+def _with_ends(name: str, found: Estimate) -> dict[str, float]:
+    ends = (found.value, found.lower, found.upper)
+    return {f"{name}{end}": value for end, value in zip(_ENDS, ends, strict=True)}
 
 
 def _volumes(provider: pd.Series) -> np.ndarray:
@@ -262,7 +398,7 @@ def _volumes(provider: pd.Series) -> np.ndarray:
     return provider.map(third).map(dict(enumerate(VOLUMES, start=1))).to_numpy()
 
 
-# --- learners against each other, and elsewhere ---------------------------------------------------
+# --- learners against each other ------------------------------------------------------------------
 
 
 def _differences(by_learner: Mapping[str, pd.DataFrame], family: Family) -> list[tuple[Any, ...]]:
@@ -282,36 +418,6 @@ def _differences(by_learner: Mapping[str, pd.DataFrame], family: Family) -> list
                 continue
             key = (ours["outcome"].iloc[0], learner, other, figure, len(ours))
             found.append((*key, one.value, one.lower, one.upper))
-    return found
-
-
-_FIGURES = {
-    "mean": {"slope": "calibration_slope", "in_the_large": "in_the_large"},
-    "risk": {"c": "c_statistic", "slope": "calibration_slope", "in_the_large": "in_the_large"},
-}
-"""What is summarised over providers and periods, by its name here."""
-
-
-def _validation(rows: pd.DataFrame, family: Family) -> list[tuple[Any, ...]]:
-    """Summarise figures over providers and over periods."""
-    found, key = [], (rows["outcome"].iloc[0], rows["learner"].iloc[0])
-    for left_out in ("provider", "period"):
-        cluster = rows[f"{left_out}_id" if left_out == "provider" else left_out]
-        if cluster.nunique() < 2:
-            continue
-        try:
-            summary = performance_by_cluster(
-                rows["observed_score"], rows["expected_score"], cluster, KIND_OF[family]
-            )
-        except (ArrayError, NoVariationError):
-            continue
-        for figure, name in _FIGURES[KIND_OF[family]].items():
-            one = summary.figures[figure].pooled
-            if one is not None:
-                found.append(
-                    (*key, left_out, name, one.n_clusters, one.value, one.lower, one.upper,
-                     one.prediction_lower, one.prediction_upper, one.tau)
-                )  # fmt: skip
     return found
 
 

@@ -1,12 +1,13 @@
 """Learners of expectations, as scikit-learn regressors that take missing values as they come.
 
-With family `gaussian` a score is expected, with `binomial` a probability. With slopes `within`,
-`fit` takes the provider of each episode as `groups`, slopes compare patients of the same provider,
-and the expectation is that at the average provider.
+With family `gaussian` a score is expected, with `binomial` a probability, with `gamma` or `tweedie`
+a cost, which is above 0. With slopes `within`, `fit` takes the provider of each episode as
+`groups`, slopes compare patients of the same provider, and the expectation is that at the average
+provider.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin starve shared cores
+
+
+COSTS = frozenset({"gamma", "tweedie"})
+"""Families of what is 0 or more and expected above 0."""
+LEAST_SHARE = 0.01
+"""Of the mean cost: no line expects less."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class Regressor(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.target_tags.positive_only = getattr(self, "family", "gaussian") in COSTS
         return tags
 
 
@@ -101,8 +109,10 @@ class LinearExpectation(Regressor):
         Features with at most this many distinct values are discrete.
     ridge : float
         Penalty that settles collinear columns; small beside the number of episodes.
-    family : {"gaussian", "binomial"}
-        `binomial`: a logistic model of an outcome that is 0 or 1.
+    family : {"gaussian", "binomial", "gamma", "tweedie"}
+        `binomial`: a logistic model of an outcome that is 0 or 1. `gamma` or `tweedie`: of a cost;
+        least squares as with `gaussian`, and where the line is below a hundredth of the mean cost,
+        that is expected, as a line knows of no 0.
     slopes : {"pooled", "within"}
         `within`: every provider has an intercept of its own while slopes are learned.
 
@@ -113,6 +123,8 @@ class LinearExpectation(Regressor):
         In the unit of the score, or log odds; for each factor the constant of a missing value (if
         any was seen), then the constants of its levels but the first, or its multiplier.
     intercept_ : float
+    least_ : float
+        What is expected at least, of costs.
     n_features_in_ : int
     """
 
@@ -140,11 +152,14 @@ class LinearExpectation(Regressor):
         Raises
         ------
         ArrayError
-            When groups are needed and missing, or a binomial outcome is not 0 or 1.
+            When groups are needed and missing, a binomial outcome is not 0 or 1, or a cost
+            negative.
         """
         X, y = self._check_both(X, y)
         _check_family(self.family, y)
         codes = self._codes(self.slopes, groups, len(y))
+        if self.family in COSTS:
+            self.least_ = LEAST_SHARE * float(y.mean())
         self.factors_ = factors_of(X, self.discrete_up_to)
         line = self._line(design_matrix(X, self.factors_), y, codes)
         self.intercept_, self.coef_ = line
@@ -171,6 +186,8 @@ class LinearExpectation(Regressor):
         check_is_fitted(self)
         X = self._check(X)
         linear = design_matrix(X, self.factors_) @ self.coef_ + self.intercept_
+        if self.family in COSTS:
+            return np.maximum(linear, self.least_)
         return _INVERSE_LINK[self.family](linear)
 
 
@@ -178,9 +195,40 @@ def _check_family(family: str, y: NDArray[np.float64]) -> None:
     one_of("family", family, FAMILIES)
     if family == "binomial" and not np.isin(y, (0, 1)).all():
         raise ArrayError("y: wanted 0 or 1 with family binomial; got other values.")
+    if family in COSTS:
+        check_costs(y)
 
 
-_INVERSE_LINK: dict[str, Any] = {"gaussian": lambda linear: linear, "binomial": expit}
+def check_costs(y: NDArray[np.float64], above_zero: str = "") -> None:
+    """Refuse what is no cost.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_episodes,)
+    above_zero : str
+        The learner that expects no cost of 0; empty where one may be 0.
+
+    Raises
+    ------
+    ArrayError
+    """
+    if y.min() < 0 or not y.max() > 0:
+        raise ArrayError(
+            f"y: wanted costs of 0 or more, some above 0; got {y.min():g} to {y.max():g}."
+        )
+    if above_zero and y.min() == 0:
+        raise ArrayError(
+            f"y: wanted costs above 0 for the learner {above_zero}; got {int((y == 0).sum()):,} of "
+            "0. Choose two_part or tweedie."
+        )
+
+
+_INVERSE_LINK: dict[str, Any] = {
+    "gaussian": lambda linear: linear,
+    "binomial": expit,
+    "gamma": np.exp,
+    "tweedie": np.exp,
+}
 
 
 def factors_of(X: NDArray[np.float64], discrete_up_to: int) -> list[Factor]:
@@ -246,8 +294,9 @@ class LightGBMExpectation(Regressor):
     seed : int
     threads : int
         Changes the time it takes and nothing else.
-    family : {"gaussian", "binomial"}
-        `binomial`: log loss, for an outcome that is 0 or 1.
+    family : {"gaussian", "binomial", "gamma", "tweedie"}
+        `binomial`: log loss, for an outcome that is 0 or 1. `gamma`, `tweedie` (of power 1.5): of a
+        cost, on the log scale; learned in units of the mean cost, which then changes nothing.
     slopes : {"pooled", "within"}
         `within`: trees and shrunken provider offsets are learned in turn, each given the other.
     rounds : int
@@ -259,7 +308,8 @@ class LightGBMExpectation(Regressor):
     ----------
     booster_ : lightgbm.Booster
     base_ : float
-        What is added to the trees: the overall log odds with `binomial`, otherwise 0.
+        What is added to the trees: the overall log odds with `binomial`, the log of the mean of
+        costs, otherwise 0.
     n_features_in_ : int
     """
 
@@ -307,13 +357,13 @@ class LightGBMExpectation(Regressor):
         Raises
         ------
         ArrayError
-            When groups are needed and missing, a binomial outcome is not 0 or 1, or `monotone`
-            names a feature that is not there.
+            When groups are needed and missing, a binomial outcome is not 0 or 1, a cost is
+            negative, or `monotone` names a feature that is not there.
         """
         X, y = self._check_both(X, y, at_least=2)
         _check_family(self.family, y)
         codes = self._codes(self.slopes, groups, len(y))
-        self.base_ = _log_odds(y) if self.family == "binomial" else 0.0
+        self.base_ = _BASES[self.family](y)
         self.booster_: Booster = self._grow(X, y, np.zeros(len(y)))
         if codes is None:
             return self
@@ -331,6 +381,8 @@ class LightGBMExpectation(Regressor):
 
         if self.family == "binomial":
             start = {"label": y, "init_score": self.base_ + offset}
+        elif self.family in COSTS:
+            start = {"label": y / np.exp(self.base_), "init_score": offset}
         else:
             start = {"label": y - offset}
         data = lightgbm.Dataset(X, params={"verbose": -1}, **start)
@@ -349,8 +401,8 @@ class LightGBMExpectation(Regressor):
         Returns
         -------
         ndarray of shape (n_episodes, n_features + 1)
-            In the unit of the score, or log odds with `binomial`. The last column is the base:
-            the mean expectation of the episodes learned from.
+            In the unit of the score, log odds with `binomial`, of a cost its logarithm. The last
+            column is the base: the mean expectation of the episodes learned from.
         """
         check_is_fitted(self)
         X = self._check(X)
@@ -375,6 +427,8 @@ class LightGBMExpectation(Regressor):
             "force_row_wise": True,
             "verbose": -1,
             **self._constraints(),
+            # Its metric, which nobody looks at, refuses costs of 0, which its objective takes.
+            **({"metric": "None"} if self.family in COSTS else {}),
         }
 
     def _constraints(self) -> dict[str, Any]:
@@ -391,10 +445,28 @@ class LightGBMExpectation(Regressor):
         return {"monotone_constraints": signs}
 
 
-_OBJECTIVES = {"gaussian": "regression", "binomial": "binary"}
+_OBJECTIVES = {
+    "gaussian": "regression",
+    "binomial": "binary",
+    "gamma": "gamma",
+    "tweedie": "tweedie",
+}
 
 
 def _log_odds(y: NDArray[np.float64]) -> float:
     """Return the log odds of an outcome, finite even when all episodes have the same."""
     share = (y.sum() + 0.5) / (len(y) + 1)
     return float(np.log(share / (1 - share)))
+
+
+def _log_mean(y: NDArray[np.float64]) -> float:
+    return float(np.log(y.mean()))
+
+
+_BASES: dict[str, Callable[[NDArray[np.float64]], float]] = {
+    "gaussian": lambda _: 0.0,
+    "binomial": _log_odds,
+    "gamma": _log_mean,
+    "tweedie": _log_mean,
+}
+"""What trees start from, by family."""

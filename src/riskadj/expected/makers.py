@@ -13,12 +13,26 @@ from riskadj.casemix import CaseMix, CaseMixEncoder
 from riskadj.episodes import Column
 from riskadj.errors import StudyError, did_you_mean
 from riskadj.expected.ceiling import CeilingExpectation
+from riskadj.expected.cost_learners import (
+    GammaExpectation,
+    LogSmearingExpectation,
+    TweedieExpectation,
+    TwoPartExpectation,
+)
 from riskadj.expected.folds import Fold, grouped_folds, last_period
 from riskadj.expected.learners import LightGBMExpectation, LinearExpectation
 from riskadj.expected.nets import NetExpectation
 from riskadj.expected.parts import PartsExpectation, score_parts
 from riskadj.expected.stacked import StackedExpectation
-from riskadj.expected.tuning import LIGHTGBM_SPACE, LINEAR_SPACE, Space, Tuning, tune
+from riskadj.expected.tuning import (
+    COST_SPACE,
+    LIGHTGBM_SPACE,
+    LINEAR_SPACE,
+    TWEEDIE_SPACE,
+    Space,
+    Tuning,
+    tune,
+)
 from riskadj.study import Outcome, Study
 from riskadj.study.records import (
     CeilingLearner,
@@ -103,10 +117,11 @@ def inputs(learner: Learner, casemix: CaseMix) -> tuple[Column, ...]:
     if not (isinstance(learner, StackedLearner) and learner.with_reference):
         return casemix.columns
     cohort = casemix.cohort
-    name = f"reference_predicted_{cohort.outcome.definition.measure}"
-    if name not in cohort.columns:
+    name = cohort.outcome.measured.supplied
+    if name is None or name not in cohort.columns:
+        column = repr(name) if name else f"an expectation of {cohort.outcome.name}"
         raise StudyError(
-            f"learners: stacked: wanted {name!r} in the episodes, as with_reference is true; "
+            f"learners: stacked: wanted {column} in the episodes, as with_reference is true; "
             "there is none. Add it, or set with_reference to false."
         )
     return (*casemix.columns, cohort.columns[name])
@@ -117,7 +132,7 @@ def _parts(
 ) -> NDArray[np.float64] | None:
     if not isinstance(learner, StackedLearner) or outcome.compares.family != "gaussian":
         return None
-    items = train.filter(regex=f"^q2_item_{outcome.definition.measure}_\\d+$")
+    items = train.filter(regex=outcome.measured.items or "^$")
     scored = outcome.compares.of_score and items.shape[1] > 0
     return score_parts(y, items if scored else None)
 
@@ -135,10 +150,11 @@ def _linear(learner: LinearLearner, casemix: CaseMix, _: Study, __: Lesson) -> L
 def _lightgbm(
     learner: LightGBMLearner, casemix: CaseMix, study: Study, taught: Lesson
 ) -> LightGBMExpectation:
-    settings = learner.model_dump(exclude={"kind", "tune", "monotone"})
+    settings = learner.model_dump(exclude={"kind", "tune", "monotone", "objective"})
+    family = casemix.cohort.outcome.compares.family
     return LightGBMExpectation(
         **settings,
-        family=casemix.cohort.outcome.compares.family,
+        family=learner.objective if family == "gamma" else family,
         monotone=_signs(learner.monotone, taught),
         seed=study.split.seed,
         threads=study.compute.threads,
@@ -169,7 +185,7 @@ def _ceiling(
             family="binomial", trees=learner.trees_at_best, seed=seed, threads=threads
         ),
         LightGBMExpectation(trees=learner.trees_below, seed=seed, threads=threads),
-        best=casemix.cohort.outcome.definition.best,
+        best=casemix.cohort.outcome.measured.best,
     )
 
 
@@ -188,13 +204,37 @@ def _stacked(
             seed=seed, threads=threads,
         )  # fmt: skip
         members += [PartsExpectation(by_parts), NetExpectation(nets=learner.nets, seed=seed)]
+    if family == "gamma":
+        members.append(TwoPartExpectation())
     return StackedExpectation(members, folds=learner.folds, seed=seed, family=family)
 
 
+def _of_costs(made: type[Any]) -> Callable[..., Any]:
+    return lambda learner, *_: made(**learner.model_dump(exclude={"kind", "tune"}))
+
+
 _MAKERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"linear": _linear, "lightgbm": _lightgbm, "ceiling": _ceiling, "stacked": _stacked}
+    {
+        "linear": _linear,
+        "lightgbm": _lightgbm,
+        "ceiling": _ceiling,
+        "stacked": _stacked,
+        "gamma": _of_costs(GammaExpectation),
+        "tweedie": _of_costs(TweedieExpectation),
+        "two_part": _of_costs(TwoPartExpectation),
+        "log_smearing": _of_costs(LogSmearingExpectation),
+    }
 )
-SPACES: Mapping[str, Space] = MappingProxyType({"linear": LINEAR_SPACE, "lightgbm": LIGHTGBM_SPACE})
+SPACES: Mapping[str, Space] = MappingProxyType(
+    {
+        "linear": LINEAR_SPACE,
+        "lightgbm": LIGHTGBM_SPACE,
+        "gamma": COST_SPACE,
+        "tweedie": TWEEDIE_SPACE,
+        "two_part": COST_SPACE,
+        "log_smearing": COST_SPACE,
+    }
+)
 """Settings that are searched, by kind of learner."""
 
 

@@ -36,7 +36,7 @@ class ExpectationModel:
         One when the expectation is out of time; one per fold when it is out of fold.
     typical : dict
         A made-up episode with the median or commonest value of every column.
-    link : {"identity", "logit"}
+    link : {"identity", "logit", "log"}
         On whose scale it is recalibrated.
     intercept, slope : float
         Recalibration: intercept + slope * what the member says, on the scale of the link.
@@ -65,7 +65,7 @@ class ExpectationModel:
         Returns
         -------
         ndarray of shape (n_episodes,)
-            In the unit of what is modelled; with the logit link, a chance.
+                In the unit of what is modelled; with the logit link, a chance; with log, above 0.
 
         Raises
         ------

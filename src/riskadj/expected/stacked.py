@@ -1,6 +1,6 @@
 """Several learners as one, weighted by what each is worth on episodes it did not learn from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from riskadj.expected.cost_learners import TwoPartExpectation
 from riskadj.expected.folds import Fold, Rows, check_folds, grouped_folds
 from riskadj.expected.learners import LightGBMExpectation, LinearExpectation, Regressor
 from riskadj.expected.nets import NetExpectation
@@ -27,14 +28,15 @@ class StackedExpectation(Regressor):
     Parameters
     ----------
     learners : sequence of learners, optional
-        All of one family. By default linear, boosted trees, and with family gaussian also boosted
-        trees and networks by parts.
+        All of one family. By default linear, boosted trees, with family gaussian also boosted
+        trees and networks by parts, and of costs a model in two parts.
     folds : int
         Learners are fitted this many times more; 2 folds cost as much again as the fit itself.
     seed : int
         Of folds that are not given.
-    family : {"gaussian", "binomial"}
-        That of the learners. With `binomial`, weights add up to 1.
+    family : {"gaussian", "binomial", "gamma", "tweedie"}
+        That of the learners. Of chances and costs weights add up to 1, so that an expectation is
+        one, too.
 
     Attributes
     ----------
@@ -126,8 +128,14 @@ class StackedExpectation(Regressor):
 def default_learners(family: str = "gaussian") -> list[Any]:
     """Return learners that differ enough to be worth a stack."""
     learners = [LinearExpectation(family=family), LightGBMExpectation(family=family)]
-    more = [PartsExpectation(), NetExpectation()]
-    return learners if family == "binomial" else [*learners, *more]
+    return [*learners, *(made() for made in _MORE.get(family, (TwoPartExpectation,)))]
+
+
+_MORE: Mapping[str, tuple[type[Any], ...]] = {
+    "gaussian": (PartsExpectation, NetExpectation),
+    "binomial": (),
+}
+"""By family; others are of costs."""
 
 
 def _fit_each(
@@ -156,10 +164,11 @@ def _fit(maker: Any, X: Floats, y: Floats, extra: dict[str, Any], rows: Rows) ->
 
 def _weights(outside: Floats, y: Floats, family: str) -> tuple[float, Floats]:
     """Return intercept and weights; an equal share each where no learner is worth anything."""
-    centre = np.zeros(outside.shape[1]) if family == "binomial" else outside.mean(axis=0)
-    level = 0.0 if family == "binomial" else float(y.mean())
+    bounded = family != "gaussian"
+    centre = np.zeros(outside.shape[1]) if bounded else outside.mean(axis=0)
+    level = 0.0 if bounded else float(y.mean())
     weights, _ = nnls(outside - centre, y - level)
-    if family == "binomial":
+    if bounded:
         total = weights.sum()
         return 0.0, weights / total if total else np.full(len(weights), 1 / len(weights))
     return float(level - centre @ weights), weights

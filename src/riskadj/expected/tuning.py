@@ -56,6 +56,8 @@ LINEAR_SPACE: Space = {
     "discrete_up_to": Span(2, 100, log=True, whole=True),
     "ridge": Span(0.1, 1000.0, log=True),
 }
+COST_SPACE: Space = LINEAR_SPACE
+TWEEDIE_SPACE: Space = {**COST_SPACE, "power": Span(1.1, 1.9)}
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ class Tuning:
         The best of those tried, of the settings searched.
     value : float
         Their loss on episodes held out: with family gaussian the variance of residuals (squared
-        unit of the score; the mean is left out, as recalibration removes it), otherwise the mean
-        log loss (nats).
+        unit of the score; the mean is left out, as recalibration removes it), of chances the mean
+        log loss (nats), of costs the quasi-likelihood, negated: gamma's, or Tweedie's of power 1.5,
+        in units of the mean cost and with the total left out.
     start : float
         Loss of the settings that the learner came with, which are tried first.
     trials : int
@@ -246,4 +249,23 @@ def _log_loss(observed: Floats, expected: Floats) -> float:
     return float(-np.mean(xlogy(observed, chance) + xlogy(1 - observed, 1 - chance)))
 
 
-_LOSSES = {"gaussian": _residual_variance, "binomial": _log_loss}
+def _in_units_of_mean(observed: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    return observed / observed.mean(), np.maximum(expected / expected.mean(), _CERTAIN)
+
+
+def _gamma_loss(observed: Floats, expected: Floats) -> float:
+    o, e = _in_units_of_mean(observed, expected)
+    return float(np.mean(o / e + np.log(e)))
+
+
+def _tweedie_loss(observed: Floats, expected: Floats) -> float:
+    o, e = _in_units_of_mean(observed, expected)
+    return float(2 * np.mean(o / np.sqrt(e) + np.sqrt(e)))
+
+
+_LOSSES = {
+    "gaussian": _residual_variance,
+    "binomial": _log_loss,
+    "gamma": _gamma_loss,
+    "tweedie": _tweedie_loss,
+}

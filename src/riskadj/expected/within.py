@@ -16,11 +16,12 @@ from scipy.special import expit, log_expit
 
 from riskadj.errors import ArrayError
 from riskadj.stats import between_variance
+from riskadj.stats.log_ratios import log_ratios
 
 Floats = NDArray[np.float64]
 
 SLOPES = ("pooled", "within")
-FAMILIES = ("gaussian", "binomial")
+FAMILIES = ("gaussian", "binomial", "gamma", "tweedie")
 LOOSE = 1.0
 """Penalty on provider effects of log odds: a variance of 1, when theirs is about 0.1. It bounds the
 effect of a provider with no or only events, and leaves the others next to free."""
@@ -210,14 +211,14 @@ def offsets_of(
     y : ndarray of shape (n_episodes,)
     codes : ndarray of int of shape (n_episodes,)
         Of providers, from 0 on without gaps.
-    family : {"gaussian", "binomial"}
+    family : {"gaussian", "binomial", "gamma", "tweedie"}
 
     Returns
     -------
     ndarray of shape (n_providers,)
-        Mean residual by provider (of working residuals with `binomial`), times
-        tau2 / (tau2 + s2 / n); their mean over episodes is 0. tau2 is the variance between
-        providers by DerSimonian and Laird (1986).
+        Mean residual by provider (of working residuals with `binomial`, log of observed over
+        expected of costs), times tau2 / (tau2 + s2 / n); their mean over episodes is 0. tau2 is
+        the variance between providers by DerSimonian and Laird (1986).
 
     Examples
     --------
@@ -253,7 +254,14 @@ def _mean_log_odds(linear: Floats, y: Floats, codes: NDArray[np.intp]) -> tuple[
     return effects, 1 / information
 
 
+def _mean_log_ratios(linear: Floats, y: Floats, codes: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    found = log_ratios(y, np.exp(linear), codes)
+    return found.effect, found.error**2
+
+
 _WORKING: dict[str, Callable[..., tuple[Floats, Floats]]] = {
     "gaussian": _mean_residuals,
     "binomial": _mean_log_odds,
+    "gamma": _mean_log_ratios,
+    "tweedie": _mean_log_ratios,
 }

@@ -9,7 +9,14 @@ import numpy as np
 
 from riskadj.errors import FileFormatError
 from riskadj.expected.ceiling import CeilingExpectation
-from riskadj.expected.learners import Factor, LightGBMExpectation, LinearExpectation
+from riskadj.expected.cost_learners import (
+    CostRegressor,
+    GammaExpectation,
+    LogSmearingExpectation,
+    TweedieExpectation,
+    TwoPartExpectation,
+)
+from riskadj.expected.learners import COSTS, Factor, LightGBMExpectation, LinearExpectation
 from riskadj.expected.nets import NetExpectation
 from riskadj.expected.parts import PartsExpectation
 from riskadj.expected.stacked import StackedExpectation
@@ -57,7 +64,7 @@ def _write_linear(learner: LinearExpectation) -> Content:
         "factors": [asdict(one) for one in learner.factors_],
         "coef": learner.coef_.tolist(),
         "intercept": learner.intercept_,
-    }
+    } | ({"least": learner.least_} if learner.family in COSTS else {})
 
 
 def _read_linear(content: Content) -> LinearExpectation:
@@ -65,6 +72,8 @@ def _read_linear(content: Content) -> LinearExpectation:
     learner.factors_ = _read_factors(content["factors"])
     learner.coef_ = np.asarray(content["coef"], dtype=float)
     learner.intercept_ = float(content["intercept"])
+    if learner.family in COSTS:
+        learner.least_ = float(content["least"])
     return learner
 
 
@@ -183,6 +192,63 @@ def _read_stacked(content: Content) -> StackedExpectation:
     return learner
 
 
+def _write_cost(learner: CostRegressor) -> Content:
+    return {
+        "settings": learner.get_params(),
+        "factors": [asdict(one) for one in learner.factors_],
+        "centre": learner.centre_.tolist(),
+        "spread": learner.spread_.tolist(),
+        "coef": learner.coef_.tolist(),
+        "intercept": learner.intercept_,
+        "range": list(learner.range_),
+    }
+
+
+def _restore_cost(learner: CostRegressor, content: Content) -> Any:
+    learner.factors_ = _read_factors(content["factors"])
+    for name in ("centre", "spread", "coef"):
+        setattr(learner, f"{name}_", np.asarray(content[name], dtype=float))
+    learner.intercept_ = float(content["intercept"])
+    lowest, highest = content["range"]
+    learner.range_ = (float(lowest), float(highest))
+    return learner
+
+
+def _read_gamma(content: Content) -> GammaExpectation:
+    return _restore_cost(GammaExpectation(**content["settings"]), content)
+
+
+def _read_tweedie(content: Content) -> TweedieExpectation:
+    return _restore_cost(TweedieExpectation(**content["settings"]), content)
+
+
+def _write_log_smearing(learner: LogSmearingExpectation) -> Content:
+    factors = {"borders": learner.borders_.tolist(), "smearing": learner.smearing_.tolist()}
+    return _write_cost(learner) | factors
+
+
+def _read_log_smearing(content: Content) -> LogSmearingExpectation:
+    learner = LogSmearingExpectation(**content["settings"])
+    learner.borders_ = np.asarray(content["borders"], dtype=float)
+    learner.smearing_ = np.asarray(content["smearing"], dtype=float)
+    return _restore_cost(learner, content)
+
+
+def _write_two_part(learner: TwoPartExpectation) -> Content:
+    return {
+        "settings": learner.get_params(),
+        "any": learner.any_ and write_learner(learner.any_),
+        "some": write_learner(learner.some_),
+    }
+
+
+def _read_two_part(content: Content) -> TwoPartExpectation:
+    learner = TwoPartExpectation(**content["settings"])
+    learner.any_ = content["any"] and read_learner(content["any"])
+    learner.some_ = read_learner(content["some"])
+    return learner
+
+
 class _Form(NamedTuple):
     made: type[Any]
     write: Callable[[Any], Content]
@@ -196,4 +262,8 @@ _FORMS: dict[str, _Form] = {
     "net": _Form(NetExpectation, _write_net, _read_net),
     "parts": _Form(PartsExpectation, _write_parts, _read_parts),
     "stacked": _Form(StackedExpectation, _write_stacked, _read_stacked),
+    "gamma": _Form(GammaExpectation, _write_cost, _read_gamma),
+    "tweedie": _Form(TweedieExpectation, _write_cost, _read_tweedie),
+    "log_smearing": _Form(LogSmearingExpectation, _write_log_smearing, _read_log_smearing),
+    "two_part": _Form(TwoPartExpectation, _write_two_part, _read_two_part),
 }

@@ -29,22 +29,25 @@ KEYS = ["outcome", "learner"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Contributions to the expectation, in its unit; to a chance, in log-odds.
+    """Contributions to the expectation, in its unit; to a chance, in log-odds; to a cost, in logs.
+
+    Contributions to the logarithm of a cost multiply: 0.1 makes it dearer by a factor of exp(0.1).
 
     Attributes
     ----------
     episodes : DataFrame
         A row per learner and episode: `outcome, learner, episode_id, provider_id, base`, one
-        column per case-mix column, `expected_score` (of a chance, its log-odds); base plus
-        contributions is the latter.
+        column per case-mix column, `expected_score` (of a chance its log-odds, of a cost its
+        logarithm); base plus contributions is the latter.
     features : DataFrame
         `outcome, learner, feature, theme, mean_absolute, share`, largest first.
     providers : DataFrame
         `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far
         the mean contribution of the provider's episodes to the expectation is from that of all,
-        positive when better, and, where gains are compared, as `(score before)`, how far their
-        start is, negative when better. They sum to `difference`, the provider's mean expected gain
-        (or what else is compared; of chances, their log-odds) minus that of all.
+        positive when better (of a cost: when dearer), and, where gains are compared, as
+        `(score before)`, how far their start is, negative when better. They sum to `difference`,
+        the provider's mean expected gain (or what else is compared; of chances their log-odds, of
+        costs their logarithms) minus that of all.
     digest : str
     """
 
@@ -165,10 +168,10 @@ def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
 
 def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:
     values = episodes[["base", *feature_columns(episodes)]]
-    sign = cohort.outcome.better
+    sign = 1 if cohort.outcome.compares.family == "gamma" else cohort.outcome.better
     if cohort.outcome.kind == "gain":
         values = values.assign(**{START: -cohort.test["baseline_score"].to_numpy()})
-        sign = cohort.outcome.definition.direction
+        sign = cohort.outcome.measured.direction
     values = values * sign
     gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
     gap = gap.rename(columns={"base": FOLD})

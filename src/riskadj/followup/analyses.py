@@ -3,7 +3,8 @@
 All are by NHS England's rule, with nominal limits and the study's reference: a provider's mean of
 observed - expected over its standard error. Complete cases are those who answered; weighted, they
 stand for everybody who is like them; imputed, those who did not answer are given what the model
-has for them, several times.
+has for them, several times, and the error is Rubin's, of Student's distribution: its z is the
+normal score that is as far out, so that the same limits hold for all three.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,15 @@ from riskadj.followup.everybody import Covariates, Everybody
 from riskadj.profile.flags import FlagLabels, cut_of, places_from_z
 from riskadj.stats import Z95, reference_effect
 from riskadj.stats.arrays import Floats
-from riskadj.stats.imputation import Pooled, ProviderDraws, impute, pool, pool_differences
+from riskadj.stats.imputation import (
+    Pooled,
+    ProviderDraws,
+    impute,
+    normal_score,
+    pool,
+    pool_differences,
+    student_cut,
+)
 from riskadj.stats.tipping import TippingPoints, tipping_points
 from riskadj.study import Outcome
 from riskadj.study.records import FollowUpRules, ProfileRules
@@ -34,8 +43,14 @@ class Means:
     Attributes
     ----------
     effect, error : ndarray of shape (n_providers,)
+    df : ndarray of shape (n_providers,)
+        Degrees of freedom of the error; infinite where it is taken as known.
     size : ndarray of shape (n_providers,)
         What a provider counts by in the mean of all.
+    steady : ndarray of shape (n_providers,)
+        Effects as they enter what providers are compared with; of imputation those of the model
+        with effects from one distribution, so that a provider with many episodes and few answers
+        does not shake the comparison of all others.
     ratio : ndarray of shape (n_ratio_columns, n_providers)
         Observed over expected, and its 95 % interval; NaN where the expected mean cannot be told
         from 0.
@@ -43,14 +58,24 @@ class Means:
 
     effect: Floats
     error: Floats
+    df: Floats
     size: Floats
+    steady: Floats
     ratio: Floats
+
+    def z(self, target: Floats) -> Floats:
+        """Return the normal score of the distance from a target; NaN where it cannot be told."""
+        t = (self.effect - target) / self.error
+        known, score = np.isfinite(t), np.full(t.size, np.nan)
+        score[known] = normal_score(t[known], self.df[known])
+        return score
 
     @classmethod
     def unknown(cls, size: Floats) -> "Means":
         """Return those of an analysis that there is none of."""
         nothing = np.full(size.size, np.nan)
-        return cls(nothing, nothing, size, np.full((len(RATIO_COLUMNS), size.size), np.nan))
+        ratio = np.full((len(RATIO_COLUMNS), size.size), np.nan)
+        return cls(nothing, nothing, nothing, size, nothing, ratio)
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,7 @@ class Comparing:
         if isinstance(self.rules.reference, str):
             peers = None if self.peers is None else self.peers[known]
             target[known] = reference_effect(
-                means.effect[known], means.size[known], self.rules.reference, peers
+                means.steady[known], means.size[known], self.rules.reference, peers
             )
         else:
             target[known] = self.rules.reference - self.gain
@@ -115,7 +140,7 @@ class Comparing:
 
     def beside(self, means: Means, name: str) -> pd.DataFrame:
         """Return adjusted result, error, z and flag by one analysis."""
-        z = (means.effect - self.target(means)) / means.error
+        z = means.z(self.target(means))
         shown = self.flagged & np.isfinite(z)
         places = places_from_z(self.outcome.better * np.where(shown, z, 0.0), *self.cuts)
         flag = np.where(shown, self.labels.at(places), "")
@@ -147,15 +172,15 @@ def weighted(everybody: Everybody, weight: Floats, comparing: Comparing, size: F
     residual = _per(groups.total(w * everybody.residual), total)
     error = _per(np.sqrt(groups.total(w**2 * spread)), total)
     expected = _per(groups.total(w * everybody.expected), total)
-    away = np.stack([residual, residual - Z95 * error, residual + Z95 * error])
-    ratio = 1 + _where_steady(away, expected, error)
-    return Means(residual - comparing.origin, error, size, ratio)
+    ratio = _ratio(residual, Z95 * error, expected)
+    effect, known = residual - comparing.origin, np.full(error.size, np.inf)
+    return Means(effect, error, known, size, effect, ratio)
 
 
-def _where_steady(amounts: Floats, expected: Floats, error: Floats) -> Floats:
-    """Divide by what is expected, but not where it cannot be told from 0."""
-    steady = expected > Z95 * error
-    return np.asarray(np.where(steady, amounts / np.where(steady, expected, 1.0), np.nan))
+def _ratio(residual: Floats, half: Floats, expected: Floats) -> Floats:
+    """Return observed over expected and its interval; NaN where expected may as well be 0."""
+    away, steady = np.stack([residual, residual - half, residual + half]), expected > half
+    return np.asarray(np.where(steady, 1 + away / np.where(steady, expected, 1.0), np.nan))
 
 
 @dataclass(frozen=True)
@@ -195,23 +220,23 @@ def imputed(
         imputations=rules.imputations,
         family=family,
         draw=rules.draw if family == "gaussian" else "model",
+        effects=rules.effects,
     )
     if comparing.outcome.reference is not None:
         of_all = comparing.sd**2 * draws.eligible.astype(float)
-        draws = replace(draws, variance=np.tile(of_all, (rules.imputations, 1)))
+        variance = np.tile(of_all, (rules.imputations, 1))
+        draws = replace(draws, variance=variance, complete_df=float("inf"))
     pooled = _pooled(draws, comparing)
-    centre = draws.centre if isinstance(comparing.rules.reference, str) else 0.0
-    effect = pooled.estimate + centre - comparing.origin
+    # Of everybody, about what is expected, whatever providers are compared with.
+    residual = pooled.estimate
+    residual = residual + (draws.centre if isinstance(comparing.rules.reference, str) else 0.0)
     eligible = draws.eligible.astype(float)
-    ratio = _pooled_ratio(draws, pooled.error)
-    return Imputed(draws, pooled, Means(effect, pooled.error, eligible, ratio))
-
-
-def _pooled_ratio(draws: ProviderDraws, error: Floats) -> Floats:
-    """Return observed over expected of everybody, pooled by Rubin's rules, with its interval."""
-    mean = pool(draws.observed / draws.eligible, draws.variance / draws.eligible**2)
-    amounts = np.stack([mean.estimate, *mean.interval(0.95)])
-    return _where_steady(amounts, draws.expected / draws.eligible, error)
+    half = student_cut(Z95, pooled.df) * pooled.error
+    ratio = _ratio(residual, half, draws.expected / eligible)
+    steady = draws.differences.mean(axis=0) / eligible - comparing.origin
+    effect = residual - comparing.origin
+    means = Means(effect, pooled.error, pooled.df, eligible, steady, ratio)
+    return Imputed(draws, pooled, means)
 
 
 def _pooled(draws: ProviderDraws, comparing: Comparing) -> Pooled:
@@ -219,7 +244,7 @@ def _pooled(draws: ProviderDraws, comparing: Comparing) -> Pooled:
     if isinstance(comparing.rules.reference, str):
         return pool_differences(draws)
     difference = (draws.observed - draws.expected) / draws.eligible
-    return pool(difference, draws.variance / draws.eligible**2)
+    return pool(difference, draws.variance / draws.eligible**2, draws.complete_df)
 
 
 def tipping(everybody: Everybody, found: Imputed, comparing: Comparing) -> TippingPoints:
@@ -236,7 +261,7 @@ def tipping(everybody: Everybody, found: Imputed, comparing: Comparing) -> Tippi
         found.means.effect,
         found.means.error,
         found.draws.missing,
-        cut=comparing.cuts[0],
+        cut=student_cut(comparing.cuts[0], found.means.df),
         target=comparing.target(found.means),
         share=comparing.share(found.means),
         lowest=np.minimum(ends[0], 0.0),
@@ -247,23 +272,56 @@ def tipping(everybody: Everybody, found: Imputed, comparing: Comparing) -> Tippi
 _UNITS: Mapping[str, str] = {"index": "on the index", "share": "of episodes"}
 
 
-def tipping_in_words(delta: float, inside: bool, missing: float, comparing: Comparing) -> str:
-    """Return what would change a provider's flag, as a sentence."""
+@dataclass(frozen=True)
+class Place:
+    """Where a provider is among its inner limits: 1 above them, 0 inside, -1 below.
+
+    Attributes
+    ----------
+    imputed, complete : int
+        By imputation, and by those who answered.
+    """
+
+    imputed: int
+    complete: int
+
+    def differs(self, limits: str) -> str:
+        """Return where imputation puts the provider, if complete cases put it elsewhere."""
+        if self.imputed == self.complete:
+            return ""
+        if self.imputed == 0:
+            return f"by imputation inside the {limits} already"
+        side = "already" if self.complete == 0 else "on the other side"
+        return f"by imputation outside the {limits} {side}"
+
+
+def tipping_in_words(delta: float, place: Place, missing: float, comparing: Comparing) -> str:
+    """Return what would change the place of a provider by imputation, as a sentence."""
+    limits = f"{100 * comparing.rules.levels[0]:g} % limits"
+    differs = place.differs(limits)
+    first = f"{differs}; " if differs else ""
     if missing == 0:
-        return "everybody answered"
+        return f"{first}everybody answered"
     if not np.isfinite(delta):
-        return "nothing that the scale allows would change the flag"
-    level = f"{100 * comparing.rules.levels[0]:g} % limits"
-    change = f"be outside the {level}" if inside else f"no longer be outside the {level}"
-    unit = comparing.outcome.unit
-    least = 0.1 if unit in ("points", "%") else 0.001
-    amount = f"{abs(delta):.{1 if least == 0.1 else 3}f}"
+        what = "that" if differs else "the flag by imputation"
+        return f"{first}nothing that the scale allows would change {what}"
+    change = {
+        (False, True): f"by imputation would be outside the {limits}",
+        (False, False): f"by imputation would no longer be outside the {limits}",
+        (True, True): "would be outside",
+        (True, False): "would be inside",
+    }[bool(differs), place.imputed == 0]
+    return f"{first}{change} if those who did not answer were {_away(delta, comparing.outcome)}"
+
+
+def _away(delta: float, outcome: Outcome) -> str:
+    """Return how far from what is expected, in words."""
+    unit, tenths = outcome.unit, outcome.unit in ("points", "%")
+    least = 0.1 if tenths else 0.001
+    amount = f"{abs(delta):.{1 if tenths else 3}f}"
     told = amount if abs(delta) >= least / 2 else f"less than {least:g}"
-    way = "better" if delta * comparing.outcome.better > 0 else "worse"
-    return (
-        f"would {change} if those who did not answer were {way} than expected by {told} "
-        f"{_UNITS.get(unit, unit)}"
-    )
+    way = "better" if delta * outcome.better > 0 else "worse"
+    return f"{way} than expected by {told} {_UNITS.get(unit, unit)}"
 
 
 def _per(part: Floats, whole: Floats) -> Floats:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from riskadj.casemix import CaseMix, CaseMixEncoder
 from riskadj.cohort import Cohort
 from riskadj.expected import Expectations
-from riskadj.expected.crossfit import recalibration
 from riskadj.expected.model import moved
+from riskadj.expected.recalibrate import recalibration
 from riskadj.stats.arrays import Floats
 from riskadj.stats.groups import Groups, group_rows
 from riskadj.study import Study
@@ -109,7 +109,7 @@ def without_expectation(cohort: Cohort) -> Everybody:
     before = rows["baseline_score"].to_numpy(dtype=float)
     ends = [
         shown(outcome, outcome.compares.target(outcome, before, np.full(before.size, end)), before)
-        for end in outcome.definition.score_range
+        for end in outcome.measured.range
     ]
     target = rows["observed_score"].to_numpy(dtype=float)
     return Everybody(
@@ -149,7 +149,7 @@ def _expected_score(
 ) -> Floats:
     silent, outcome = expectations.cohort.unanswered, expectations.cohort.outcome
     if learner not in expectations.models:
-        raw = silent[f"reference_predicted_{outcome.definition.measure}"].to_numpy(dtype=float)
+        raw = silent[outcome.measured.supplied].to_numpy(dtype=float)
         link = LINK_OF[outcome.compares.family]
         observed, said = (rows[one].to_numpy() for one in ("observed_score", "expected_score_raw"))
         line = recalibration(observed, said, study.recalibration.method, link)

@@ -19,6 +19,7 @@ from riskadj.followup.analyses import (
     Comparing,
     Imputed,
     Means,
+    Place,
     imputed,
     tipping,
     tipping_in_words,
@@ -41,13 +42,14 @@ from riskadj.stats.response import (
     fit_response,
     response_weights,
 )
+from riskadj.stats.tipping import place_of
 from riskadj.study import Study
 
 FOLLOW_UP_COLUMNS = [
     "outcome", "learner", "provider_id", "eligible", "answered", "response", "effective_n",
     *(f"{figure}_{one}" for one in ANALYSES for figure in ("adjusted", "error", "z", "flag")),
     *(column.format(one) for one in ANALYSES for column in RATIO_COLUMNS),
-    "missing_information", "tipping_down", "tipping_up", "tipping_nearest", "tipping",
+    "missing_information", "df_imputed", "tipping_down", "tipping_up", "tipping_nearest", "tipping",
 ]  # fmt: skip
 BALANCE_COLUMNS = [
     "outcome", "covariate", "everybody", "answered", "weighted", "sd", "difference",
@@ -62,6 +64,7 @@ NOT_THERE = (
     "The files hold only those who returned both questionnaires, so that nothing can be said here "
     "of those who did not, but how many they were."
 )
+NOT_ASKED = "Nobody is asked for it: an episode has it in its records, or is left out."
 ALL_ANSWERED = "Everybody who was asked and counts has a score after."
 _TEXTS = ("outcome", "learner", "provider_id", "covariate", "tipping", "flag")
 
@@ -79,10 +82,15 @@ class FollowUp:
         with a score after that counts; `response`, their share; `effective_n`, how many the
         weighted ones amount to; `adjusted`, `error`, `z`, `flag` and `ratio` (observed over
         expected, with its interval) by complete cases, weighted and imputed;
+        `z_imputed` is the normal score that is as far out as the distance in errors is by Student's
+        distribution with `df_imputed` degrees of freedom (NaN: infinite), of which the interval
+        of the ratio and the tipping points are too;
         `missing_information`, what share of the information on the provider is missing;
         `tipping_down`, `tipping_up`, `tipping_nearest`: by how much those who did not answer
         would have to differ from what is imputed, for the provider to cross an inner limit,
-        NaN where no difference that the scale allows would do; `tipping`, the nearest in words.
+        by imputation, NaN where no difference that the scale allows would do; `tipping`, the
+        nearest in words, and first where imputation puts the provider, if elsewhere than complete
+        cases do.
     balance : DataFrame
         By covariate: means of everybody, of those who answered, and of these weighted; their
         standardised differences; `fewest`, for a covariate of 0 and 1, the least number with
@@ -162,6 +170,8 @@ def nobody(columns: list[str]) -> pd.DataFrame:
 
 
 def _why_not(cohort: Cohort, study: Study) -> str:
+    if not cohort.outcome.compares.asked:
+        return NOT_ASKED
     if study.data.format in PAIRS_ONLY:
         return NOT_THERE
     return ALL_ANSWERED if cohort.unanswered.empty else ""
@@ -179,7 +189,7 @@ def _as_follow_up(
 
 def _unknown(cohort: Cohort, study: Study) -> list[str]:
     """Return how many providers cannot be held against the minimum response."""
-    if study.profile.minimum_response is None:
+    if study.profile.minimum_response is None or not cohort.outcome.compares.asked:
         return []
     known = response_by_provider(cohort.rates).index
     compared = pd.Index(cohort.test["provider_id"].unique())
@@ -224,7 +234,8 @@ def _of_learner(
         }
     )
     beside = [comparing.beside(means[name], name) for name in ANALYSES]
-    table = pd.concat([table, *beside, _tipping(known, found, comparing)], axis=1)
+    last = _tipping(known, found, means["complete"], comparing)
+    table = pd.concat([table, *beside, last], axis=1)
     return table, _summary(table, weights)
 
 
@@ -272,25 +283,33 @@ def _imputed(
     return found
 
 
-def _tipping(everybody: Everybody, found: Imputed | None, comparing: Comparing) -> pd.DataFrame:
-    m = len(everybody.providers)
+_NUMBERS = (
+    "missing_information", "df_imputed", "tipping_down", "tipping_up", "tipping_nearest",
+)  # fmt: skip
+
+
+def _tipping(
+    everybody: Everybody, found: Imputed | None, complete: Means, comparing: Comparing
+) -> pd.DataFrame:
     if found is None:
-        columns = ("missing_information", "tipping_down", "tipping_up", "tipping_nearest")
-        return pd.DataFrame({one: np.full(m, np.nan) for one in columns}).assign(tipping="")
+        nothing = np.full(len(everybody.providers), np.nan)
+        return pd.DataFrame(dict.fromkeys(_NUMBERS, nothing)).assign(tipping="")
     points, shown = tipping(everybody, found, comparing), comparing.flagged
+    numbers = (
+        found.pooled.missing_information, found.pooled.df, points.down, points.up, points.delta,
+    )  # fmt: skip
+    kept = {
+        name: np.where(shown & np.isfinite(one), one, np.nan)
+        for name, one in zip(_NUMBERS, numbers, strict=True)
+    }
+    z = np.nan_to_num(complete.z(comparing.target(complete)))
+    places = zip(points.place, place_of(z, comparing.cuts[0]), strict=True)
     words = [
-        tipping_in_words(delta, place == 0, missing, comparing) if told else ""
+        tipping_in_words(delta, Place(*place), missing, comparing) if told else ""
         for delta, place, missing, told in zip(
-            points.delta, points.place, found.draws.missing, shown, strict=True
+            points.delta, places, found.draws.missing, shown, strict=True
         )
     ]
-    numbers = {
-        "missing_information": found.pooled.missing_information,
-        "tipping_down": points.down,
-        "tipping_up": points.up,
-        "tipping_nearest": points.delta,
-    }
-    kept = {name: np.where(shown & np.isfinite(one), one, np.nan) for name, one in numbers.items()}
     return pd.DataFrame(kept).assign(tipping=pd.Series(words, dtype="str"))
 
 
@@ -322,7 +341,7 @@ def _summary(table: pd.DataFrame, weights: ResponseWeights) -> dict[str, Any]:
 def _balance(
     casemix: CaseMix, everybody: Everybody, covariates: Covariates, weights: ResponseWeights
 ) -> pd.DataFrame:
-    """Return means and differences; within providers, where weights are to balance those alone."""
+    """Return plain means, and differences: within providers, where weights balance those alone."""
     within = weights.numerator == "provider"
     labels = everybody.groups.labels[everybody.groups.codes] if within else None
     found = balance(covariates.X, weights.weight, labels)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_SHOWN = 5
+
+
 @dataclass(frozen=True)
 class ValueSet:
     """What every profile of an EQ-5D version is worth in one country.
@@ -89,13 +92,19 @@ class ValueSets:
     usable: Mapping[str, ValueSet]
     refused: Mapping[str, str]
 
-    def find(self, name: str) -> ValueSet:
+    def find(self, name: str, asked_by: str = "") -> ValueSet:
         """Return the value set with this id.
+
+        Parameters
+        ----------
+        name : str
+        asked_by : str
+            Where the id was said, such as `data.value_sets.EQ5D5L`, for messages.
 
         Raises
         ------
         UnknownNameError
-            When there is none; the message names those of its kind.
+            When there is none; the message says which may have been meant, and some of its kind.
         FileFormatError
             When it is there but was refused; the message says why.
 
@@ -104,12 +113,13 @@ class ValueSets:
         >>> SHIPPED.find("EQ-5D-3L/TTO/UK").range
         (-0.594, 1.0)
         """
+        where = f"{asked_by}: " if asked_by else ""
         if name in self.refused:
-            raise FileFormatError(self.refused[name])
+            raise FileFormatError(f"{where}{self.refused[name]}")
         if name not in self.usable:
             raise UnknownNameError(
-                f"wanted a value set of {self.place} among {', '.join(self._like(name))}; got "
-                f"{name!r}.{did_you_mean(name, self.usable)}"
+                f"{where}wanted a value set of {self.place}; got {name!r}."
+                f"{did_you_mean(name, self.usable)} There are {self._like(name)}."
             )
         return self.usable[name]
 
@@ -123,10 +133,13 @@ class ValueSets:
         """
         return tuple(one.id for one in self.usable.values() if one.version == version)
 
-    def _like(self, name: str) -> list[str]:
+    def _like(self, name: str) -> str:
+        """Return the first ids of the same version and type, or which kinds there are."""
         kind = name.rpartition("/")[0]
         kinds = dict.fromkeys(f"{one.rpartition('/')[0]}/..." for one in self.usable)
-        return [one for one in self.usable if one.rpartition("/")[0] == kind] or list(kinds)
+        like = [one for one in self.usable if one.rpartition("/")[0] == kind] or list(kinds)
+        more = f" and {len(like) - _SHOWN} more" if len(like) > _SHOWN else ""
+        return f"{', '.join(like[:_SHOWN])}{more}"
 
 
 def make_value_set(

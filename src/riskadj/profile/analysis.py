@@ -8,9 +8,10 @@ import pandas as pd
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import cut_of, places_from_z
 from riskadj.profile.limits import Yardstick, yardstick
+from riskadj.profile.scale import Scale
 from riskadj.stats import Z95, FitWarning, reference_effect
 from riskadj.stats.arrays import Floats
-from riskadj.stats.links import Link, link_named
+from riskadj.stats.links import link_named
 from riskadj.study.records import ProfileRules
 
 
@@ -74,10 +75,10 @@ def analyse(
     """
     method, limits = method or rules.method, limits or rules.limits
     found = estimate(method, sample)
-    scale = _Scale(link_named(found.link), mean)
+    scale = Scale(link_named(found.link), mean)
     effect = pd.Series(found.effect, index=found.providers)
     n = pd.Series(sample.provider).value_counts().reindex(effect.index)
-    target = _target(effect, n, rules, scale, peers)
+    target = _target(effect, _volumes(sample, n), rules, scale, peers)
     enough = (n >= rules.minimum_n).to_numpy() & ~n.index.isin(without_peers(n, rules, peers))
     own, goal, error = found.effect[enough], target[enough], found.error[enough]
     held = yardstick(limits, own - goal, error, (cut_of(rules.levels[0]), cut_of(rules.levels[1])))
@@ -119,36 +120,22 @@ def without_peers(n: pd.Series, rules: ProfileRules, peers: pd.Series | None) ->
     return enough[~group.duplicated(keep=False)]
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Between effects and what is shown: the reference population's mean, moved by an effect."""
-
-    link: Link
-    mean: float
-
-    @property
-    def origin(self) -> float:
-        return float(self.link.predictor(np.array([self.mean]))[0])
-
-    def shown(self, effect: Floats) -> Floats:
-        return self.link.mean(self.origin + effect)
-
-    def effect_of(self, shown: float) -> float:
-        return float(self.link.predictor(np.array([shown]))[0]) - self.origin
-
-    def around(self, name: str, middle: Floats, half: Floats) -> dict[str, Floats]:
-        return {
-            f"{name}_lower": self.shown(middle - half),
-            f"{name}_upper": self.shown(middle + half),
-        }
+def _volumes(sample: Sample, n: pd.Series) -> pd.Series:
+    """Return what providers count for in a mean: episodes; of costs, what is expected of them."""
+    if sample.family != "gamma":
+        return n
+    return pd.Series(sample.expected).groupby(sample.provider).sum().reindex(n.index)
 
 
 def _target(
-    effect: pd.Series, n: pd.Series, rules: ProfileRules, scale: _Scale, peers: pd.Series | None
+    effect: pd.Series, volume: pd.Series, rules: ProfileRules, scale: Scale, peers: pd.Series | None
 ) -> Floats:
     """Return the effect that each provider is compared with."""
     if not isinstance(rules.reference, str):
         return np.full(len(effect), scale.effect_of(rules.reference))
     group = None if peers is None else peers.reindex(effect.index).to_numpy()
-    target = reference_effect(effect.to_numpy(), n.to_numpy(), rules.reference, group)
-    return np.array(np.broadcast_to(target, len(effect)))
+    # The mean of ratios, not of their logarithms: then all providers together are at 1.
+    ratios = scale.link.name == "log"
+    shown = np.exp(effect.to_numpy()) if ratios else effect.to_numpy()
+    target = reference_effect(shown, volume.to_numpy(), rules.reference, group)
+    return np.array(np.broadcast_to(np.log(target) if ratios else target, len(effect)))

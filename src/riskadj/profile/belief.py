@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from riskadj.errors import ArrayError
-from riskadj.profile.estimates import FEWEST_TO_ALLOW
+from riskadj.profile.estimates import FEWEST_TO_ALLOW, residuals
+from riskadj.profile.scale import Scale
 from riskadj.stats import (
     between_variance,
     case_mix_overlap,
@@ -19,6 +20,8 @@ from riskadj.stats import (
     volume_needed,
     year_on_year,
 )
+from riskadj.stats.links import link_named
+from riskadj.study.kinds import Family
 from riskadj.study.records import Between, ProfileRules
 
 RELIABILITY_COLUMNS = [
@@ -43,17 +46,21 @@ class Raw:
     Attributes
     ----------
     effect, error : Series
-        By provider: mean of observed - expected, and its standard error.
+        By provider: mean of observed - expected (of costs, the log of the ratio of their sums), and
+        its standard error.
     sd : float
         Of single residuals.
     better : {1, -1}
         Whether more is better, or less.
+    link : {"identity", "log"}
+        On whose scale effects are.
     """
 
     effect: pd.Series
     error: pd.Series
     sd: float
     better: int = 1
+    link: str = "identity"
 
 
 def believe(raw: Raw, rules: ProfileRules, gain: float, seed: int) -> pd.DataFrame:
@@ -70,13 +77,14 @@ def believe(raw: Raw, rules: ProfileRules, gain: float, seed: int) -> pd.DataFra
     one = shrink(
         raw.effect, raw.error, tau2, allow_for_estimation=len(raw.effect) >= FEWEST_TO_ALLOW
     )
+    scale = Scale(link_named(raw.link), gain)
     ranks = rank_probabilities(raw.better * one.effect, one.sd, seed=seed, draws=RANK_DRAWS)
     return pd.DataFrame(
         {
             "reliability": reliability(raw.error, tau2, estimator=rules.between).value,
-            "shrunken": gain + one.effect,
-            "shrunken_lower95": gain + one.lower,
-            "shrunken_upper95": gain + one.upper,
+            "shrunken": scale.shown(one.effect),
+            "shrunken_lower95": scale.shown(one.lower),
+            "shrunken_upper95": scale.shown(one.upper),
             "rank": ranks.expected,
             "rank_lower95": ranks.lower,
             "rank_upper95": ranks.upper,
@@ -110,7 +118,9 @@ def reliabilities(raw: Raw, rules: ProfileRules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RELIABILITY_COLUMNS)
 
 
-def agreements(rows: pd.DataFrame, minimum_n: int, seed: int) -> pd.DataFrame:
+def agreements(
+    rows: pd.DataFrame, minimum_n: int, seed: int, family: Family = "gaussian"
+) -> pd.DataFrame:
     """Return how far providers keep their place in other episodes of the same providers.
 
     Parameters
@@ -121,6 +131,8 @@ def agreements(rows: pd.DataFrame, minimum_n: int, seed: int) -> pd.DataFrame:
         Providers with fewer episodes are left out, in each year for years.
     seed : int
         Of the halves.
+    family : {"gaussian", "binomial", "gamma"}
+        Residuals of costs are relative to what was expected.
 
     Returns
     -------
@@ -129,7 +141,8 @@ def agreements(rows: pd.DataFrame, minimum_n: int, seed: int) -> pd.DataFrame:
         between random halves, `corrected` to the whole (Spearman-Brown). `year_on_year`:
         `correlation` of a period with the next, `corrected` for chance in both.
     """
-    residual, provider = rows["observed"] - rows["expected"], rows["provider_id"]
+    observed, expected = (rows[one].to_numpy(dtype=float) for one in ("observed", "expected"))
+    residual, provider = residuals(observed, expected, family), rows["provider_id"]
     found: list[tuple[str, str, str, int, float, float]] = []
     try:
         half = split_half(residual, provider, seed=seed, splits=SPLITS, minimum_n=minimum_n)

@@ -1,8 +1,9 @@
 """How a provider's effect is estimated: the methods that a study can choose.
 
 Each takes episodes with observed and expected values, whatever learner expected them, and returns
-effects: in the unit of the outcome or, where a method fits a model of chances, in log-odds. The
-expectation stands for case mix: methods that fit a model give it a coefficient of their own.
+effects: in the unit of the outcome; where a method fits a model of chances, in log-odds; of costs,
+logarithms of observed over expected. The expectation stands for case mix: methods that fit a model
+give it a coefficient of their own.
 """
 
 import warnings
@@ -26,6 +27,13 @@ from riskadj.stats import (
 )
 from riskadj.stats.arrays import Floats
 from riskadj.stats.links import link_named
+from riskadj.stats.log_ratios import (
+    LogRatios,
+    log_levels,
+    log_ratios,
+    relative_residuals,
+    shrunken_ratios,
+)
 from riskadj.study.kinds import LINK_OF, Family
 
 FEWEST_TO_ALLOW = 3
@@ -41,11 +49,12 @@ class Sample:
     observed, expected : ndarray of shape (n_episodes,)
     provider : ndarray of shape (n_episodes,)
     sd : float or None
-        Of residuals in the reference population; None: that of these episodes.
+        Of residuals in the reference population, of costs relative to what is expected; None: that
+        of these episodes.
     between : str
         Estimator of the variance between providers, for methods that need one.
-    family : {"gaussian", "binomial"}
-        `binomial`: `observed` is 1 or 0, `expected` the chance of 1.
+    family : {"gaussian", "binomial", "gamma"}
+        `binomial`: `observed` is 1 or 0, `expected` the chance of 1. `gamma`: a cost.
     """
 
     observed: Floats
@@ -57,7 +66,7 @@ class Sample:
 
     @property
     def covariate(self) -> Floats:
-        """The expectation on the scale of the model: itself, or its log-odds."""
+        """The expectation on the scale of the model: itself, its log-odds or its logarithm."""
         return link_named(LINK_OF[self.family]).predictor(self.expected)
 
 
@@ -71,7 +80,7 @@ class Estimates:
     effect, error : ndarray of shape (n_providers,)
         `error`: standard error, or posterior standard deviation where effects are shrunken.
     warnings : tuple of FitWarning
-    link : {"identity", "logit"}
+    link : {"identity", "logit", "log"}
         On whose scale effects are.
     """
 
@@ -82,12 +91,37 @@ class Estimates:
     link: str = "identity"
 
 
+def residuals(observed: Floats, expected: Floats, family: Family) -> Floats:
+    """Return how far each episode is from what was expected; of a cost, relative to that."""
+    if family == "gamma":
+        return relative_residuals(observed, expected)
+    return observed - expected
+
+
+def _of_ratios(found: LogRatios) -> Estimates:
+    return Estimates(found.providers, found.effect, found.error, link="log")
+
+
+def _ratios(sample: Sample) -> LogRatios:
+    phi = None if sample.sd is None else sample.sd**2
+    return log_ratios(sample.observed, sample.expected, sample.provider, phi)
+
+
+def _shrunken_ratios(sample: Sample, correlated: bool) -> Estimates:
+    raw = _ratios(sample)
+    mean = group_rows(sample.provider).mean(sample.covariate) if correlated else None
+    effect, error = shrunken_ratios(raw.effect, raw.error, mean)
+    return Estimates(raw.providers, effect, error, link="log")
+
+
 def _differences(sample: Sample) -> Estimates:
-    """Mean of observed - expected.
+    """Mean of observed - expected; of costs, the log of the ratio of their sums.
 
     Its standard error is by the population's standard deviation of residuals; that of chances by
-    the chances themselves, as in a score test.
+    the chances themselves, as in a score test; that of costs by quasi-likelihood.
     """
+    if sample.family == "gamma":
+        return _of_ratios(_ratios(sample))
     groups = group_rows(sample.provider)
     residual = sample.observed - sample.expected
     effect = groups.mean(residual) - residual.mean()
@@ -103,6 +137,8 @@ def _chance_error(sample: Sample, residual: Floats, groups: Groups) -> Floats:
 
 
 def _fixed(sample: Sample) -> Estimates:
+    if sample.family == "gamma":
+        return _of_ratios(log_levels(sample.observed, sample.expected, sample.provider))
     # Effects are where covariates are 0; there, at the mean expectation, nothing is extrapolated.
     covariate = sample.covariate
     fit = fit_fixed_effects(
@@ -119,6 +155,8 @@ def _fixed(sample: Sample) -> Estimates:
 
 
 def _random(sample: Sample, correlated: bool = False) -> Estimates:
+    if sample.family == "gamma":
+        return _shrunken_ratios(sample, correlated)
     fit = fit_random_intercept(
         sample.observed, sample.covariate, sample.provider, sample.family, correlated=correlated
     )
@@ -173,7 +211,7 @@ def _empirical_bayes(sample: Sample) -> Estimates:
     shrunken = shrink(
         raw.effect, raw.error, tau2, allow_for_estimation=len(raw.effect) >= FEWEST_TO_ALLOW
     )
-    return Estimates(raw.providers, shrunken.effect, shrunken.sd)
+    return Estimates(raw.providers, shrunken.effect, shrunken.sd, link=raw.link)
 
 
 METHODS: MappingProxyType[str, Callable[[Sample], Estimates]] = MappingProxyType(

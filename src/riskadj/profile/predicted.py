@@ -12,6 +12,7 @@ from riskadj.stats import (
     predicted_over_expected,
 )
 from riskadj.stats.links import link_named
+from riskadj.stats.log_ratios import drawn_ratios, log_ratios, shrunken_ratios
 from riskadj.study.kinds import LINK_OF, Family
 
 PREDICTED_COLUMNS = [
@@ -31,8 +32,9 @@ def predict(
     ----------
     rows : DataFrame
         One row per episode, of one learner: as in `Expectations.table`.
-    family : {"gaussian", "binomial"}
-        `binomial`: `observed` is 1 or 0, `expected` the chance of 1.
+    family : {"gaussian", "binomial", "gamma"}
+        `binomial`: `observed` is 1 or 0, `expected` the chance of 1. `gamma`: a cost; the log of
+        each provider's ratio is drawn to the mean of all, by restricted maximum likelihood.
     replicates : int
         Of the provider bootstrap; 0 leaves the bounds empty.
     seed : int
@@ -45,6 +47,8 @@ def predict(
     list of str
         What the fit warned of, and how many replicates had no solution.
     """
+    if family == "gamma":
+        return _of_ratios(rows, replicates, seed), []
     nothing, provider = np.empty((len(rows), 0)), rows["provider_id"].to_numpy()
     outcome = rows["observed"].to_numpy()
     offset = link_named(LINK_OF[family]).predictor(rows["expected"].to_numpy())
@@ -75,3 +79,17 @@ def predict(
             "had no solution and are left out."
         )
     return table, told
+
+
+def _of_ratios(rows: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
+    """Return predicted over expected of costs, and its interval where there are replicates."""
+    raw = log_ratios(rows["observed"], rows["expected"], rows["provider_id"])
+    ratio = np.exp(shrunken_ratios(raw.effect, raw.error)[0])
+    expected = rows.groupby("provider_id")["expected"].mean()
+    table = pd.DataFrame({"predicted_ratio": ratio}, index=raw.providers)
+    table["predicted"] = expected * table["predicted_ratio"]
+    if replicates:
+        drawn = drawn_ratios(raw.effect, raw.error, replicates=replicates, seed=seed)
+        table["predicted_ratio_lower95"] = drawn.lower
+        table["predicted_ratio_upper95"] = drawn.upper
+    return table.reindex(columns=PREDICTED_COLUMNS)

@@ -20,7 +20,7 @@ from riskadj.profile.belief import (
     overlap,
     reliabilities,
 )
-from riskadj.profile.estimates import Sample, estimate
+from riskadj.profile.estimates import Sample, estimate, residuals
 from riskadj.profile.flags import flag_labels, level_names
 from riskadj.profile.predicted import PREDICTED_COLUMNS, predict
 from riskadj.profile.sensitivity import (
@@ -49,7 +49,8 @@ class Profiles:
         `difference`: observed - expected; `adjusted`: what the reference population would have had
         there; `z`: its distance from where a provider that is not to be flagged would be, in
         spreads; `lower95` ... `upper998`: limits; `flag`; `ci_lower95`, `ci_upper95`: interval of
-        the provider's own adjusted result; `sd`: of its residuals; `n`: episodes with both scores;
+        the provider's own adjusted result; `sd`: of its residuals, of costs relative to what was
+        expected; `n`: episodes with both scores;
         `episodes`: all eligible ones; `peer_group`: whom it is compared with, empty without groups;
         `centre`: their adjusted result.
     analyses : DataFrame
@@ -199,14 +200,15 @@ class _Part:
         peers: pd.Series | None,
     ) -> "_Part":
         rules, given = study.profile, cohort.outcome.reference
-        reference = _reference(rows, learner, given)
+        family = cohort.outcome.compares.family
+        reference = _reference(rows, learner, given, family)
         sample = Sample(
             rows["observed"].to_numpy(float),
             rows["expected"].to_numpy(float),
             rows["provider_id"].to_numpy(),
             given.sd if given else None,
             rules.between,
-            cohort.outcome.compares.family,
+            family,
         )
         mean, better = float(reference["gain"]), cohort.outcome.better
         analyses, left_out = analyse_all(sample, rules, mean, peers, better)
@@ -256,11 +258,11 @@ class _Part:
         return reliabilities(self.raw, self.rules)
 
     def agreement(self) -> pd.DataFrame:
-        return agreements(self.rows, self.rules.minimum_n, self.study.split.seed)
+        return agreements(self.rows, self.rules.minimum_n, self.study.split.seed, self.family)
 
     def table(self, beside: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the provider table."""
-        table = _means(self.rows).reindex(self.cohort.volumes.index)
+        table = _means(self.rows, self.family).reindex(self.cohort.volumes.index)
         table["episodes"] = self.cohort.volumes
         table["n"] = table["n"].fillna(0).astype(int)
         table["difference"] = table["observed"] - table["expected"]
@@ -316,18 +318,19 @@ class _Part:
 
 
 def _reference(
-    rows: pd.DataFrame, learner: str, given: ReferencePopulation | None
+    rows: pd.DataFrame, learner: str, given: ReferencePopulation | None, family: Family
 ) -> dict[str, Any]:
-    residual = rows["observed"] - rows["expected"]
+    difference = rows["observed"] - rows["expected"]
+    residual = _residuals(rows, family)
     return {
         "outcome": rows["outcome"].iloc[0],
         "learner": learner,
         "n": len(rows),
         "gain": given.gain if given else rows["observed"].mean(),
         "baseline": rows["baseline_score"].mean(),
-        "sd": given.sd if given else residual.std(ddof=1),
+        "sd": given.sd if given else _spread(residual, family),
         "drift": (rows["observed_score"] - rows["expected_score_raw"]).mean(),
-        "mean_residual": residual.mean(),
+        "mean_residual": difference.mean(),
     }
 
 
@@ -342,7 +345,8 @@ def alone_in_group(cohort: Cohort, rules: ProfileRules) -> pd.Index:
 def held_back(cohort: Cohort, rules: ProfileRules) -> pd.Index:
     """Return providers that get no flag, however many episodes they have.
 
-    Their response rate is known and too low, or nobody is in their peer group.
+    Their response rate is known and too low (where patients are asked), or nobody is in their peer
+    group.
 
     Raises
     ------
@@ -350,7 +354,7 @@ def held_back(cohort: Cohort, rules: ProfileRules) -> pd.Index:
         When a minimum is asked for and no rate is known.
     """
     alone = alone_in_group(cohort, rules)
-    if rules.minimum_response is None:
+    if rules.minimum_response is None or not cohort.outcome.compares.asked:
         return alone
     response = response_by_provider(cohort.rates)
     if response.empty:
@@ -383,11 +387,23 @@ def _raw(sample: Sample, providers: pd.Index, sd: float, better: int) -> Raw:
     found = estimate("nhs_england", sample)
     effect = pd.Series(found.effect, index=found.providers).loc[providers]
     error = pd.Series(found.error, index=found.providers).loc[providers]
-    return Raw(effect, error, sd, better)
+    return Raw(effect, error, sd, better, found.link)
 
 
-def _means(rows: pd.DataFrame) -> pd.DataFrame:
-    residual = rows["observed"] - rows["expected"]
+def _residuals(rows: pd.DataFrame, family: Family) -> "pd.Series[float]":
+    observed, expected = (rows[one].to_numpy(dtype=float) for one in ("observed", "expected"))
+    return pd.Series(residuals(observed, expected, family), index=rows.index)
+
+
+def _spread(residual: "pd.Series[float]", family: Family) -> float:
+    """Return the standard deviation of single residuals; of costs about 0, as in their errors."""
+    if family == "gamma":
+        return float(np.sqrt((residual**2).mean()))
+    return float(residual.std(ddof=1))
+
+
+def _means(rows: pd.DataFrame, family: Family) -> pd.DataFrame:
+    residual = _residuals(rows, family)
     return (
         rows.assign(residual=residual)
         .groupby("provider_id")
@@ -401,8 +417,8 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_ratio(table: pd.DataFrame, sd: float, family: Family) -> pd.DataFrame:
-    """Divide, but not by an expected gain that cannot be told from 0; a share is above 0."""
-    error = 0.0 if family == "binomial" else sd / np.sqrt(table["n"].where(table["n"] > 0))
+    """Divide, but not by an expected gain that cannot be told from 0; shares and costs can."""
+    error = 0.0 if family != "gaussian" else sd / np.sqrt(table["n"].where(table["n"] > 0))
     unstable = table["expected"].abs() < Z95 * error
     ratio = (table["observed"] / table["expected"]).where(~unstable)
     return table.assign(ratio=ratio, note=np.where(unstable, RATIO_WITHHELD, ""))

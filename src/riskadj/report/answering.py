@@ -8,18 +8,17 @@ import pandas as pd
 
 from riskadj.followup import ANALYSES
 from riskadj.profile.flags import cut_of
-from riskadj.report.drawing import BLUE, GREY, INK, QUIET, records, text
+from riskadj.report.drawing import BLUE, GREY, INK, QUIET, data, records, text
 from riskadj.report.findings import Findings
-from riskadj.report.labels import LETTER_WIDTH
-from riskadj.report.lookup import rows_of
+from riskadj.report.lookup import called, once, rows_of
 from riskadj.report.places import Places
-from riskadj.report.words import learner_title, measure
+from riskadj.report.words import learner_title
 from riskadj.study import Outcome
 from riskadj.study.records import ProfileRules
 
 MOST_SHOWN = 30
 """Providers in one figure."""
-ROW, PLOT, LONGEST_NAME = 15.0, 360.0, 18
+ROW, PLOT, LONGEST_NAME = 15.0, 270.0, 18
 NAMES = {"complete": "those who answered", "weighted": "weighted", "imputed": "imputed"}
 """What the analyses are called."""
 _SHAPES = {
@@ -36,6 +35,8 @@ class Answering:
     Attributes
     ----------
     outcome : Outcome
+    called : str
+        What a sentence calls it.
     learner : str
     rules : ProfileRules
     rows : DataFrame
@@ -43,14 +44,10 @@ class Answering:
     """
 
     outcome: Outcome
+    called: str
     learner: str
     rules: ProfileRules
     rows: pd.DataFrame
-
-    @property
-    def measure(self) -> str:
-        """What the outcome measures."""
-        return measure(self.outcome)
 
     @property
     def title(self) -> str:
@@ -77,11 +74,12 @@ class Answering:
         return order.head(MOST_SHOWN).reset_index(drop=True)
 
 
+@once
 def answering(findings: Findings, outcome: Outcome, learner: str) -> Answering:
     """Return the providers of an outcome and learner that have a flag."""
     rows = rows_of(findings.follow_up, outcome=outcome.name, learner=learner)
     flagged = rows[rows["z_complete"].notna()].reset_index(drop=True)
-    return Answering(outcome, learner, findings.study.profile, flagged)
+    return Answering(outcome, called(findings, outcome), learner, findings.study.profile, flagged)
 
 
 def draw_answering(one: Answering) -> alt.LayerChart:
@@ -106,10 +104,7 @@ def draw_answering(one: Answering) -> alt.LayerChart:
             scales, align="left", dx=6, color=QUIET,
         ),
     ]  # fmt: skip
-    left = LETTER_WIDTH * max(map(len, names)) + 10
-    return alt.layer(*layers).properties(
-        width=PLOT, height=bottom, padding={"left": left, "right": 44, "top": 8, "bottom": 8}
-    )
+    return alt.layer(*layers).properties(width=PLOT, height=bottom)
 
 
 def _cuts(one: Answering) -> list[float]:
@@ -133,7 +128,7 @@ def _limits(cuts: list[float], scales: dict[str, Any]) -> list[alt.Chart]:
     drawn = []
     for place, cut in enumerate([0.0, *cuts]):
         style = {"strokeDash": [4, 3]} if 0 < place < len(cuts) else {}
-        ends = alt.Data(values=[{"x": one} for one in {cut, -cut}])
+        ends = data([{"x": one} for one in sorted({cut, -cut})])
         colour = INK if place == 0 else GREY
         rule = alt.Chart(ends).mark_rule(color=colour, strokeWidth=1, **style)
         drawn.append(rule.encode(x=scales["x"]))

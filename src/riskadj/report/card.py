@@ -5,13 +5,13 @@ each section says in `sections`. A text that begins with `TODO` is one that a pe
 write.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from riskadj.report.blocks import TODO_MARK, Block
 from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import flags_by_learner, places_of
+from riskadj.report.lookup import called, flags_by_learner, places_of
 from riskadj.report.sections.belief import belief
 from riskadj.report.sections.data import casemix, data, outcomes
 from riskadj.report.sections.expectations import calibration, models, performance, subgroups
@@ -21,7 +21,8 @@ from riskadj.report.sections.identity import identity, provenance, use
 from riskadj.report.sections.limitations import limitations
 from riskadj.report.sections.providers import providers
 from riskadj.report.sections.sensitivity import sensitivity
-from riskadj.report.words import counted, listed, measure
+from riskadj.report.sections.value import value
+from riskadj.report.words import counted, is_cost, listed
 from riskadj.study import Outcome
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Calibration", "calibration", calibration),
     ("Subgroups", "subgroups", subgroups),
     ("Providers", "providers", providers),
+    ("Outcome and cost together", "value", value),
     ("How far flags hang on choices", "sensitivity", sensitivity),
     ("How much to believe it", "belief", belief),
     ("Who answered", "followup", followup),
@@ -70,8 +72,9 @@ def build_card(findings: Findings) -> dict[str, Any]:
         "summary": _summary(findings),
         "todo": _todo(findings),
         "sections": [
-            {"title": title, "anchor": anchor, "blocks": [*blocks(findings)]}
+            {"title": title, "anchor": anchor, "blocks": said}
             for title, anchor, blocks in SECTIONS
+            if (said := [*blocks(findings)])
         ],
     }
 
@@ -79,10 +82,12 @@ def build_card(findings: Findings) -> dict[str, Any]:
 def _summary(findings: Findings) -> list[str]:
     study = findings.study
     periods = ", ".join(study.split.test)
-    names = listed(measure(one) for one in study.outcomes)
+    names = listed(_within_a_sentence(called(findings, one)) for one in study.outcomes)
+    numbers = sorted({len(study.learners_of(one)) for one in study.outcomes})
+    most = f"up to {numbers[-1]} expectations" if len(numbers) > 1 else ""
     first = (
         f"Providers of {study.cohort.procedure_group} in {periods}, compared on {names} under "
-        f"{counted(len(study.learners), 'expectation')} from case mix."
+        f"{most or counted(len(study.learners), 'expectation')} from case mix."
     )
     verdicts = [_verdict(findings, one) for one in study.outcomes]
     return [first, *verdicts, *_warned(findings)]
@@ -98,38 +103,60 @@ def _verdict(findings: Findings, outcome: Outcome) -> str:
     flags = flags_by_learner(findings, outcome)
     if flags.empty:
         peers = " and peers" if findings.study.profile.peer_group else ""
-        return f"{measure(outcome)}: no provider has enough episodes{peers} to be compared."
-    told = places_of(findings)
-    above, below = (_between((flags == flag).sum()) for flag in told.beyond)
+        name = called(findings, outcome)
+        return f"{name}: no provider has enough episodes{peers} to be compared."
+    counts = {one: (flags == one).sum() for one in places_of(findings).outside}
     text = (
-        f"{measure(outcome)}: {counted(len(flags), 'provider')} compared; {above} above and "
-        f"{below} below the {told.outermost} limits"
+        f"{called(findings, outcome)}: {counted(len(flags), 'provider')} compared; "
+        f"{_outside(findings, outcome, counts)}"
     )
-    return f"{text}{_by_learner(flags)}{_by_analysis(findings, outcome)}"
+    depending = any(one.nunique() > 1 for one in counts.values())
+    hanging = ", depending on the learner" if depending else ""
+    return f"{text}{hanging}.{_by_learner(flags)}{_by_analysis(findings, outcome)}"
+
+
+def _outside(findings: Findings, outcome: Outcome, counts: "Mapping[str, pd.Series[int]]") -> str:
+    """Return how many are outside each pair of limits; of the inner ones, not counted again."""
+    told = places_of(findings)
+    words = "{} above and {} below the {}"
+    if is_cost(outcome):
+        words = "{} cheaper and {} dearer than the {}"
+    pairs = [
+        words.format(_between(counts[better]), _between(counts[worse]), f"{limits} limits")
+        for better, worse, (_, _, limits) in zip(
+            told.outside, told.outside[::-1], told.limits[::-1], strict=False
+        )
+    ]
+    if is_cost(outcome):
+        pairs[0] = f"{pairs[0]} allow for chance"
+    return f"{', '.join(pairs)}{' alone' if len(pairs) > 1 else ''}"
+
+
+def _within_a_sentence(name: str) -> str:
+    return f"cost{name.removeprefix('Cost')}" if name.startswith("Cost, ") else name
 
 
 def _by_learner(flags: "pd.DataFrame") -> str:
     if flags.shape[1] == 1:
-        return "."
+        return ""
     whole = flags.dropna()
     changing = int((whole.nunique(axis=1) > 1).sum())
-    return (
-        f", depending on the learner. {changing} of {len(whole)} change flag when the learner "
-        "changes."
-    )
+    return f" {changing} of {len(whole)} change flag when the learner changes."
 
 
 def _by_analysis(findings: Findings, outcome: Outcome) -> str:
     flags = contest(findings, outcome)
-    if len(flags.analyses) == len(findings.study.learners):
+    if len(flags.analyses) == len(findings.study.learners_of(outcome)):
         return ""
     number, mine = len(flags.analyses), flags.flagged_by_own
     several = " with any learner" if len(flags.own) > 1 else ""
+    firm = f" {int(flags.firm.sum())} have one flag under all {number} analyses."
+    if not mine.any():
+        return f"{firm} The study's own analysis puts nobody outside limits{several}."
     return (
-        f" {int(flags.firm.sum())} have one flag under all {number} analyses. Of the "
-        f"{int(mine.sum())} that the study's own analysis puts outside limits{several}, "
-        f"the flag holds under all for {int((flags.firm & mine).sum())}, and the side for "
-        f"{int((flags.one_sided & mine).sum())}."
+        f"{firm} Of the {int(mine.sum())} that the study's own analysis puts outside "
+        f"limits{several}, the flag holds under all for {int((flags.firm & mine).sum())}, and the "
+        f"side for {int((flags.one_sided & mine).sum())}."
     )
 
 

@@ -1,6 +1,6 @@
 """How each chart is put together out of the parts in `drawing`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,6 +13,7 @@ from riskadj.report.drawing import (
     GREY,
     INK,
     QUIET,
+    data,
     level_line,
     line,
     padded,
@@ -26,6 +27,8 @@ from riskadj.report.words import format_volume
 
 CROWDED = 80
 """With more providers than this, a caterpillar's marks are smaller."""
+ROOM_FOR_NAMES = 0.09
+"""Above and below the intervals of a caterpillar, as a share of their reach."""
 
 
 # --- funnel -------------------------------------------------------------------------------------
@@ -33,12 +36,12 @@ CROWDED = 80
 
 def draw_funnel(one: Comparison) -> alt.LayerChart:
     """Draw adjusted gain against the number of episodes, between its limits."""
-    limits = _limits(one)
+    limits = _limits(one) if not one.is_ratio else _over(one, _limits(one))
     sides = [name for name in limits if name not in ("n", "middle")]
-    frame = Frame(
-        (0.0, _last(one)), padded([*one.compared["adjusted"], *limits[sides].to_numpy().flat])
-    )
-    scales = scales_of(frame, "episodes", f"adjusted {one.noun}, {one.unit}")
+    limits[sides] = limits[sides].clip(*one.bounds)
+    reach = [*_adjusted(one), *limits[sides].to_numpy().flat]
+    frame = Frame((0.0, _last(one)), _within(one, reach))
+    scales = scales_of(frame, "episodes", one.axis)
     points = _with_places(one).assign(x=one.compared["n"].astype(float))
     draw = _curves if one.by_volume else _ticks
     layers = [
@@ -48,6 +51,22 @@ def draw_funnel(one: Comparison) -> alt.LayerChart:
         *_labels(points, one, frame, scales),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def _within(one: Comparison, values: Sequence[float], margin: float = 0.04) -> tuple[float, float]:
+    """Return the range of values with a margin, but nothing that no result can be."""
+    low, high = padded(values, margin)
+    least, most = one.bounds
+    return max(low, least), min(high, most)
+
+
+def _adjusted(one: Comparison) -> "pd.Series[float]":
+    return one.compared["adjusted"] / one.per
+
+
+def _over(one: Comparison, limits: pd.DataFrame) -> pd.DataFrame:
+    """Return limits as ratios; `n` stays what it is."""
+    return (limits / one.per).assign(n=limits["n"])
 
 
 def _last(one: Comparison) -> float:
@@ -109,7 +128,7 @@ def _ticks(
             x2="x2:Q", strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None), **scales
         )
     )
-    return [drawn] if one.centre is None else [drawn, level_line(one.centre, scales)]
+    return [drawn] if one.centre is None else [drawn, level_line(one.centre / one.per, scales)]
 
 
 def _margin_labels(
@@ -132,14 +151,14 @@ def _margin_labels(
 def _middle_in_words(one: Comparison) -> str:
     if one.centre is None:
         return ""
-    return "middle" if one.reference["shift"] else f"reference {one.text(one.centre)}"
+    return "middle" if one.reference["shift"] else f"reference {one.shown(one.centre)}"
 
 
 def _with_places(one: Comparison) -> pd.DataFrame:
     counts = one.places
     words = {place.flag: f"{place.words} ({counts[place.words]})" for place in one.told.all}
     places = [words[flag] for flag in one.compared["flag"]]
-    return one.compared.assign(y=one.compared["adjusted"], place=places)
+    return one.compared.assign(y=_adjusted(one), place=places)
 
 
 def _looks(one: Comparison, size: float) -> dict[str, Any]:
@@ -157,14 +176,18 @@ def _marks(
 def _labels(
     points: pd.DataFrame, one: Comparison, frame: Frame, scales: Mapping[str, Any]
 ) -> list[alt.Chart]:
-    rows = place_labels(points, frame, one.told.beyond)
+    return _written(place_labels(points, frame, one.named.flags), scales)
+
+
+def _written(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any]) -> list[alt.Chart]:
+    """Write names, with a line to its mark from each that stands away from it."""
     if not rows:
         return []
     leaders = [
         {"x": row["x0"], "y": row["y0"], "x2": row["x2"], "y2": row["y2"]}
         for row in rows if row["far"]
     ]  # fmt: skip
-    lines = alt.Chart(alt.Data(values=leaders)).mark_rule(color=GREY, strokeWidth=0.6)
+    lines = alt.Chart(data(leaders)).mark_rule(color=GREY, strokeWidth=0.6)
     drawn = [lines.encode(x2="x2:Q", y2="y2:Q", **scales)] if leaders else []
     return [*drawn, text(rows, scales, fontWeight=600, align="center")]
 
@@ -175,26 +198,43 @@ def _labels(
 def draw_caterpillar(one: Comparison) -> alt.LayerChart:
     """Draw providers in order of adjusted gain, with their intervals."""
     points = _with_places(one).assign(x=[float(rank) for rank in range(1, len(one.compared) + 1)])
-    frame = Frame((0.0, len(points) + 1.0), padded(_reach(one)))
-    scales = scales_of(
-        frame, f"providers, least {one.noun} first", f"adjusted {one.noun}, {one.unit}"
-    )
+    frame = Frame((0.0, len(points) + 1.0), _within(one, _reach(one), ROOM_FOR_NAMES))
+    scales = scales_of(frame, f"providers, least {one.noun} first", one.axis)
     size = 30.0 if len(points) <= CROWDED else 11.0
     layers = [
         _bars(points, one, scales),
         *_reference_line(one, frame, scales),
         _marks(points, one, scales, size),
+        *_written(_at_the_ends(points, one, frame), scales),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
 
+def _at_the_ends(points: pd.DataFrame, one: Comparison, frame: Frame) -> list[dict[str, Any]]:
+    """Return names at the ends of intervals, at lower ones in the lower half of providers."""
+    low, high = _interval(one)
+    bars = points.assign(y=low, y2=high)
+    ends = low.where(points["x"] <= len(points) / 2, high)
+    return place_labels(points.assign(y=ends), frame, one.named.flags, bars)
+
+
+def _interval(one: Comparison) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Return both ends of intervals as they are drawn."""
+    low, high = (
+        (one.compared[f"ci_{end}95"] / one.per).clip(*one.bounds) for end in ("lower", "upper")
+    )
+    return low, high
+
+
 def _reach(one: Comparison) -> list[float]:
-    centre = [] if one.centre is None else [one.centre]
-    return [*one.compared["ci_lower95"], *one.compared["ci_upper95"], *centre]
+    centre = [] if one.centre is None else [one.centre / one.per]
+    low, high = _interval(one)
+    return [*low, *high, *centre]
 
 
 def _bars(points: pd.DataFrame, one: Comparison, scales: Mapping[str, Any]) -> alt.Chart:
-    rows = points.assign(y=points["ci_lower95"], y2=points["ci_upper95"])
+    low, high = _interval(one)
+    rows = points.assign(y=low, y2=high)
     width = 1.4 if len(points) <= CROWDED else 0.8
     return (
         alt.Chart(records(rows, "x", "y", "y2", "place"))
@@ -206,9 +246,10 @@ def _bars(points: pd.DataFrame, one: Comparison, scales: Mapping[str, Any]) -> a
 def _reference_line(one: Comparison, frame: Frame, scales: Mapping[str, Any]) -> list[alt.Chart]:
     if one.centre is None:
         return []
-    note = {"x": frame.x[1], "y": one.centre, "text": f"reference {one.text(one.centre)}"}
+    level = one.centre / one.per
+    note = {"x": frame.x[1], "y": level, "text": f"reference {one.shown(one.centre)}"}
     return [
-        level_line(one.centre, scales),
+        level_line(level, scales),
         text([note], scales, align="left", dx=6, color=QUIET),
     ]
 
@@ -243,7 +284,7 @@ def _differences(one: Comparison) -> alt.LayerChart:
     )  # fmt: skip
     y = alt.Y("decile:O", sort="descending", axis=alt.Axis(title=None, grid=False, offset=14))
     base = alt.Chart(records(rows, "difference", "decile", "text")).encode(y=y)
-    zero = alt.Chart(alt.Data(values=[{"difference": 0}]))
+    zero = alt.Chart(data([{"difference": 0}]))
     positive = "datum.difference >= 0"
     return alt.layer(
         zero.mark_rule(color=GREY, strokeWidth=1).encode(x=x),
@@ -265,7 +306,7 @@ def _differences(one: Comparison) -> alt.LayerChart:
 
 def draw_features(one: Comparison) -> alt.LayerChart:
     """Draw a bar per column of case mix, the largest first."""
-    rows = one.features.assign(text=[one.text(v, 1) for v in one.features["mean_absolute"]])
+    rows = one.features.assign(text=[one.contribution(v) for v in one.features["mean_absolute"]])
     axis = alt.Axis(title=None, labelLimit=230, grid=False, labelColor=INK)
     base = alt.Chart(records(rows, "label", "mean_absolute", "text")).encode(
         y=alt.Y("label:N", sort=list(rows["label"]), axis=axis),

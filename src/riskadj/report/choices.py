@@ -157,11 +157,48 @@ _LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def rules_in_words(rules: ProfileRules, noun: str = "gain") -> list[tuple[str, str]]:
-    """Return how providers are compared, as labelled sentences; `noun`: in what."""
+METHODS_OF_COSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "nhs_england": "Observed over expected: the logarithm of the ratio of their sums. Its "
+        "standard error is by quasi-likelihood, the variance of an episode being in proportion to "
+        "the square of what is expected of it (McCullagh and Nelder 1989, Generalized Linear "
+        "Models). Adjusted cost: the mean cost of the reference population times the ratio.",
+        "fixed_effects": "Fixed effects: a level of its own for every provider on the log scale, "
+        "fitted by quasi-likelihood together with a slope for the logarithm of the expectation, so "
+        "that the slope compares patients of the same provider. Adjusted cost: the mean cost of "
+        "the reference population times exp of that level less the mean level of all episodes.",
+        "random_intercept": "Random effects: the logarithms of observed over expected are drawn "
+        "from one normal distribution whose mean and variance are estimated (restricted maximum "
+        "likelihood). Those of small providers are drawn to the middle.",
+        "correlated_random_effects": "Correlated random effects: as random effects, about a line "
+        "of each provider's mean logarithm of what is expected. What goes with it counts as the "
+        "provider's; the rest of small providers is drawn to the middle.",
+        "empirical_bayes": "Empirical Bayes: the logarithm of observed over expected, drawn to the "
+        "middle by as much as it is unreliable, given the variance between providers.",
+    }
+)
+"""The same methods, of costs."""
+
+
+def rules_in_words(
+    rules: ProfileRules, noun: str = "gain", *, scores: bool = True, costs: bool = False
+) -> list[tuple[str, str]]:
+    """Return how providers are compared, as labelled sentences.
+
+    Parameters
+    ----------
+    rules : ProfileRules
+    noun : str
+        What is compared.
+    scores, costs : bool
+        Whether other outcomes than costs are among them, and whether costs are.
+    """
     shrunken = rules.method in SHRUNKEN_METHODS
+    method = METHODS[rules.method].words.format(noun=noun)
+    of_costs = METHODS_OF_COSTS[rules.method]
     return [
-        ("Method", METHODS[rules.method].words.format(noun=noun)),
+        *([("Method", method)] if scores else []),
+        *([("Method, of costs" if scores else "Method", of_costs)] if costs else []),
         ("Limits", _SHRUNKEN_LIMITS if shrunken else LIMITS[rules.limits].words),
         ("Levels of the limits", _levels(rules)),
         ("Words of flags", f"{_LABELS[rules.labels]}."),

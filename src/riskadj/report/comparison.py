@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, rows_of
-from riskadj.report.places import Places
+from riskadj.report.lookup import called, compared, once, rows_of
+from riskadj.report.places import Places, Told
 from riskadj.report.words import (
     TOP_FEATURES,
+    explained_decimals,
     explained_in,
     feature_label,
     format_number,
+    is_cost,
     learner_title,
-    measure,
     sentence_decimals,
     unit_phrase,
 )
@@ -34,6 +35,7 @@ class Comparison:
     """One outcome under one learner; providers from least to most adjusted gain."""
 
     outcome: Outcome
+    called: str
     learner: str
     rules: ProfileRules
     compared: pd.DataFrame
@@ -64,9 +66,35 @@ class Comparison:
         return self.outcome.compares.noun
 
     @property
-    def measure(self) -> str:
-        """What the outcome measures."""
-        return measure(self.outcome)
+    def result(self) -> str:
+        """What of a provider is shown: its adjusted result; of a cost, that over the mean."""
+        return f"{self.noun} over expected" if self.is_ratio else f"adjusted {self.noun}"
+
+    @property
+    def axis(self) -> str:
+        """What is shown, with its unit."""
+        if self.unit == "share":
+            return f"{self.result} of episodes"
+        return f"{self.result}, {'ratio' if self.is_ratio else self.unit}"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between what results can be: nothing beyond it is drawn, wherever limits reach."""
+        return (0.0, 1.0) if self.unit == "share" else (-np.inf, np.inf)
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether ratios are shown."""
+        return is_cost(self.outcome)
+
+    @property
+    def per(self) -> float:
+        """What adjusted results are divided by to be shown."""
+        return self.reference["gain"] if self.is_ratio else 1.0
+
+    def shown(self, value: float) -> str:
+        """Return an adjusted result as figures show it."""
+        return format_number(float(value) / self.per, 2) if self.is_ratio else self.text(value)
 
     @property
     def title(self) -> str:
@@ -76,7 +104,12 @@ class Comparison:
     @cached_property
     def told(self) -> Places:
         """The places that flags tell apart."""
-        return Places(self.rules)
+        return Places(self.rules, self.outcome.compares.sides)
+
+    @cached_property
+    def named(self) -> Told:
+        """Whom figures name."""
+        return self.told.told_of(self.compared["flag"])
 
     @property
     def places(self) -> dict[str, int]:
@@ -136,11 +169,16 @@ class Comparison:
         """Return a value of the score with its unit's decimals, or so many more."""
         return format_number(float(value), sentence_decimals(self.outcome) + decimals)
 
+    def contribution(self, value: float) -> str:
+        """Return a contribution with the decimals it needs."""
+        return format_number(float(value), explained_decimals(self.outcome) + 1)
+
     def with_unit(self, value: float, decimals: int = 0) -> str:
         """Return a value of the score and its unit, as a sentence wants them."""
         return f"{self.text(value, decimals)} {unit_phrase(self.outcome)}"
 
 
+@once
 def comparison(findings: Findings, outcome: Outcome, learner: str) -> Comparison:
     """Return what the findings hold on an outcome under a learner."""
     key = {"outcome": outcome.name, "learner": learner}
@@ -150,6 +188,7 @@ def comparison(findings: Findings, outcome: Outcome, learner: str) -> Comparison
     features = rows_of(findings.features, **key).nlargest(TOP_FEATURES, "mean_absolute")
     return Comparison(
         outcome=outcome,
+        called=called(findings, outcome),
         learner=learner,
         rules=findings.study.profile,
         compared=rows.sort_values(["adjusted", "provider_id"], ignore_index=True),

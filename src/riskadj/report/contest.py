@@ -8,9 +8,8 @@ import pandas as pd
 
 from riskadj.profile.sensitivity import CHOICES
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import learner_names, rows_of
+from riskadj.report.lookup import called, learner_names, once, rows_of
 from riskadj.report.places import Places
-from riskadj.report.words import measure
 from riskadj.study import Outcome
 from riskadj.study.records import Limits, Method, ProfileRules
 
@@ -25,6 +24,8 @@ class Contest:
     Attributes
     ----------
     outcome : Outcome
+    called : str
+        What a sentence calls it.
     rules : ProfileRules
     flags : DataFrame
         By `provider_id`; columns are `learner, method, limits`, grouped by learner and limits.
@@ -32,6 +33,7 @@ class Contest:
     """
 
     outcome: Outcome
+    called: str
     rules: ProfileRules
     flags: pd.DataFrame
 
@@ -40,15 +42,10 @@ class Contest:
         """No single one: all learners are in it."""
         return ""
 
-    @property
-    def measure(self) -> str:
-        """What the outcome measures."""
-        return measure(self.outcome)
-
     @cached_property
     def told(self) -> Places:
         """The places that flags tell apart."""
-        return Places(self.rules)
+        return Places(self.rules, self.outcome.compares.sides)
 
     @property
     def analyses(self) -> list[tuple[str, str, str]]:
@@ -117,6 +114,7 @@ class Contest:
         return int((both[one] != both[other]).sum())
 
 
+@once
 def contest(findings: Findings, outcome: Outcome) -> Contest:
     """Return the flags of an outcome under every declared analysis."""
     rows = rows_of(findings.analyses, outcome=outcome.name)
@@ -128,4 +126,5 @@ def contest(findings: Findings, outcome: Outcome) -> Contest:
         wide.columns,
         key=lambda one: (learners.index(one[0]), limits.index(one[2]), methods.index(one[1])),
     )
-    return Contest(outcome, findings.study.profile, wide.loc[order, columns])
+    flags, rules = wide.loc[order, columns], findings.study.profile
+    return Contest(outcome, called(findings, outcome), rules, flags)

@@ -12,12 +12,14 @@ import pandas as pd
 
 from riskadj.cohort.rates import ALL, NOT_HERE
 from riskadj.episodes.participation import COUNTS
+from riskadj.value import NOT_COMPARED
+from riskadj.value.profile import KEYS as VALUE_KEYS
 
 SUPPRESSED = "all"
 NOT_ADJUSTED = "adjusted"
 _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
 _PROVIDER_TEXTS = ("note", "flag_moved_by", "flag_holds_under", "peer_group")
-_DECILE_KEYS = ("outcome", "learner", "decile", "n")
+_DECILE_KEYS = ("outcome", "learner", "column", "level", "decile", "n")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
 
 
@@ -111,6 +113,35 @@ def suppress_balance(balance: pd.DataFrame, below: int) -> pd.DataFrame:
     sets = [balance["outcome"], balance["covariate"].str.partition("=")[0]]
     blanked = _blank(balance, _hide(sizes, sizes, below, sets), ("outcome", "covariate"))
     return blanked.drop(columns="fewest")
+
+
+def suppress_value(value: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return outcome and cost together that may leave.
+
+    Blank where the provider is hidden with the outcome or with the cost, or few episodes have
+    both.
+    """
+    shown = providers.loc[providers["suppression"].ne(SUPPRESSED), _PROVIDER_KEYS[:3]]
+    known = {tuple(one) for one in shown.itertuples(index=False)}
+    hidden = value["n_both"].between(1, below - 1)
+    for keys in (("outcome", "learner"), ("cost_outcome", "cost_learner")):
+        rows = value[[*keys, "provider_id"]].itertuples(index=False)
+        hidden |= np.array([tuple(one) not in known for one in rows], dtype=bool)
+    classed = value.assign(**{"class": value["class"].mask(hidden, NOT_COMPARED)})
+    return _blank(classed, hidden, (*VALUE_KEYS, "provider_id", "class"))
+
+
+def suppress_curves(table: pd.DataFrame, subgroups: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return calibration rows of subgroups that may leave.
+
+    None of a subgroup that is hidden in `subgroups`, as from `suppress_subgroups`, or a part of
+    which is small: even how many parts a subgroup has would tell how few are in it.
+    """
+    of = list(_SUBGROUP_KEYS)
+    shown = subgroups.loc[subgroups["n"].notna(), of].assign(shown=True)
+    hidden = table[of].merge(shown, how="left")["shown"].isna().to_numpy()
+    smallest = table.groupby(of, sort=False)["n"].transform("min")
+    return table[~hidden & (smallest >= below)]
 
 
 def suppress_deciles(table: pd.DataFrame, below: int) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """What charts are drawn with: colours, marks, scales and text, and how one becomes SVG text."""
 
+import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import vl_convert
 
@@ -81,13 +83,13 @@ def to_svg(chart: Any, name: str, title: str, subtitle: str, description: str) -
     description : str
         What it shows, in words.
     """
-    chart = chart.properties(title=_title(title, subtitle))
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False) | {"config": _CONFIG})
+    drawn = chart.to_dict(validate=False) | {"title": _title(title, subtitle), "config": _CONFIG}
+    svg = vl_convert.vegalite_to_svg(drawn)
     return _tidied(svg, name, f"{title}. {description}")
 
 
 def _title(text: str, subtitle: str) -> dict[str, Any]:
-    return {"text": text, "subtitle": textwrap.wrap(subtitle, 72)}
+    return {"text": textwrap.wrap(text, 54), "subtitle": textwrap.wrap(subtitle, 72)}
 
 
 def _tidied(svg: str, name: str, description: str) -> str:
@@ -102,9 +104,15 @@ def _tidied(svg: str, name: str, description: str) -> str:
 # --- parts of a chart -----------------------------------------------------------------------------
 
 
-def records(table: pd.DataFrame, *names: str) -> alt.Data:
+def records(table: pd.DataFrame, *names: str) -> alt.InlineData:
     """Return columns of a table as the data of a chart."""
-    return alt.Data(values=table[list(names)].to_dict("records"))
+    known = table[list(names)].replace([np.inf, -np.inf], np.nan).astype(object)
+    return data(known.where(known.notna(), None).to_dict("records"))
+
+
+def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+    """Return rows as the data of a chart: as one text, since charts copy their data many times."""
+    return alt.InlineData(values=json.dumps([*rows], default=float), format={"type": "json"})
 
 
 def padded(values: Sequence[float], share: float = 0.04) -> tuple[float, float]:
@@ -139,13 +147,13 @@ def line(table: pd.DataFrame, scales: Mapping[str, Any], **style: Any) -> alt.Ch
 def level_line(level: float, scales: Mapping[str, Any], **style: Any) -> alt.Chart:
     """Return a line across the chart."""
     settings = {"strokeWidth": 1, "color": INK} | style
-    return alt.Chart(alt.Data(values=[{"y": level}])).mark_rule(**settings).encode(y=scales["y"])
+    return alt.Chart(data([{"y": level}])).mark_rule(**settings).encode(y=scales["y"])
 
 
 def text(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any], **style: Any) -> alt.Chart:
     """Return the `text` of every row at its `x`, `y`."""
     settings = {"fontSize": 10.5, "baseline": "middle", "color": INK} | style
-    return alt.Chart(alt.Data(values=list(rows))).mark_text(**settings).encode(
+    return alt.Chart(data(rows)).mark_text(**settings).encode(
         text="text:N", **scales
     )  # fmt: skip
 

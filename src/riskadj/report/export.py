@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,13 +23,22 @@ from riskadj.errors import (
 )
 from riskadj.report.folder import MARK
 from riskadj.report.lookup import rows_of
-from riskadj.report.skde import Indicator, responders, skde_table, write_skde
+from riskadj.report.skde import (
+    Indicator,
+    SkdeExport,
+    is_organisation_number,
+    responders,
+    skde_table,
+    write_skde,
+)
 from riskadj.study import Study
 from riskadj.study.load import build
 from riskadj.study.records import SkdeRules
 
 _READ = ("study.json", "providers.csv")
 _MAPPING = ("provider_id", "orgnr")
+_NUMBER = r"0*[1-9][0-9]{0,17}"
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Exported:
     year : int
         The year that the rows say.
     minimum : int
+    notes : tuple of str
+        What was added up, and what is doubtful: a line each.
     """
 
     path: Path
@@ -54,6 +66,7 @@ class Exported:
     periods: tuple[str, ...]
     year: int
     minimum: int
+    notes: tuple[str, ...] = ()
 
     def told(self) -> tuple[str, ...]:
         """Return what to tell whoever uploads the file, a line each.
@@ -72,6 +85,9 @@ class Exported:
                 f"out (under {self.minimum} episodes, or hidden in the run)"
                 for name, rows in self.rows.items()
             ),
+            *self.notes,
+            "only the portal knows which organisations and indicators it takes: that is not "
+            "checked here",
             "in the portal's upload form, choose Komma for columns and Punktum for decimals",
         )
 
@@ -88,9 +104,10 @@ def export_skde(
     out : Path
         A file there is replaced.
     organisations : Path, optional
-        A CSV file of `provider_id, orgnr`; goes before the numbers in the study.
+        A CSV file of `provider_id, orgnr`; goes before the numbers in the study. Providers with
+        the same number are one unit: added up, and held against the minimum as their sum.
     year : int, optional
-        Of all rows, instead of the study's.
+        Of all rows, instead of the study's; from that of the periods compared to this year.
 
     Raises
     ------
@@ -98,12 +115,13 @@ def export_skde(
         When the folder holds no finished run, or one that was changed; also when the file of
         organisations cannot be read.
     StudyError
-        When the study does not say which outcome is which indicator, or which year it is.
+        When the study does not say which outcome is which indicator, or which year it is; also
+        when that year is before the periods compared, or has not come.
     ColumnError
         When the file of organisations has other columns.
     ValuesError
-        When a provider has no organisation number, or the portal would refuse the file; `faults`
-        has every reason.
+        When a provider has no organisation number, one of them is no number, or the portal
+        would refuse the file; `faults` of the last has every reason.
     EmptyCohortError
         When an indicator has no unit with episodes enough.
     OutputError
@@ -118,9 +136,7 @@ def export_skde(
     study = _study_of(folder)
     rules = _rules_of(study, folder)
     when = _year_of(study, rules, year)
-    numbers: dict[str, int | str] = {**rules.organisations}
-    if organisations is not None:
-        numbers |= _read_organisations(organisations)
+    numbers = _numbers_of(rules, organisations)
     providers = read_text_table(folder / "providers.csv")
     made = {
         indicator: skde_table(
@@ -141,7 +157,43 @@ def export_skde(
         study.split.test,
         when,
         rules.minimum,
+        (*_added_up(made.values()), *_doubts(numbers, list(providers["provider_id"].unique()))),
     )
+
+
+def _added_up(made: Iterable[SkdeExport]) -> Iterator[str]:
+    """Yield, for each organisation of several providers, which they are."""
+    together = {number: them for one in made for number, them in one.together.items()}
+    for number, them in together.items():
+        yield (
+            f"{' and '.join(them)} added together as {number}: one organisation number is one "
+            "unit, whose sum the minimum is for"
+        )
+
+
+def _doubts(numbers: Mapping[str, int], providers: Sequence[str]) -> Iterator[str]:
+    """Yield what the portal does not refuse, and is likely a slip."""
+    strange = [one for one in numbers if one not in providers]
+    if strange:
+        yield (
+            f"warning: organisation numbers: wanted providers of the run; got {_some(strange)}, "
+            f"not compared there."
+        )
+    wrong = [
+        f"{numbers[one]} ({one})"
+        for one in providers
+        if one in numbers and not is_organisation_number(numbers[one])
+    ]
+    if wrong:
+        yield (
+            f"warning: orgnr: wanted nine digits, the last one their check digit; got "
+            f"{_some(wrong)}. The portal refuses numbers that it does not know: look them up."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _check_apart(out: Path, folder: Path, organisations: Path | None) -> None:
@@ -193,9 +245,10 @@ def _rules_of(study: Study, folder: Path) -> SkdeRules:
 
 def _year_of(study: Study, rules: SkdeRules, given: int | None) -> int:
     """Return the year of the rows; providers of several periods are compared as one."""
-    stated = given if given is not None else rules.year
-    if stated is not None:
-        return stated
+    if given is not None:
+        return _possible(given, "--year", study)
+    if rules.year is not None:
+        return _possible(rules.year, "export.skde.year", study)
     periods = study.split.test
     years = list(dict.fromkeys(str(rules.years.get(one, one)) for one in periods))
     if len(years) > 1:
@@ -208,7 +261,23 @@ def _year_of(study: Study, rules: SkdeRules, given: int | None) -> int:
             f"year: wanted a year for the period {periods[0]}; got {years[0]}. Say which with "
             "--year, or in the study's export.skde.years."
         )
-    return int(years[0])
+    return _possible(int(years[0]), "export.skde.years", study)
+
+
+def _possible(year: int, said: str, study: Study) -> int:
+    """Return a year in which those who were compared can have been operated or have answered."""
+    compared = [int(one[:4]) for one in study.split.test if re.match(r"\d{4}", one)]
+    first, last = min(compared, default=0), _this_year()
+    if not first <= year <= last:
+        raise StudyError(
+            f"{said}: wanted a year from {first}, when the period compared begins, to {last}, "
+            f"which is this one; got {year}. Correct it."
+        )
+    return year
+
+
+def _this_year() -> int:
+    return datetime.now(UTC).year
 
 
 def _counted_by_provider(providers: pd.DataFrame, study: Study, outcome: str) -> pd.DataFrame:
@@ -220,8 +289,22 @@ def _counted_by_provider(providers: pd.DataFrame, study: Study, outcome: str) ->
     return rows[["provider_id"]].assign(n=n, responders=responders(share, n))
 
 
-def _read_organisations(path: Path) -> dict[str, int | str]:
-    """Return the number of each provider; what is no number stays as it is, to be refused."""
+def _numbers_of(rules: SkdeRules, organisations: Path | None) -> dict[str, int]:
+    """Return the organisation number of each provider; those of the file go first."""
+    numbers = {**rules.organisations}
+    if organisations is not None:
+        numbers |= _read_organisations(organisations)
+    wrong = [f"{number} for {name}" for name, number in numbers.items() if number < 1]
+    if wrong:
+        raise ValuesError(
+            f"export.skde.organisations: wanted organisation numbers; got {_some(wrong)}. Correct "
+            "the study and run it again, or give --organisations FILE."
+        )
+    return numbers
+
+
+def _read_organisations(path: Path) -> dict[str, int]:
+    """Return the number of each provider of a file."""
     if not path.is_file():
         raise FileMissingError(
             f"{path}: wanted a CSV file of {' and '.join(_MAPPING)}; there is none. Check "
@@ -234,18 +317,27 @@ def _read_organisations(path: Path) -> dict[str, int | str]:
                 f"{path}: wanted the columns {', '.join(_MAPPING)}, with commas between; got "
                 f"{', '.join(table.columns)}."
             )
-    pairs = table[list(_MAPPING)].apply(lambda one: one.str.strip()).drop_duplicates()
+    pairs = table[list(_MAPPING)].apply(lambda one: one.str.strip())
     pairs = pairs[pairs["orgnr"] != ""]
-    twice = pairs.loc[pairs["provider_id"].duplicated(), "provider_id"]
+    _refuse_no_numbers(pairs["orgnr"], path)
+    numbers = pairs["orgnr"].map(int).groupby(pairs["provider_id"], sort=False)
+    twice = numbers.nunique()[lambda many: many > 1].index
     if len(twice):
         raise ValuesError(
             f"{path}: wanted one organisation number for each provider; got several for "
-            f"{', '.join(twice.unique()[:5])}. Keep one."
+            f"{_some(list(twice))}. Keep one."
         )
-    return {
-        one.provider_id: int(one.orgnr) if one.orgnr.isdecimal() else one.orgnr
-        for one in pairs.itertuples()
-    }
+    return {str(name): int(number) for name, number in numbers.first().items()}
+
+
+def _refuse_no_numbers(orgnr: pd.Series, path: Path) -> None:
+    wrong = orgnr[~orgnr.str.fullmatch(_NUMBER)]
+    if len(wrong):
+        found = [f"{text!r} in row {row + 1}" for row, text in wrong.items()]
+        raise ValuesError(
+            f"{path}: orgnr: wanted organisation numbers, digits alone; got {_some(found)}. "
+            f"Correct {'it' if len(found) == 1 else 'them'} there."
+        )
 
 
 def _counted(many: int, noun: str) -> str:

@@ -24,6 +24,13 @@ from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
 from riskadj.report.grid import draw_sensitivity
+from riskadj.report.value_chart import (
+    describe_value,
+    draw_value,
+    has_values,
+    value_planes,
+    value_words,
+)
 from riskadj.report.words import counted, format_volume, listed
 from riskadj.study import Outcome
 
@@ -111,7 +118,7 @@ def _draw(kind: str, one: Any) -> str:
 
 def _funnel_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: adjusted {one.noun} and number of episodes",
+        f"{one.called}: {one.result} and number of episodes",
         f"Each mark is a provider. {_gain_against(one)}",
         chance_in_words(one.rules),
         "" if one.by_volume else "Ticks are each provider's own limits.",
@@ -128,7 +135,9 @@ def _centre_in_words(one: Comparison) -> str:
     given = isinstance(one.rules.reference, float) or one.outcome.reference
     source = ", as the study gives it" if given else ""
     middle = "the middle of all providers, not on " if one.reference["shift"] else ""
-    return f"centred on {middle}the reference {one.noun} of {one.with_unit(one.centre)}{source}"
+    ratio = f", shown as {one.shown(one.centre)}" if one.is_ratio else ""
+    centre = one.with_unit(one.centre)
+    return f"centred on {middle}the reference {one.noun} of {centre}{ratio}{source}"
 
 
 def _describe_funnel(one: Comparison) -> str:
@@ -145,7 +154,7 @@ def _describe_funnel(one: Comparison) -> str:
 
 def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: providers in order of adjusted {one.noun}",
+        f"{one.called}: providers in order of {one.result}",
         f"Bars are 95 % intervals. {_gain_against(one)}",
         "Where bars overlap, the order between neighbours is not to be relied on.",
     )
@@ -154,7 +163,7 @@ def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
 def _describe_caterpillar(one: Comparison) -> str:
     providers = counted(len(one.compared), "provider")
     return (
-        f"Caterpillar plot of {providers} in order of adjusted {one.noun}, with 95 % "
+        f"Caterpillar plot of {providers} in order of {one.result}, with 95 % "
         f"intervals{_covering(one)}. {_gain_against(one)}"
     )
 
@@ -172,7 +181,7 @@ def _covering(one: Comparison) -> str:
 
 def _calibration_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: observed against expected, by tenth",
+        f"{one.called}: observed against expected, by tenth",
         f"Left: {one.target}, in tenths of what is expected; on the line, observed equals "
         f"expected. Right: how far off it. Expected by {one.title}.",
     )
@@ -189,7 +198,7 @@ def _describe_calibration(one: Comparison) -> str:
 
 def _features_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: what moves the expectation",
+        f"{one.called}: what moves the expectation",
         f"Mean absolute contribution to the expectation, {one.explained_in}, in {one.title}; "
         f"the {len(one.features)} largest. Contributions are not causes.",
     )
@@ -198,13 +207,13 @@ def _features_words(one: Comparison) -> tuple[str, ...]:
 def _describe_features(one: Comparison) -> str:
     first = one.features.head(3)
     named = "; ".join(
-        f"{label}, {one.text(value, 1)}"
+        f"{label}, {one.contribution(value)}"
         for label, value in zip(first["label"], first["mean_absolute"], strict=True)
     )
     columns = counted(len(one.features), "column")
     return (
-        f"Bars of the mean absolute contribution of {columns} to the expectation, in "
-        f"{one.explained_in}, {one.title}. The largest: {named}."
+        f"Bars of the mean absolute contribution of {columns} to the expectation, "
+        f"{'' if one.is_ratio else 'in '}{one.explained_in}, {one.title}. The largest: {named}."
     )
 
 
@@ -214,7 +223,7 @@ def _describe_features(one: Comparison) -> str:
 def _sensitivity_words(one: Contest) -> tuple[str, ...]:
     letters = [f"{METHODS[name].letter}: {METHODS[name].title}" for name in one.options("method")]
     return (
-        f"{one.measure}: whose flag holds, and which choice moves it",
+        f"{one.called}: whose flag holds, and which choice moves it",
         "A row is a provider, a mark an analysis; at its end, how many analyses give its commonest "
         "flag.",
         f"{'; '.join(letters)}." if len(letters) > 1 else "",
@@ -247,7 +256,7 @@ def _first_in_words(one: Contest) -> str:
 
 def _reliability_words(one: Comparison) -> tuple[str, ...]:
     return (
-        f"{one.measure}: how reliable a provider's {one.noun} is",
+        f"{one.called}: how reliable a provider's {one.noun} is",
         "Share of the differences between providers that is their own and not chance, by volume. "
         f"Each mark is a provider. Expected by {one.title}. On the dashed lines: how many episodes "
         "reach that reliability.",
@@ -286,7 +295,7 @@ def _has_several(one: Answering) -> bool:
 
 def _follow_up_words(one: Answering) -> tuple[str, ...]:
     return (
-        f"{one.measure}: would it come out otherwise if everybody had answered?",
+        f"{one.called}: would it come out otherwise if everybody had answered?",
         f"A row is a provider; on the right, the share that answered. Expected by {one.title}.",
         "NHS England's method with nominal limits, dashed and grey.",
         _who_answered(one),
@@ -354,6 +363,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "reliability": _Kind(
             _reliability_words, _describe_reliability, draw_reliability, _has_reliability
         ),
+        "value": _Kind(value_words, describe_value, draw_value, has_values, value_planes),
         "calibration": _Kind(
             _calibration_words, _describe_calibration, draw_calibration,
             lambda one: not one.calibration.empty,

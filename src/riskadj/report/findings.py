@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
 
 from riskadj.cohort.rates import RATE_COLUMNS
 from riskadj.episodes.columns import Column
+from riskadj.expected.evaluate import CURVE_COLUMNS
 from riskadj.followup.follow import (
     BALANCE_COLUMNS,
     FOLLOW_UP_COLUMNS,
@@ -16,6 +17,7 @@ from riskadj.followup.follow import (
     nobody,
 )
 from riskadj.study import Study
+from riskadj.value.profile import no_summary, no_values
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class Findings:
     metrics : mapping
         outcome -> learner -> figures on held-out episodes.
     calibration : DataFrame
-        `outcome, learner, decile, n, expected, observed, difference`, in the unit of the score.
+        The columns of `expected.evaluate.CURVE_COLUMNS`, of everybody, in the unit of the score.
     subgroups : DataFrame
         The columns of `expected.evaluate.SUBGROUP_COLUMNS`; null where suppressed.
+    curves : DataFrame
+        The columns of `expected.evaluate.CURVE_COLUMNS`: calibration of subgroups, by fifth.
     tuned : DataFrame
         `outcome, learner, member, trials, settings, start, loss`: what searches for settings found.
     ceiling, slopes, differences, validation : DataFrame
@@ -75,6 +79,12 @@ class Findings:
         By outcome: why missing follow-up could not be analysed.
     follow_up_warnings : tuple of str
         What its fits warned of, and whose response is not known.
+    value : DataFrame
+        The rows of `value.csv`: outcome and cost together.
+    value_summary : DataFrame
+        As in `Values`.
+    value_warnings : tuple of str
+        Which pairs of learners could not be compared by outcome and cost, and why.
     """
 
     study: Study
@@ -105,3 +115,12 @@ class Findings:
     follow_up_summary: pd.DataFrame = field(default_factory=partial(nobody, SUMMARY_COLUMNS))
     follow_up_told: Mapping[str, str] = field(default_factory=dict)
     follow_up_warnings: tuple[str, ...] = ()
+    curves: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=CURVE_COLUMNS))
+    value: pd.DataFrame = field(default_factory=no_values)
+    value_summary: pd.DataFrame = field(default_factory=no_summary)
+    value_warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def answers(self) -> dict[tuple[str, ...], Any]:
+        """What was worked out of these tables already, by question: see `lookup.once`."""
+        return {}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.contest import Contest
-from riskadj.report.drawing import BAND, FAINT, QUIET, place_scales, records, text
+from riskadj.report.drawing import BAND, FAINT, QUIET, data, place_scales, records, text
 from riskadj.report.labels import LETTER_WIDTH, WIDTH
 
 ROW = 13.0
@@ -139,13 +139,13 @@ def _bands(one: Contest, layout: _Layout) -> alt.Chart:
         {"x": x - half, "x2": x + half, "y": -layout.method_head, "y2": layout.bottom}
         for x in (layout.at[own] for own in one.own)
     ]
-    drawn = alt.Chart(alt.Data(values=bands)).mark_rect(color=BAND)
+    drawn = alt.Chart(data(bands)).mark_rect(color=BAND)
     return drawn.encode(x2="x2:Q", y2="y2:Q", **layout.scales)
 
 
 def _rules(rows: pd.DataFrame, layout: _Layout) -> alt.Chart:
     lines = [{"x": 0.0, "x2": layout.end, "y": ROW * place} for place in range(len(rows) + 1)]
-    drawn = alt.Chart(alt.Data(values=lines)).mark_rule(color=FAINT, strokeWidth=1)
+    drawn = alt.Chart(data(lines)).mark_rule(color=FAINT, strokeWidth=1)
     return drawn.encode(x2="x2:Q", **layout.scales)
 
 

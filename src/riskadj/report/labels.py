@@ -53,16 +53,24 @@ class Box(NamedTuple):
         )  # fmt: skip
 
 
-def place_labels(points: pd.DataFrame, frame: Frame, beyond: Sequence[str]) -> list[dict[str, Any]]:
+def place_labels(
+    points: pd.DataFrame,
+    frame: Frame,
+    beyond: Sequence[str],
+    bars: pd.DataFrame | None = None,
+) -> list[dict[str, Any]]:
     """Return labels of providers with the flags given; one without free room goes unlabelled.
 
     All that have room right at their mark get it before the others are led away from theirs.
+    They keep clear of marks, and of `bars`, which stand at `x` from `y` to `y2`.
     """
     flagged = points[points["flag"].isin(beyond)].sort_values(
         ["n", "provider_id"], ascending=[False, True]
     )
     waiting = list(flagged[["provider_id", "x", "y"]].itertuples(index=False, name=None))
     marks = [around(*frame.at(x, y), 9, 9) for x, y in points[["x", "y"]].to_numpy()]
+    if bars is not None:
+        marks += [_bar(frame, *one) for one in bars[["x", "y", "y2"]].to_numpy()]
     written: list[Box] = []
     rows = []
     for nudges in (_NEAR, _FAR):
@@ -74,6 +82,11 @@ def place_labels(points: pd.DataFrame, frame: Frame, beyond: Sequence[str]) -> l
                 written += [around(*spot, width, LINE_HEIGHT), *_leader(point, spot)]
                 rows.append({"text": name, "x0": x, "y0": y} | _label(point, spot, frame))
     return rows
+
+
+def _bar(frame: Frame, x: float, y: float, y2: float) -> Box:
+    (across, bottom), (_, top) = frame.at(x, y), frame.at(x, y2)
+    return Box(across - 2, top, across + 2, bottom)
 
 
 def _label(point: Pixel, spot: Pixel, frame: Frame) -> dict[str, float | bool]:

@@ -14,8 +14,11 @@ import riskadj
 from riskadj.digest import digest_of_json
 from riskadj.episodes import Source
 from riskadj.study import Study
+from riskadj.study.load import DATA_PATHS
 
-PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap")
+PACKAGES = (
+    "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap",
+)  # fmt: skip
 _CHANGES_NO_RESULT = ("tracking", "compute", "export")
 _CODE = (".py", ".yaml", ".jinja", ".css")
 _MASK = "://***@"
@@ -24,14 +27,18 @@ _MASK = "://***@"
 def portable_study(study: Study) -> dict[str, Any]:
     """Return a study as JSON: file names for paths, and no password to where it is logged."""
     content = study.model_dump(mode="json")
-    content["data"]["paths"] = [path.name for path in study.data.paths]
-    content["data"]["participation"] = [path.name for path in study.data.participation]
-    if study.data.mapping:
-        content["data"]["mapping"] = study.data.mapping.name
-    if study.data.value_sets:
-        content["data"]["value_sets"]["folder"] = study.data.value_sets.folder.name
+    for owner, key in DATA_PATHS:
+        place = content["data"][owner] if owner else content["data"]
+        if place is not None:
+            place[key] = _names(place[key])
     content["tracking"]["uri"] = without_password(study.tracking.uri)
     return content
+
+
+def _names(paths: Any) -> Any:
+    if isinstance(paths, list):
+        return [_names(one) for one in paths]
+    return None if paths is None else Path(paths).name
 
 
 def without_password(text: str) -> str:

@@ -175,6 +175,8 @@ def _md_table(block: Block) -> str:
         [_md_value(value, column) for value, column in zip(row, columns, strict=True)]
         for row in block["rows"]
     ]
+    if not block["rows"]:
+        rows.append(["none", *("" for _ in columns[1:])])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     notes = [part for note in block["notes"] for part in ("", _md(note))]
     return "\n".join([f"**{_md(block['caption'])}**", "", *lines, *notes])
@@ -209,9 +211,15 @@ def _environment() -> Environment:
         "words": _is_words,
         "groups": _groups,
         "is_short": _is_short,
+        "together": _together,
     }
     environment.globals["todo_notice"] = todo_notice
     return environment
+
+
+def _together(words: str) -> str:
+    """Return words in which no line ends between a number and its per cent sign."""
+    return words.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _groups(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:

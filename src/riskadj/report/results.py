@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from riskadj.casemix import CaseMix
-from riskadj.casemix.roles import refusal
+from riskadj.casemix.roles import refusal_by
 from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation
@@ -19,10 +19,12 @@ from riskadj.report.card import build_card
 from riskadj.report.disclosure import (
     keep_shown,
     suppress_balance,
+    suppress_curves,
     suppress_deciles,
     suppress_providers,
     suppress_rates,
     suppress_subgroups,
+    suppress_value,
 )
 from riskadj.report.figures import draw_figures
 from riskadj.report.findings import Findings
@@ -30,6 +32,7 @@ from riskadj.report.folder import MARK, files_in, write_csv, write_json, write_p
 from riskadj.report.provenance import portable_study
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study import Study
+from riskadj.value import Values
 
 _TEXTS = ("outcome", "learner", "episode_id", "provider_id", "feature", "theme")
 
@@ -60,7 +63,10 @@ class OutcomeResults:
 
 
 def build_findings(
-    study: Study, results: Sequence[OutcomeResults], provenance: Mapping[str, Any]
+    study: Study,
+    results: Sequence[OutcomeResults],
+    provenance: Mapping[str, Any],
+    values: Values | None = None,
 ) -> Findings:
     """Put the tables of all outcomes together and apply disclosure control."""
     below = study.profile.suppress_below
@@ -69,12 +75,12 @@ def build_findings(
     providers = suppress_providers(profiled, below, study.profile.suppress_by, labels.too_few)
     explained = [one.explanation for one in results if one.explanation]
     cohorts = [one.casemix.cohort for one in results]
-    allowed = study.casemix.allow_provider_influenced
     columns = cohorts[0].columns.values()
+    subgroups = suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below)
     return Findings(
         study=study,
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
-        refused=tuple(one for one in columns if refusal(one, allow_provider_influenced=allowed)),
+        refused=tuple(one for one in columns if refusal_by(study.casemix, one)),
         flow=_stack([one.flow for one in cohorts]),
         metrics={
             one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
@@ -82,7 +88,10 @@ def build_findings(
         calibration=suppress_deciles(
             _stack([one.evaluation.calibration for one in results]), below
         ),
-        subgroups=suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below),
+        subgroups=subgroups,
+        curves=suppress_curves(
+            _stack([one.evaluation.curves for one in results]), subgroups, below
+        ),
         tuned=_tuned([one.expectations for one in results]),
         ceiling=suppress_deciles(_stack([one.evaluation.ceiling for one in results]), below),
         slopes=_stack([one.evaluation.slopes for one in results]),
@@ -103,7 +112,19 @@ def build_findings(
         missing=_stack([_missing(one.casemix) for one in results]),
         provenance=provenance,
         **_followed(results, providers, below),
+        **_valued(values, providers, below),
     )
+
+
+def _valued(values: Values | None, providers: pd.DataFrame, below: int) -> dict[str, Any]:
+    """Return what is found of outcome and cost together; nothing where nobody asked."""
+    if values is None:
+        return {}
+    return {
+        "value": suppress_value(values.table, providers, below),
+        "value_summary": values.summary,
+        "value_warnings": values.warnings,
+    }
 
 
 def _followed(
@@ -152,7 +173,7 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "reference": findings.reference,
         "reliability": findings.reliability,
         "agreement": findings.agreement,
-        "calibration": findings.calibration,
+        "calibration": _stack([findings.calibration, findings.curves]),
         "subgroups": findings.subgroups,
         "ceiling": findings.ceiling,
         "slopes": findings.slopes,
@@ -164,6 +185,8 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "shap_providers": findings.provider_features,
         "shap_features": findings.features,
     }
+    if findings.study.value is not None:
+        tables["value"] = findings.value
     for name, table in tables.items():
         write_csv(table, folder / f"{name}.csv")
     write_parquet(

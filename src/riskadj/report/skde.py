@@ -6,7 +6,9 @@ upload (SKDE, imongr: `upload.check` of its configuration and the functions of t
 not check: `mixing_ind`, a function of the portal's that is not among the configured checks, and
 `decimals_var`, from its guide for contributors (its database rounds to 3 decimals).
 
-The portal knows which organisations and indicators exist. These two checks need its lists.
+The portal knows which organisations and indicators exist. These two checks need its lists. Without
+them a number is held against its own check digit by `is_organisation_number`; the portal does not
+ask for that, so it is a doubt and no reason to refuse.
 
 The file is in UTF-8 with commas between columns and decimal points. The portal's upload form
 preselects semicolons and decimal commas: choose `Komma` and `Punktum` there.
@@ -39,6 +41,7 @@ CONTEXTS = ("caregiver", "resident")
 MINIMUM = 20
 """Fewest episodes of a unit that is shown, as in the registries' own code."""
 
+_WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2, 1)
 _WHOLE = 1.5e-8
 """How far from a whole number the portal still takes for one."""
 _EXAMPLES = 5
@@ -156,11 +159,15 @@ class SkdeExport:
     left_out : int
         Units and years with fewer episodes than the minimum, or hidden in the run: not in `table`.
     minimum : int
+    together : mapping of int or str to tuple of str
+        Organisation number -> its providers, where there are several. They are one unit: their
+        episodes are added up, and the minimum is held against the sum.
     """
 
     table: pd.DataFrame
     left_out: int
     minimum: int
+    together: Mapping[int | str, tuple[str, ...]]
 
 
 def skde_table(
@@ -184,7 +191,7 @@ def skde_table(
     indicator : Indicator
     orgnr : mapping of str to int or str
         Provider -> organisation number; what is no number is for `portal_faults` to find.
-        Providers with the same number are added up when the indicator is a share.
+        Providers with the same number are one unit, added up, when the indicator is a share.
     var : str
         Column of the number of responders; for other types than shares, of the computed value,
         which is rounded to 3 decimals.
@@ -195,7 +202,7 @@ def skde_table(
     years : mapping of str to int, optional
         Period -> year, for periods that are no years themselves.
     minimum : int
-        Units with fewer episodes are left out and counted.
+        Units with fewer episodes, added up, are left out and counted.
 
     Raises
     ------
@@ -241,7 +248,25 @@ def skde_table(
     whole = ["denominator", "var"] if share else ["denominator"]
     for name in whole:
         table[name] = _counts(name, table[name])
-    return SkdeExport(table[list(COLUMNS)], len(units) - len(kept), minimum)
+    together = _together(providers["provider_id"], rows["orgnr"]) if share else {}
+    return SkdeExport(table[list(COLUMNS)], len(units) - len(kept), minimum, together)
+
+
+def is_organisation_number(number: int) -> bool:
+    """Return whether a number can be one of Norway's register of legal entities.
+
+    Nine digits. The sum of all, with weights 3, 2, 7, 6, 5, 4, 3, 2 and 1, is a multiple of 11
+    (Brønnøysund Register Centre, on the organisation number: modulus 11).
+
+    Examples
+    --------
+    >>> is_organisation_number(974589095), is_organisation_number(123456789)
+    (True, False)
+    """
+    digits = str(number)
+    if len(digits) != len(_WEIGHTS) or not digits.isdecimal():
+        return False
+    return sum(int(one) * weight for one, weight in zip(digits, _WEIGHTS, strict=True)) % 11 == 0
 
 
 def responders(observed: pd.Series, n: pd.Series) -> pd.Series:
@@ -334,7 +359,7 @@ def write_skde(
     faults = portal_faults(table, types, organisations)
     if faults:
         listed = " ".join(map(str, faults))
-        error = ValuesError(f"{path}: wanted rows that the portal takes. {listed}")
+        error = ValuesError(f"{path} (not written): wanted rows that the portal takes. {listed}")
         error.faults = tuple(faults)
         raise error
     staging = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -395,9 +420,18 @@ def _organisations(provider_id: pd.Series, orgnr: Mapping[str, int | str]) -> pd
     if missing:
         raise ValuesError(
             f"orgnr: wanted an organisation number for every provider; got none for "
-            f"{len(missing)}, such as {', '.join(missing[:_EXAMPLES])}. Add them to the mapping."
+            f"{len(missing)}, such as {', '.join(missing[:_EXAMPLES])}. Give them in "
+            "the FILE of --organisations, or in the study's export.skde.organisations and run it "
+            "again."
         )
     return names.map({str(name): number for name, number in orgnr.items()})
+
+
+def _together(provider_id: pd.Series, orgnr: pd.Series) -> Mapping[int | str, tuple[str, ...]]:
+    """Return the organisations that several providers are, each with their names."""
+    pairs = pd.DataFrame({"them": provider_id.astype(str), "orgnr": orgnr}).drop_duplicates()
+    by = pairs.groupby("orgnr", sort=False)["them"].agg(tuple)
+    return MappingProxyType({number: them for number, them in by.items() if len(them) > 1})
 
 
 def _refuse_repeated(provider_id: pd.Series, year: pd.Series) -> None:

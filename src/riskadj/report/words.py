@@ -15,6 +15,10 @@ LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
         "lightgbm": "boosted trees",
         "ceiling": "the two-part model",
         "stacked": "the stack",
+        "gamma": "the gamma model",
+        "tweedie": "the Tweedie model",
+        "two_part": "the model of cost in two parts",
+        "log_smearing": "the model of logarithms",
     }
 )
 """What a learner is called in a sentence."""
@@ -29,6 +33,24 @@ LONGEST_LABEL = 34
 TOP_FEATURES = 15
 ROUNDS_TO_ZERO = 5e-7
 NO_VOLUME = "no volume"
+REACHED: Mapping[str, str] = MappingProxyType(
+    {
+        "change": "improved by {value} or more",
+        "percent_change": "improved by {value} or more",
+        "final": "of {value} or {more} after",
+        "failure": "improved by less than {value}",
+        "percent_failure": "improved by less than {value}",
+        "worsening": "worse by {value} or more",
+        "poor_state": "{below} {value} after",
+    }
+)
+"""What a responder's score has to be, by kind of threshold."""
+_UNITS_OF_THRESHOLDS: Mapping[str, str] = MappingProxyType({"% of baseline": "%", "index": ""})
+_DIRECTIONS: Mapping[int, Mapping[str, str]] = MappingProxyType(
+    {1: {"more": "more", "below": "below"}, -1: {"more": "less", "below": "above"}}
+)
+_PLAIN_KINDS = ("gain", "cost", "responder")
+"""What is compared goes without saying, or is said anyhow."""
 
 
 def learner_title(kind: str) -> str:
@@ -37,29 +59,79 @@ def learner_title(kind: str) -> str:
 
 
 def measure(outcome: Outcome) -> str:
-    """Return what an outcome measures, without what qualifies it.
+    """Return what an outcome measures, without what qualifies it; of a responder, what it reaches.
 
     Examples
     --------
     >>> measure(Outcome(name="ohs", instrument="OHS", kind="gain"))
     'Oxford Hip Score'
+    >>> rule = {"kind": "percent_change", "value": 35, "source": "an example"}
+    >>> measure(Outcome(name="better", instrument="OHS", kind="responder", threshold=rule))
+    'Oxford Hip Score improved by 35 % or more'
     """
-    return outcome.definition.title.split(",")[0]
+    title = _title(outcome)
+    if is_cost(outcome):
+        return title.replace(": ", ", ", 1)
+    return title if outcome.threshold is None else f"{title} {_reached(outcome)}"
+
+
+def called(outcome: Outcome, among: Iterable[Outcome]) -> str:
+    """Return what a sentence calls an outcome; with name and kind where others measure the same.
+
+    Examples
+    --------
+    >>> gain = Outcome(name="ohs", instrument="OHS", kind="gain")
+    >>> after = Outcome(name="later", instrument="OHS", kind="final_score")
+    >>> called(gain, [gain]), called(after, [gain, after])
+    ('Oxford Hip Score', 'Oxford Hip Score (later, final score)')
+    """
+    if sum(_title(one) == _title(outcome) for one in among) < 2:
+        return measure(outcome)
+    kind = "" if outcome.kind == "responder" else f", {_kind(outcome)}"
+    return f"{measure(outcome)} ({outcome.name}{kind})"
 
 
 def named(outcome: Outcome) -> str:
-    """Return an outcome with its name in the tables and its unit, for captions."""
-    return f"{measure(outcome)} ({outcome.name}), {outcome.unit}"
+    """Return an outcome with its name in the tables and its unit, for captions.
+
+    Examples
+    --------
+    >>> named(Outcome(name="ohs", instrument="OHS", kind="gain"))
+    'Oxford Hip Score (ohs), points'
+    >>> named(Outcome(name="ohs", instrument="OHS", kind="percentage_change"))
+    'Oxford Hip Score, percentage change (ohs), %'
+    """
+    kind = "" if outcome.kind in _PLAIN_KINDS else f", {_kind(outcome)}"
+    return f"{measure(outcome)}{kind} ({outcome.name}), {outcome.unit}"
+
+
+def _title(outcome: Outcome) -> str:
+    return outcome.measured.title.split(",")[0]
+
+
+def _kind(outcome: Outcome) -> str:
+    return outcome.kind.replace("_", " ")
+
+
+def _reached(outcome: Outcome) -> str:
+    rule = outcome.rule
+    value = f"{rule.value:g} {_UNITS_OF_THRESHOLDS.get(rule.unit, rule.unit)}".rstrip()
+    return REACHED[rule.kind].format(value=value, **_DIRECTIONS[outcome.definition.direction])
 
 
 def sentence_decimals(outcome: Outcome) -> int:
     """Return how many decimals of a score a sentence shows."""
-    return UNIT_DECIMALS.get(outcome.unit, 2)
+    return UNIT_DECIMALS.get(outcome.unit, 0 if is_cost(outcome) else 2)
 
 
 def table_decimals(outcome: Outcome) -> int:
     """Return how many decimals of a score a table shows."""
-    return sentence_decimals(outcome) + 1
+    return sentence_decimals(outcome) + (0 if is_cost(outcome) else 1)
+
+
+def is_cost(outcome: Outcome) -> bool:
+    """Whether ratios are what is told of an outcome, and effects are logarithms."""
+    return outcome.compares.family == "gamma"
 
 
 def unit_phrase(outcome: Outcome) -> str:
@@ -81,7 +153,17 @@ def noun_of(outcomes: Iterable[Outcome]) -> str:
 
 def explained_in(outcome: Outcome) -> str:
     """Return the unit of contributions to an expectation."""
-    return "log-odds" if outcome.compares.family == "binomial" else unit_phrase(outcome)
+    return _EXPLAINED.get(outcome.compares.family) or unit_phrase(outcome)
+
+
+_EXPLAINED: Mapping[str, str] = MappingProxyType(
+    {"binomial": "log-odds", "gamma": "on the log scale"}
+)
+
+
+def explained_decimals(outcome: Outcome) -> int:
+    """Return how many decimals of a contribution a sentence shows."""
+    return 2 if is_cost(outcome) else sentence_decimals(outcome)
 
 
 def population(outcome: Outcome) -> str:

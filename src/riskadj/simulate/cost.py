@@ -13,8 +13,12 @@ PART_TABLE: dict[str, tuple[float, float]] = {
     "index": (6500.0, 0.20),
     "readmit": (2600.0, 1.00),
     "postacute": (900.0, 0.90),
-    "other": (350.0, 0.80),
+    "outpatient_and_professional": (350.0, 0.80),
 }
+
+PROFESSIONAL_SPREAD = 0.8
+"""SD of the log-odds of an episode's share of the last part that is professional; its median is a
+half."""
 
 POSTACUTE_SHARE = 0.35
 """Share of episodes with post-acute care."""
@@ -46,15 +50,29 @@ def draw_costs(
         "index": everybody,
         "readmit": readmitted,
         "postacute": flag(after_care + alone, POSTACUTE_SHARE),
-        "other": everybody,
+        "outpatient_and_professional": everybody,
     }
     shift = _burden(patients) + cost_effect
     parts = {}
     for name, (median, spread) in PART_TABLE.items():
         logs = shift + spread * rng.standard_normal(len(alone))
-        parts[f"cost_{name}"] = np.round(happens[name] * median * np.exp(logs), 2)
+        parts[name] = np.round(happens[name] * median * np.exp(logs), 2)
     total = np.round(np.sum(list(parts.values()), axis=0), 2)
-    return {**parts, "cost_total_90d": total}
+    return {**_name_parts(scenario, parts), "cost_total_90d": total}
+
+
+def _name_parts(scenario: Scenario, parts: dict[str, Floats]) -> dict[str, Floats]:
+    """Return the canonical columns, the last part shared out from a stream of its own."""
+    both = parts["outpatient_and_professional"]
+    odds = PROFESSIONAL_SPREAD * stream(scenario.seed, "professional").standard_normal(len(both))
+    professional = np.round(both / (1 + np.exp(-odds)), 2)
+    return {
+        "cost_index": parts["index"],
+        "cost_readmit_90d": parts["readmit"],
+        "cost_postacute_90d": parts["postacute"],
+        "cost_outpatient_90d": np.round(both - professional, 2),
+        "cost_professional_90d": professional,
+    }
 
 
 def _burden(patients: Patients) -> Floats:

@@ -3,17 +3,17 @@
 import numpy as np
 import pandas as pd
 
-from riskadj.instruments import INSTRUMENTS
 from riskadj.simulate.latent import Floats
 from riskadj.simulate.outcomes import Outcomes
 from riskadj.simulate.patients import Patients
+from riskadj.simulate.populations import SPINE
 from riskadj.simulate.questionnaires import QUESTIONNAIRES, item_names
 from riskadj.simulate.scenario import Scenario
 from riskadj.simulate.streams import stream
 
 MAY_BE_BLANK = (
     "bmi", "smoker", "asa", "deprivation_decile", "symptom_period", "previous_surgery",
-    "disability", "assisted_q1", "living_arrangements", "general_health_q1",
+    "disability", "assisted_q1", "living_arrangements", "general_health_q1", "education",
 )  # fmt: skip
 """Case mix that forms leave blank; comorbidities cannot be told from not ticked."""
 
@@ -23,8 +23,11 @@ ALWAYS_KNOWN = ("readmitted",)
 FIRST_LEAD_DAYS, LATEST_LEAD_DAYS = 3, 126
 """The first questionnaire is answered this many days to 18 weeks before the operation."""
 
-EARLIEST_ANSWER_DAYS, ANSWER_SHAPE, ANSWER_SCALE, LATEST_ANSWER_DAYS = 183, 2.0, 20.0, 540
-"""The second one six months after, and later by a gamma variable; chosen to be plausible."""
+EARLIEST_ANSWER_DAYS, EARLIEST_SPINE_DAYS, LATEST_ANSWER_DAYS = 183, 345, 540
+"""The second one is asked for six months after hips and knees, and a year after the spine."""
+
+ANSWER_SHAPE, ANSWER_SCALE = 2.0, 20.0
+"""It comes later by a gamma variable; chosen to be plausible."""
 
 
 def draw_response(
@@ -68,7 +71,11 @@ def draw_calendar(scenario: Scenario) -> dict[str, np.ndarray]:
     index = first + rng.integers(0, 365, count).astype("timedelta64[D]")
     lead = rng.integers(FIRST_LEAD_DAYS, LATEST_LEAD_DAYS + 1, count)
     later = np.floor(rng.gamma(ANSWER_SHAPE, ANSWER_SCALE, count))
-    days = np.minimum(EARLIEST_ANSWER_DAYS + later, LATEST_ANSWER_DAYS)
+    is_spine = scenario.procedure_group in SPINE
+    usual = EARLIEST_SPINE_DAYS if is_spine else EARLIEST_ANSWER_DAYS
+    asked = scenario.programme and scenario.programme.asked_after_days
+    earliest = asked or usual
+    days = np.minimum(earliest + later, LATEST_ANSWER_DAYS)
     return {
         "period": periods,
         "index_date": index,
@@ -90,20 +97,29 @@ def leave_gaps(scenario: Scenario, columns: dict[str, np.ndarray]) -> dict[str, 
     """Return the columns with answers left blank by chance, as the scenario asks."""
     rng = stream(scenario.seed, "gaps")
     shares = _gap_shares(scenario)
+    # What is asked besides comes last, so that it leaves the other gaps where they are.
+    in_turn = sorted((name for name in columns if name in shares), key=_asked_besides)
+    blanks = {name: rng.random(len(columns[name])) < shares[name] for name in in_turn}
     return {
-        name: _blank(values, rng.random(len(values)) < shares[name]) if name in shares else values
+        name: _blank(values, blanks[name]) if name in blanks else values
         for name, values in columns.items()
     }
 
 
+def _asked_besides(name: str) -> int:
+    return 2 * ("_jr_" in name) + ("5d5l" in name)
+
+
 def _gap_shares(scenario: Scenario) -> dict[str, float]:
     gaps = scenario.gaps
-    oxford = QUESTIONNAIRES[scenario.procedure_group].instrument
+    asked = QUESTIONNAIRES[scenario.procedure_group]
     shares = dict.fromkeys(MAY_BE_BLANK, gaps.casemix)
-    for prefix in ("q1", "q2"):
-        for one in (oxford, INSTRUMENTS["EQ5D3L_UK_TTO"]):
-            shares |= dict.fromkeys(item_names(prefix, one), gaps.items)
-        shares[f"{prefix}_score_eqvas"] = gaps.eqvas
+    for one in (asked.before, asked.after):
+        for instrument in one.with_items:
+            shares |= dict.fromkeys(item_names(one.prefix, instrument), gaps.items)
+        pains = [f"{one.prefix}_score_{pain.instrument.measure}" for pain in one.pains]
+        shares |= dict.fromkeys(pains, gaps.items)
+        shares[f"{one.prefix}_score_eqvas"] = gaps.eqvas
     return shares
 
 

@@ -1,15 +1,18 @@
 """The law of the world: how health after the operation comes from the patient and the provider."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from riskadj.simulate.latent import Floats, flag, grade, mix
 from riskadj.simulate.patients import Patients
+from riskadj.simulate.populations import ProcedureGroup
 from riskadj.simulate.questionnaires import (
     QUESTIONNAIRES,
     Questionnaires,
     answer_round,
+    answer_versions,
     expected_score,
     points_per_unit,
 )
@@ -45,31 +48,82 @@ BENT: dict[str, float] = {
     "deprived_and_under_65": -0.35,
 }
 
-LAW: dict[str, tuple[float, float]] = {
+LAW: dict[ProcedureGroup, tuple[float, float]] = {
     "HIP_PRIM": (-0.575, 0.518),
     "KNEE_PRIM": (-0.632, 0.534),
+    "LUMBAR_DISC": (-0.476, 0.509),
+    "LUMBAR_STENOSIS": (-0.603, 0.540),
+    "LUMBAR_FUSION": (-0.617, 0.528),
+    "CERVICAL_RADICULOPATHY_ANTERIOR": (-0.493, 0.509),
+    "LOW_BACK_PAIN": (-0.579, 0.529),
 }
 """Mean and SD of the terms above over their population, counted in a large world: health after
 is centred with the one, and what chance adds fills the other up to a variance of 1."""
 
-ANCHOR = {
-    "HIP_PRIM": (0.876, 0.080, 0.023, 0.012, 0.009),
-    "KNEE_PRIM": (0.744, 0.157, 0.043, 0.034, 0.022),
-}
-SATISFACTION = {
-    "HIP_PRIM": (0.454, 0.338, 0.145, 0.049, 0.014),
-    "KNEE_PRIM": (0.266, 0.364, 0.236, 0.105, 0.030),
-}
-"""Shares of grades, best first, in NHS England's record files, hip 2018/19 and knee 2016/17."""
 
-# event: share of hip patients, of knee patients. Shares as above.
-EVENT_TABLE: dict[str, tuple[float, float]] = {
-    "complication_allergy": (0.102, 0.123),
-    "complication_bleeding": (0.036, 0.069),
-    "complication_wound": (0.078, 0.116),
-    "complication_urine": (0.125, 0.119),
-    "readmitted": (0.059, 0.080),
-}
+@dataclass(frozen=True)
+class Judgement:
+    """How patients see the result, and what goes wrong.
+
+    Attributes
+    ----------
+    anchor, satisfaction : tuple of float
+        Shares of grades, best first.
+    events : mapping of str to float
+        Share with each event; one that is not there is not asked about.
+    """
+
+    anchor: tuple[float, ...]
+    satisfaction: tuple[float, ...]
+    events: Mapping[str, float]
+
+
+_SPINE_EVENTS = {
+    "complication_bleeding": 0.015, "complication_wound": 0.045, "complication_urine": 0.045,
+}  # fmt: skip
+_SPINE_SATISFACTION = (0.420, 0.270, 0.150, 0.100, 0.060)
+
+# Hip and knee: NHS England's record files, hip 2018/19 and knee 2016/17. Spine: chosen to be
+# plausible.
+JUDGEMENTS: dict[ProcedureGroup, Judgement] = {
+    "HIP_PRIM": Judgement(
+        (0.876, 0.080, 0.023, 0.012, 0.009),
+        (0.454, 0.338, 0.145, 0.049, 0.014),
+        {
+            "complication_allergy": 0.102, "complication_bleeding": 0.036,
+            "complication_wound": 0.078, "complication_urine": 0.125, "readmitted": 0.059,
+        },
+    ),
+    "KNEE_PRIM": Judgement(
+        (0.744, 0.157, 0.043, 0.034, 0.022),
+        (0.266, 0.364, 0.236, 0.105, 0.030),
+        {
+            "complication_allergy": 0.123, "complication_bleeding": 0.069,
+            "complication_wound": 0.116, "complication_urine": 0.119, "readmitted": 0.080,
+        },
+    ),
+    "LUMBAR_DISC": Judgement(
+        (0.570, 0.230, 0.100, 0.060, 0.040), _SPINE_SATISFACTION,
+        {**_SPINE_EVENTS, "readmitted": 0.055},
+    ),
+    "LUMBAR_STENOSIS": Judgement(
+        (0.430, 0.270, 0.140, 0.100, 0.060), _SPINE_SATISFACTION,
+        {**_SPINE_EVENTS, "readmitted": 0.065},
+    ),
+    "LUMBAR_FUSION": Judgement(
+        (0.460, 0.260, 0.130, 0.090, 0.060), _SPINE_SATISFACTION,
+        {**_SPINE_EVENTS, "readmitted": 0.075},
+    ),
+    "CERVICAL_RADICULOPATHY_ANTERIOR": Judgement(
+        (0.540, 0.240, 0.110, 0.070, 0.040), _SPINE_SATISFACTION,
+        {**_SPINE_EVENTS, "readmitted": 0.040},
+    ),
+    "LOW_BACK_PAIN": Judgement(
+        (0.240, 0.300, 0.280, 0.120, 0.060), (0.220, 0.330, 0.260, 0.130, 0.060),
+        {"readmitted": 0.010},
+    ),
+}  # fmt: skip
+"""By procedure group."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +135,8 @@ class Outcomes:
     health : ndarray
         After; not seen; about standard normal, more is better.
     expected : ndarray
-        Mean Oxford score after, given everything that the patient brings, at the average provider.
+        Mean of the main score after, given everything that the patient brings, at the average
+        provider.
     at_provider : ndarray
         The same at the provider that treated them.
     answers : dict of str to ndarray
@@ -104,7 +159,7 @@ def draw_outcomes(scenario: Scenario, patients: Patients, effect: Floats) -> Out
     patients : Patients
         A patient per episode.
     effect : ndarray of shape (n_episodes,)
-        True effect of the episode's provider, Oxford points on the latent scale.
+        True effect of the episode's provider, points of the main score on the latent scale.
     """
     asked = QUESTIONNAIRES[scenario.procedure_group]
     unit = points_per_unit(asked.after)
@@ -114,11 +169,12 @@ def draw_outcomes(scenario: Scenario, patients: Patients, effect: Floats) -> Out
     spread = float(np.sqrt(1 - explained**2))
     rng = stream(scenario.seed, "after")
     health = at_provider + spread * rng.standard_normal(len(centre))
+    answers = _draw_answers(rng, scenario.procedure_group, asked, patients, health)
     return Outcomes(
         health=health,
         expected=expected_score(asked.after, centre, spread),
         at_provider=expected_score(asked.after, at_provider, spread),
-        answers=_draw_answers(rng, scenario.procedure_group, asked, patients, health),
+        answers=answer_versions(scenario, asked.after, health, patients.distress, answers),
     )
 
 
@@ -164,36 +220,28 @@ def _drift(scenario: Scenario) -> Floats:
 
 def _draw_answers(
     rng: np.random.Generator,
-    procedure_group: str,
+    procedure_group: ProcedureGroup,
     asked: Questionnaires,
     patients: Patients,
     health: Floats,
 ) -> dict[str, Floats]:
-    answers = answer_round(
-        rng, asked.after, asked.instrument, health, patients.frailty, patients.distress
-    )
-    answers |= _judge_result(rng, procedure_group, patients, health)
-    return answers | _draw_events(rng, procedure_group, health)
+    answers = answer_round(rng, asked.after, health, patients.frailty, patients.distress)
+    judged = JUDGEMENTS[procedure_group]
+    answers |= _judge_result(rng, judged, patients, health)
+    return answers | {
+        name: flag(mix(rng.standard_normal(len(health)), (-0.25, health)), share)
+        for name, share in judged.events.items()
+    }
 
 
 def _judge_result(
-    rng: np.random.Generator, procedure_group: str, patients: Patients, health: Floats
+    rng: np.random.Generator, judged: Judgement, patients: Patients, health: Floats
 ) -> dict[str, Floats]:
     """Return change and satisfaction as patients see them: more by the end than by the way."""
     noise = rng.standard_normal((2, len(health)))
     change = 0.85 * health - 0.25 * patients.health + 0.55 * noise[0]
     content = 0.85 * health - 0.10 * patients.health + 0.55 * noise[1]
     return {
-        "anchor_change": grade(-change, ANCHOR[procedure_group]),
-        "satisfaction": grade(-content, SATISFACTION[procedure_group]),
-    }
-
-
-def _draw_events(
-    rng: np.random.Generator, procedure_group: str, health: Floats
-) -> dict[str, Floats]:
-    is_knee = procedure_group == "KNEE_PRIM"
-    return {
-        name: flag(mix(rng.standard_normal(len(health)), (-0.25, health)), knee if is_knee else hip)
-        for name, (hip, knee) in EVENT_TABLE.items()
+        "anchor_change": grade(-change, judged.anchor),
+        "satisfaction": grade(-content, judged.satisfaction),
     }

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from riskadj.simulate.populations import ProcedureGroup
 from riskadj.study.load import build, read_yaml
 from riskadj.study.records import Record
 
@@ -25,7 +26,8 @@ class Providers(Record):
     effect_sd: float = Field(
         ge=0,
         le=10,
-        description="SD of true effects on the outcome, Oxford points on the latent scale",
+        description="SD of true effects on the outcome, points of the main score on the latent "
+        "scale (Oxford scores 0 to 48, ODI and NDI 0 to 100)",
     )
     cost_effect_sd: float = Field(
         ge=0, le=1, description="SD of true effects on cost, on the log scale; 0.05 is about 5 %"
@@ -41,6 +43,18 @@ class Providers(Record):
         le=1,
         description="correlation of a provider's severity with its true effect on the outcome; "
         "negative: frailer patients go to worse providers",
+    )
+    outcome_cost_correlation: float = Field(
+        ge=-1,
+        le=1,
+        description="correlation of true effects on outcome and on cost; positive: providers with "
+        "better results are dearer",
+    )
+    coding_intensity_sd: float = Field(
+        ge=0,
+        le=1,
+        description="SD of how readily providers record comorbidity, in SD of its latent "
+        "variable; changes what is on record, never anybody's health or cost",
     )
 
 
@@ -80,6 +94,106 @@ class Gaps(Record):
     eqvas: float = Field(ge=0, le=0.9, description="share of EQ VAS answers")
 
 
+class Selection(Record):
+    """Providers that choose their patients, from the second period on and more in each.
+
+    What a payment that rewards results may bring about, and what must be found where it does.
+    """
+
+    providers: float = Field(ge=0, le=1, description="share of providers that choose")
+    by_frailty: float = Field(
+        ge=0, le=2, description="SD of patients by which theirs are less frail, per period"
+    )
+    by_wealth: float = Field(
+        ge=0, le=2, description="SD of patients by which theirs are better off, per period"
+    )
+
+
+class Claims(Record):
+    """The insurer's view of the world: claim lines from a year before to a year after."""
+
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="of every amount, as in ISO 4217")
+    price_year: int = Field(ge=1990, le=2100, description="whose prices the amounts are in")
+    price_level: float = Field(
+        gt=0, le=10_000, description="what a dollar of the tables of cost is in this currency"
+    )
+    transfers: float = Field(
+        ge=0, le=0.5, description="share of index stays that end in another hospital"
+    )
+    second_procedures: float = Field(
+        ge=0, le=0.5, description="share with another procedure of the same group within a year"
+    )
+    deaths: float = Field(ge=0, le=0.5, description="share that die within a year of discharge")
+    disenrolled: float = Field(
+        ge=0, le=0.5, description="share that leave the insurance within a year of discharge"
+    )
+    late_enrolled: float = Field(
+        ge=0, le=0.5, description="share that joined it less than a year before"
+    )
+    others: float = Field(
+        ge=0, le=10, description="patients without an index event, per episode; noise"
+    )
+
+
+class Registry(Record):
+    """What England counts of every provider: operations, and what its joint registry holds.
+
+    Written beside the world as participation.csv and provider_table.csv.
+    """
+
+    unasked: float = Field(
+        ge=0, le=0.9, description="share of operations without a first questionnaire"
+    )
+    unregistered: float = Field(
+        ge=0, le=0.9, description="share of operations that the joint registry does not hold"
+    )
+    consent_unknown: float = Field(
+        ge=0, le=0.9, description="share of those it holds without a word on consent"
+    )
+    uncemented_over_70: float = Field(
+        ge=0, le=0.9, description="of hips: share neither cemented nor hybrid over 70"
+    )
+    by_provider: float = Field(
+        ge=0, le=3, description="SD of the log-odds of each share between providers"
+    )
+
+
+class Readmissions(Record):
+    """What the agency of a readmission program reports of every hospital; takes claims.
+
+    Written beside the world as provider_table.csv.
+    """
+
+    effect_sd: float = Field(
+        ge=0,
+        le=1,
+        description="SD of true effects on readmission, on the probit scale; correlated with none",
+    )
+    share_of_payments: float = Field(
+        gt=0, lt=1, description="median share of a hospital's base payments that is for this"
+    )
+
+
+class Programme(Record):
+    """What a payment programme asks and counts; its world is written as a folder."""
+
+    joint_items: Literal["HOOS_JR", "KOOS_JR"] | None = Field(
+        None, description="asked besides the Oxford score, of which the truth goes on to speak"
+    )
+    asked_after_days: int | None = Field(
+        None,
+        ge=30,
+        le=500,
+        description="days after the operation from which the second questionnaire is asked for; "
+        "null: 183 of hips and knees, 345 of the spine",
+    )
+    registry: Registry | None = None
+    readmissions: Readmissions | None = None
+
+
+_JOINTS = {"HOOS_JR": "HIP_PRIM", "KOOS_JR": "KNEE_PRIM"}
+
+
 class Scenario(Record):
     """One world: its truth, and what of it can be seen.
 
@@ -92,19 +206,33 @@ class Scenario(Record):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     seed: int = Field(ge=0, description="same seed and settings, same world")
-    procedure_group: Literal["HIP_PRIM", "KNEE_PRIM"] = Field(
-        description="HIP_PRIM is asked the Oxford Hip Score, KNEE_PRIM the Oxford Knee Score"
+    procedure_group: ProcedureGroup = Field(
+        description="what was done; decides who the patients are and what they are asked: the "
+        "Oxford score of the joint, the ODI of the back, or the NDI of the neck"
     )
     periods: tuple[str, ...] = Field(
         min_length=1, description="in order; calendar years (2021) or years from April (2021/22)"
     )
     episodes_per_period: int = Field(ge=1, le=5_000_000, description="episodes")
     drift: float = Field(
-        ge=-5, le=5, description="Oxford points by which outcomes change from period to period"
+        ge=-5,
+        le=5,
+        description="points of the main score by which outcomes improve from period to period",
     )
     providers: Providers
     follow_up: FollowUp
     gaps: Gaps
+    eq5d: tuple[Literal["3L", "5L"], ...] = Field(
+        ("3L",),
+        description="versions that are asked; a study of answers to 5L has to choose a value set",
+    )
+    selection: Selection | None = Field(None, description="null: nobody chooses their patients")
+    claims: Claims | None = Field(
+        None, description="null: no claim lines; cost to day 90 comes with the episodes"
+    )
+    programme: Programme | None = Field(
+        None, description="what a payment programme asks and counts besides; null: nothing"
+    )
 
     @field_validator("periods", mode="before")
     @classmethod
@@ -122,6 +250,31 @@ class Scenario(Record):
         if len(set(periods)) < len(periods):
             raise ValueError(f"wanted each period once; got {', '.join(periods)}")
         return periods
+
+    @model_validator(mode="after")
+    def _stays_where_there_are_stays(self) -> "Scenario":
+        claims = self.claims
+        if self.procedure_group != "LOW_BACK_PAIN" or claims is None:
+            return self
+        if claims.transfers or claims.second_procedures:
+            raise ValueError(
+                "wanted claims.transfers and claims.second_procedures of 0 with LOW_BACK_PAIN, "
+                f"which has no stay and no procedure; got {claims.transfers:g} and "
+                f"{claims.second_procedures:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _programme_fits(self) -> "Scenario":
+        asked, group = self.programme or Programme(), self.procedure_group
+        joint = asked.joint_items
+        if joint and group != _JOINTS[joint]:
+            raise ValueError(f"wanted {_JOINTS[joint]} with {joint}; got {group}")
+        if asked.registry and group not in _JOINTS.values():
+            raise ValueError(f"wanted a hip or a knee with programme.registry; got {group}")
+        if asked.readmissions and self.claims is None:
+            raise ValueError("wanted claims with programme.readmissions; got none")
+        return self
 
     @property
     def episodes(self) -> int:

@@ -269,7 +269,7 @@ def fit_response(
         Labels.
     provider_effect : {"random", "fixed", "none"}
         `random`: normal intercepts, Laplace's approximation of the likelihood; `fixed` instead
-        where the covariates tell all who answered from the others. `fixed`: an
+        where the covariates tell some who answered from the others without error. `fixed`: an
         intercept for each provider. `none`: one for all. The last two with Firth's correction
         (1993, Biometrika 80:27-38), so that coefficients stay finite where covariates, or a
         provider's name, tell answers from silence without error.
@@ -360,7 +360,8 @@ def _random(answer: Floats, x: Floats, groups: Groups) -> _Fitted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SeparationWarning)
         fit = fit_random_intercept(answer, x, groups.codes, "binomial")
-    if any(isinstance(one, SeparationWarning) for one in fit.warnings):
+    # One silent patient alone at a level of a factor is enough for a coefficient without end.
+    if not fit.converged or any(isinstance(one, SeparationWarning) for one in fit.warnings):
         raise ArrayError("X: wanted covariates that do not tell all answers; got such.")
     return _Fitted(fit.intercept, fit.coef, fit.effects, fit.sigma, fit.converged, fit.warnings)
 
@@ -535,11 +536,12 @@ class Balance:
     Attributes
     ----------
     everybody, responders, weighted : ndarray of shape (n_covariates,)
-        Means.
+        Plain means: of all rows, of those who answered, and of these by their weights.
     sd : ndarray of shape (n_covariates,)
-        Standard deviation among everybody.
+        Standard deviation among everybody; within providers, of those that anybody answered.
     unweighted_difference, weighted_difference : ndarray of shape (n_covariates,)
-        Standardised: (mean of responders - mean of everybody) / `sd`. 0 where `sd` is 0.
+        Responders less everybody, over `sd`; 0 where that is 0. Within providers it is their mean
+        difference, each counting by its eligible episodes, so that it is not that of the means.
     """
 
     everybody: Floats
@@ -585,17 +587,15 @@ def balance(X: ArrayLike, weight: ArrayLike, provider: ArrayLike | None = None) 
     groups = group_rows(np.zeros(w.size) if provider is None else provider)
     if groups.n_rows != w.size:
         raise ArrayError(f"provider: wanted one per episode, {w.size:,}; got {groups.n_rows:,}.")
-    followed = (groups.total(w) > 0)[groups.codes]
-    everybody, sd = x[followed].mean(axis=0), x[followed].std(axis=0)
-    responders = _mean_within(x, (w > 0).astype(np.float64), groups)
-    weighted = _mean_within(x, w, groups)
+    answered, followed = (w > 0).astype(np.float64), (groups.total(w) > 0)[groups.codes]
+    middle, sd = x[followed].mean(axis=0), x[followed].std(axis=0)
     return Balance(
-        everybody=everybody,
-        responders=responders,
-        weighted=weighted,
+        everybody=x.mean(axis=0),
+        responders=np.asarray(answered @ x / answered.sum()),
+        weighted=np.asarray(w @ x / w.sum()),
         sd=sd,
-        unweighted_difference=_standardised(responders - everybody, sd),
-        weighted_difference=_standardised(weighted - everybody, sd),
+        unweighted_difference=_standardised(_mean_within(x, answered, groups) - middle, sd),
+        weighted_difference=_standardised(_mean_within(x, w, groups) - middle, sd),
     )
 
 

@@ -28,7 +28,7 @@ class TippingPoints:
     place : ndarray of shape (n_providers,)
         With delta 0: 1 above the limits, 0 within, -1 below.
     z : ndarray of shape (n_providers,)
-        With delta 0.
+        With delta 0: distance from the target in errors, to be held against `cut`.
     down, up : ndarray of shape (n_providers,)
         In units of the outcome: the place changes once delta is below `down`, or above `up`. -inf
         and inf where no delta in that direction, within the instrument's range, changes it. An
@@ -49,7 +49,7 @@ def tipping_points(
     error: ArrayLike,
     missing: ArrayLike,
     *,
-    cut: float = Z95,
+    cut: ArrayLike = Z95,
     target: ArrayLike = 0.0,
     share: ArrayLike = 0.0,
     lowest: ArrayLike = -np.inf,
@@ -67,8 +67,9 @@ def tipping_points(
         pooled error of `pool_differences` allows for what imputation does not know.
     missing : array-like of shape (n_providers,)
         Share of episodes without an outcome, 0 to 1.
-    cut : float
-        The limits are at z of -+ `cut`; above 0.
+    cut : float or array-like of shape (n_providers,)
+        The limits are at z of -+ `cut`; above 0. With a pooled error, `student_cut` of its degrees
+        of freedom.
     target : float or array-like of shape (n_providers,)
         What effects are held against.
     share : float or array-like of shape (n_providers,)
@@ -105,10 +106,11 @@ def tipping_points(
     spread = above("error", error, 0.0, start.shape)
     slope = _share("missing", missing, start) * (1 - _share("share", share, start, below_one=True))
     distance = start - _spread_out("target", finite("target", target), start)
-    at = above("cut", [cut], 0.0)[0] * spread
+    limit = _spread_out("cut", above("cut", cut, 0.0), start)
+    at = limit * spread
     least, most = _range(lowest, highest, start)
     z = distance / spread
-    place = place_of(z, cut)
+    place = place_of(z, limit)
     down = _reach(np.where(place > 0, at, -at) - distance, slope, -1.0, place >= 0)
     up = _reach(np.where(place < 0, -at, at) - distance, slope, 1.0, place <= 0)
     down, up = np.where(down >= least, down, -np.inf), np.where(up <= most, up, np.inf)
@@ -116,15 +118,25 @@ def tipping_points(
     return TippingPoints(place=place, z=z, down=down, up=up, delta=nearer)
 
 
-def place_of(z: ArrayLike, cut: float = Z95) -> Places:
+def place_of(z: ArrayLike, cut: ArrayLike = Z95) -> Places:
     """Return 1 where z is above `cut`, -1 where it is below -`cut`, else 0.
+
+    Parameters
+    ----------
+    z : array-like of shape (n_providers,)
+    cut : float or array-like of shape (n_providers,)
+
+    Raises
+    ------
+    ArrayError
 
     Examples
     --------
     >>> place_of([-3.0, 0.0, 1.96, 1.97]).tolist()
     [-1, 0, 0, 1]
     """
-    scores, limit = finite("z", z), a_number("cut", cut)
+    scores = finite("z", z)
+    limit = _spread_out("cut", finite("cut", cut), scores)
     return (scores > limit).astype(np.int8) - (scores < -limit).astype(np.int8)
 
 

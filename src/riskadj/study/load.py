@@ -16,14 +16,20 @@ AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 class StudyFaults(StudyError):
-    """Several faults of one study; `faults` holds a line each, the message the first of them."""
+    """Several faults of one file; `faults` holds a line each.
 
-    def __init__(self, faults: Sequence[RiskadjError]) -> None:
+    The message of a study is the first of them, as `riskadj validate` lists them all. That of
+    any other file, which nothing else would list, is all of them.
+    """
+
+    def __init__(self, faults: Sequence[RiskadjError], of_study: bool = True) -> None:
         self.faults = tuple(faults)
         self.exit_code = self.faults[0].exit_code
         more = len(self.faults) - 1
         rest = f" ({more} more: riskadj validate lists them all.)" if more else ""
-        super().__init__(f"{self.faults[0]}{rest}")
+        listed = [f"({number}) {one}" for number, one in enumerate(self.faults, 1)]
+        every = f"{len(listed)} faults. {' '.join(listed)}" if more else str(self.faults[0])
+        super().__init__(f"{self.faults[0]}{rest}" if of_study else every)
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
@@ -98,10 +104,10 @@ def build(
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        faults = _without_echoes(error.errors())
+        faults = _without_other_branches(_without_echoes(error.errors()))
         unknown_first = sorted(faults, key=lambda one: one["type"] != "extra_forbidden")
         found = [_fault(one, model, plain, origin) for one in unknown_first]
-        raise StudyFaults(_of_alternatives(found)) from None
+        raise StudyFaults(_of_alternatives(found), of_study=model is Study) from None
 
 
 @dataclass(frozen=True)
@@ -123,19 +129,29 @@ class _Origin:
 def anchor_paths(content: dict[str, Any], folder: Path) -> None:
     """Make the data paths of a study's content relative to here instead of to its folder."""
     data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("paths"), list):
-        data["paths"] = [
-            str(folder / one) if isinstance(one, str) else one for one in data["paths"]
-        ]
-    if isinstance(data, dict) and isinstance(data.get("participation"), list):
-        data["participation"] = [
-            str(folder / one) if isinstance(one, str) else one for one in data["participation"]
-        ]
-    if isinstance(data, dict) and isinstance(data.get("mapping"), str):
-        data["mapping"] = str(folder / data["mapping"])
-    sets = data.get("value_sets") if isinstance(data, dict) else None
-    if isinstance(sets, dict) and isinstance(sets.get("folder"), str):
-        sets["folder"] = str(folder / sets["folder"])
+    if not isinstance(data, dict):
+        return
+    for owner, key in DATA_PATHS:
+        place = data.get(owner) if owner else data
+        if isinstance(place, dict) and key in place:
+            place[key] = _anchored(place[key], folder)
+
+
+DATA_PATHS = (
+    ("", "paths"),
+    ("", "participation"),
+    ("", "mapping"),
+    ("value_sets", "folder"),
+    ("claims", "patients"),
+    ("claims", "proms"),
+)
+"""Where the data of a study say paths: under which key of theirs, or none, and by which key."""
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_anchored(one, folder) for one in value]
+    return str(folder / value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:
@@ -221,6 +237,29 @@ def _without_echoes(errors: Sequence[Any]) -> list[Any]:
     ]
 
 
+def _without_other_branches(errors: Sequence[Any]) -> list[Any]:
+    """Drop that a mapping is no number or text where one of its keys is at fault, or missing."""
+    entered = {
+        one["loc"][:depth]
+        for one in errors
+        for depth, step in enumerate(one["loc"][:-1])
+        if _is_branch(step)
+    }
+    return [
+        one
+        for one in errors
+        if not (
+            isinstance(one["input"], Mapping)
+            and one["loc"][:-1] in entered
+            and _is_branch(one["loc"][-1])
+        )
+    ]
+
+
+def _is_branch(step: Any) -> bool:
+    return isinstance(step, str) and _ALTERNATIVE.match(step) is not None
+
+
 def _fault(
     error: Any, model: type[BaseModel], plain: Mapping[str, Any], origin: _Origin
 ) -> RiskadjError:
@@ -240,6 +279,7 @@ def _fault(
     if error["type"].startswith("union_tag"):
         return StudyError(f"{where}: {_tag_problem(error)}")
     problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
+    problem = _MAPPING_WANTED.sub("a mapping", problem)
     got = "" if "got" in problem else f"; got {_short(error['input'])}"
     return StudyError(f"{where}: {problem}{got}.")
 
@@ -258,7 +298,7 @@ def _without_tags(location: Sequence[Any], content: Any) -> list[Any]:
     for step in location:
         if isinstance(content, Mapping) and content.get("kind") == step and step not in content:
             continue
-        if isinstance(step, str) and _ALTERNATIVE.match(step) and not _holds(content, step):
+        if _is_branch(step) and not _holds(content, step):
             continue
         steps.append(step)
         try:
@@ -268,6 +308,7 @@ def _without_tags(location: Sequence[Any], content: Any) -> list[Any]:
     return steps
 
 
+_MAPPING_WANTED = re.compile(r"a valid dictionary( or instance of \w+)?")
 _ALTERNATIVE = re.compile(r"(literal\[.*\]|float|int|str|bool|[A-Z]\w+)$")
 """How pydantic names the members of a union in a location."""
 

@@ -4,18 +4,21 @@ What a study must say has no default here. What has one is a matter of computing
 never of whom is compared with whom.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from riskadj.claims import ClaimRules
 from riskadj.episodes.columns import Column
-from riskadj.errors import StudyError, ValuesError
+from riskadj.errors import StudyError, ValuesError, did_you_mean
 from riskadj.instruments import Instrument, instrument
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import Threshold, check_threshold, threshold
-from riskadj.study.kinds import KINDS, OutcomeKind
+from riskadj.study.currencies import CURRENCIES
+from riskadj.study.kinds import KINDS, Measured, OutcomeKind, measured_as_cost, measured_by
 
 TODO = "TODO: to be written by a person"
 
@@ -45,10 +48,12 @@ class ValueSetChoice(Record):
 class Data(Record):
     """Where the episodes are, and how to read them."""
 
-    format: Literal["nhs_proms", "csv", "parquet", "redcap", "fhir"] = Field(
-        description="nhs_proms: record files as NHS England publishes them; csv (plain, .gz or "
+    format: Literal["nhs_proms", "sparcs", "csv", "parquet", "redcap", "fhir", "claims"] = Field(
+        description="nhs_proms: record files as NHS England publishes them; sparcs: New York's "
+        "de-identified inpatient discharges; csv (plain, .gz or "
         ".zip) and parquet: the canonical episode table; redcap: exports of a REDCap project; "
-        "fhir: R4 bundles of questionnaire responses"
+        "fhir: R4 bundles of questionnaire responses; claims: claim lines, with patients and "
+        "questionnaires beside them"
     )
     paths: tuple[Path, ...] = Field(
         min_length=1, description="files; relative to the study file, or to here when set by --set"
@@ -65,6 +70,7 @@ class Data(Record):
         None, description="of EQ-5D, by country and version; none for EQ5D3L_UK_TTO"
     )
 
+    claims: ClaimRules | None = Field(None, description="claims: how lines become episodes")
     participation: tuple[Path, ...] = Field(
         (),
         description="of the periods compared: NHS England's files of participation, linkage, "
@@ -78,6 +84,22 @@ class Data(Record):
                 "wanted a mapping with formats redcap and fhir, and none with others; got "
                 f"{'none' if self.mapping is None else 'one'} with {self.format}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_have_rules(self) -> "Data":
+        if (self.format == "claims") != (self.claims is not None):
+            raise ValueError(
+                "wanted claims (their rules) with format claims, and none with others; got "
+                f"{'none' if self.claims is None else 'some'} with {self.format}"
+            )
+        if self.claims is not None and self.period_from == "period":
+            raise ValueError(
+                "wanted period_from calendar_year or financial_year_april with format claims, "
+                "which have dates and no periods; got period"
+            )
+        if self.claims is not None and self.rename:
+            raise ValueError("wanted rename under data.claims with format claims; got data.rename")
         return self
 
 
@@ -127,7 +149,11 @@ class ReferencePopulation(Record):
     """Figures of a population that the files hold only part of, such as a national publication."""
 
     gain: float = Field(description="its mean observed gain, the centre of the comparison")
-    sd: float = Field(gt=0, description="the standard deviation of its residuals")
+    sd: float = Field(
+        gt=0,
+        description="the standard deviation of its residuals; of a cost, of residuals relative to "
+        "what was expected",
+    )
 
 
 class GivenThreshold(Record):
@@ -140,15 +166,43 @@ class GivenThreshold(Record):
     source: str = Field(min_length=1, description="who says so; nothing is taken without one")
 
 
+class Winsorise(Record):
+    """Costs above a quantile count as the quantile."""
+
+    upper: float = Field(
+        gt=0.5, lt=1, description="the quantile, of the episodes that teach, such as 0.99"
+    )
+    by: str | None = Field(None, description="a column: its groups have a quantile each")
+
+
+_OF_SCORES = ("threshold",)
+_OF_COSTS = ("column", "currency", "price_year", "winsorise")
+_WANTED: Mapping[bool, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {
+        True: (("column", "currency", "price_year"), ("instrument", *_OF_SCORES)),
+        False: (("instrument",), _OF_COSTS),
+    }
+)
+"""By whether it is a cost: what an outcome has to say, and what it must not."""
+
+
 class Outcome(Record):
     """One result to compare."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="its name in every table")
-    instrument: str
-    kind: Literal["gain", "final_score", "percentage_change", "responder"] = Field(
+    instrument: str | None = Field(None, description="of every kind but cost")
+    kind: Literal["gain", "final_score", "percentage_change", "responder", "cost"] = Field(
         description="gain: improvement in the score, the score after modelled given that before; "
         "final_score: the score after; percentage_change: improvement in per cent of the score "
-        "before; responder: the share that reach a threshold"
+        "before; responder: the share that reach a threshold; cost: what the episode cost"
+    )
+    column: str | None = Field(None, description="of a cost: where it is, such as cost_total_90d")
+    currency: str | None = Field(None, description="of a cost: its ISO 4217 code")
+    price_year: int | None = Field(
+        None, ge=1900, le=2200, description="of a cost: the year whose prices they are"
+    )
+    winsorise: Winsorise | None = Field(
+        None, description="of a cost: where it is capped; null: nowhere"
     )
     threshold: str | GivenThreshold | None = Field(
         None, description="of a responder: the id of a registered threshold, or one with its source"
@@ -162,9 +216,30 @@ class Outcome(Record):
 
     @field_validator("instrument")
     @classmethod
-    def _exists(cls, name: str) -> str:
-        instrument(name)
+    def _exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            instrument(name)
         return name
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_currency(cls, code: str | None) -> str | None:
+        if code is not None and code not in CURRENCIES:
+            known = did_you_mean(code.upper(), CURRENCIES)
+            raise ValueError(f"wanted the ISO 4217 code of a currency; got {code!r}.{known}")
+        return code
+
+    @model_validator(mode="after")
+    def _says_what_its_kind_needs(self) -> "Outcome":
+        wanted, strange = _WANTED[self.kind == "cost"]
+        absent = [one for one in wanted if getattr(self, one) is None]
+        if absent:
+            said = "it is missing. Add it" if len(absent) == 1 else "each is missing. Add it"
+            raise ValueError(f"wanted {', '.join(absent)} with kind {self.kind}; {said}")
+        given = [one for one in strange if getattr(self, one) is not None]
+        if given:
+            raise ValueError(f"wanted no {', '.join(given)} with kind {self.kind}; got one")
+        return self
 
     @model_validator(mode="after")
     def _responds_to_a_threshold(self) -> "Outcome":
@@ -175,8 +250,8 @@ class Outcome(Record):
             )
         if self.threshold is not None:
             _said_as_a_value(lambda: check_threshold(self.rule, self.definition))
-        if self.kind == "percentage_change" and self.definition.score_range[0] != 0:
-            low, high = self.definition.score_range
+        if self.kind == "percentage_change" and self.measured.range[0] != 0:
+            low, high = self.measured.range
             raise ValueError(
                 f"wanted percentages of scores that begin at 0; got {self.instrument}, "
                 f"{low:g} to {high:g}"
@@ -185,8 +260,17 @@ class Outcome(Record):
 
     @property
     def definition(self) -> Instrument:
-        """The instrument itself."""
+        """The instrument itself, of any kind but a cost."""
+        if self.instrument is None:
+            raise ValueError(f"outcome {self.name}: kind {self.kind} has no instrument")
         return instrument(self.instrument)
+
+    @property
+    def measured(self) -> Measured:
+        """What it is read from, whatever its kind."""
+        if self.instrument is None:
+            return measured_as_cost(self.column or "", self.currency or "")
+        return measured_by(self.definition)
 
     @property
     def compares(self) -> OutcomeKind:
@@ -205,7 +289,7 @@ class Outcome(Record):
     @property
     def unit(self) -> str:
         """Of what is compared."""
-        return self.compares.unit or self.definition.unit
+        return self.compares.unit or self.measured.unit
 
     def can_be(self, mean: float) -> bool:
         """Whether a mean of what is compared can have this value.
@@ -218,7 +302,9 @@ class Outcome(Record):
         """
         if self.kind == "responder":
             return 0 < mean < 1
-        low, high = self.definition.score_range
+        low, high = self.measured.range
+        if self.kind == "cost":
+            return low < mean < high
         if self.kind == "final_score":
             return low <= mean <= high
         return self.kind != "gain" or abs(mean) <= high - low
@@ -226,8 +312,8 @@ class Outcome(Record):
     @property
     def better(self) -> int:
         """+1 where more of what is compared is better, -1 where less is."""
-        if self.kind == "final_score":
-            return self.definition.direction
+        if self.kind in ("final_score", "cost"):
+            return self.measured.direction
         return -1 if self.kind == "responder" and THRESHOLD_KINDS[self.rule.kind].of_harm else 1
 
 
@@ -243,7 +329,7 @@ def _own_threshold(outcome: Outcome, given: GivenThreshold) -> Threshold:
     unit = "% of baseline" if given.kind.startswith("percent") else outcome.definition.unit
     return Threshold(
         id=f"threshold of {outcome.name}",
-        instrument=outcome.instrument,
+        instrument=outcome.definition.id,
         meaning=THRESHOLD_KINDS[given.kind].title,
         unit=unit,
         anchor="not stated",
@@ -263,6 +349,11 @@ class CaseMixRules(Record):
     allow_provider_influenced: bool = Field(
         description="true lets in columns whose role is provider_influenced"
     )
+    coded_at_discharge: tuple[str, ...] = Field(
+        (),
+        description="names of columns to let in although they are known only at discharge, such as "
+        "drg; what happened in the stay is then adjusted for, and the card says so",
+    )
 
 
 Slopes = Literal["pooled", "within"]
@@ -271,6 +362,10 @@ _SLOPES = (
     "is not adjusted away"
 )
 _TUNE = "trials of a search for better settings, inside the periods that teach; 0: as given"
+
+
+_DISCRETE = "columns with at most this many values are discrete factors"
+_RIDGE = "penalty that settles collinear columns"
 
 
 class ReferenceLearner(Record):
@@ -283,10 +378,8 @@ class LinearLearner(Record):
     """Least squares with a constant per level of every discrete factor."""
 
     kind: Literal["linear"]
-    discrete_up_to: int = Field(
-        6, ge=2, description="columns with at most this many values are discrete factors"
-    )
-    ridge: float = Field(1.0, ge=0, description="penalty that settles collinear columns")
+    discrete_up_to: int = Field(6, ge=2, description=_DISCRETE)
+    ridge: float = Field(1.0, ge=0, description=_RIDGE)
     slopes: Slopes = Field("pooled", description=_SLOPES)
     tune: int = Field(0, ge=0, description=_TUNE)
 
@@ -307,6 +400,49 @@ class LightGBMLearner(Record):
     )
     slopes: Slopes = Field("pooled", description=_SLOPES)
     rounds: int = Field(3, ge=1, description="of trees and provider offsets, with slopes within")
+    objective: Literal["gamma", "tweedie"] = Field(
+        "gamma", description="of costs: whose likelihood trees climb"
+    )
+    tune: int = Field(0, ge=0, description=_TUNE)
+
+
+class GammaLearner(Record):
+    """Of costs: a gamma model with a log link, by penalised quasi-likelihood."""
+
+    kind: Literal["gamma"]
+    discrete_up_to: int = Field(6, ge=2, description=_DISCRETE)
+    ridge: float = Field(1.0, gt=0, description=_RIDGE)
+    tune: int = Field(0, ge=0, description=_TUNE)
+
+
+class TweedieLearner(Record):
+    """Of costs, some of which may be 0: a Tweedie model with a log link."""
+
+    kind: Literal["tweedie"]
+    power: float = Field(1.5, gt=1, lt=2, description="of the mean, to which variance goes")
+    discrete_up_to: int = Field(6, ge=2, description=_DISCRETE)
+    ridge: float = Field(1.0, gt=0, description=_RIDGE)
+    tune: int = Field(0, ge=0, description=_TUNE)
+
+
+class TwoPartLearner(Record):
+    """Of costs, some of which may be 0: the chance of any, and a gamma model of those."""
+
+    kind: Literal["two_part"]
+    discrete_up_to: int = Field(6, ge=2, description=_DISCRETE)
+    ridge: float = Field(1.0, gt=0, description=_RIDGE)
+    tune: int = Field(0, ge=0, description=_TUNE)
+
+
+class LogSmearingLearner(Record):
+    """Of costs: least squares of their logarithms, brought back by smearing (Duan 1983)."""
+
+    kind: Literal["log_smearing"]
+    by_tenth: bool = Field(
+        False, description="true: a factor for each tenth of what is expected, not one for all"
+    )
+    discrete_up_to: int = Field(6, ge=2, description=_DISCRETE)
+    ridge: float = Field(1.0, gt=0, description=_RIDGE)
     tune: int = Field(0, ge=0, description=_TUNE)
 
 
@@ -321,7 +457,8 @@ class CeilingLearner(Record):
 class StackedLearner(Record):
     """Learners weighted by what each is worth on episodes that it did not learn from.
 
-    Linear, boosted trees and, of scores, trees and networks by parts of the score.
+    Linear, boosted trees and, of scores, trees and networks by parts of the score; of costs, a
+    model in two parts.
     """
 
     kind: Literal["stacked"]
@@ -335,11 +472,21 @@ class StackedLearner(Record):
 
 
 Learner = Annotated[
-    ReferenceLearner | LinearLearner | LightGBMLearner | CeilingLearner | StackedLearner,
+    ReferenceLearner
+    | LinearLearner
+    | LightGBMLearner
+    | CeilingLearner
+    | StackedLearner
+    | GammaLearner
+    | TweedieLearner
+    | TwoPartLearner
+    | LogSmearingLearner,
     Field(discriminator="kind"),
 ]
 OF_SCORES = frozenset({"reference", "ceiling"})
 """Kinds of learner that speak of scores only."""
+OF_COSTS = frozenset({"gamma", "tweedie", "two_part", "log_smearing"})
+"""Kinds of learner that speak of costs only."""
 
 
 class Split(Record):
@@ -351,8 +498,10 @@ class Split(Record):
     train: tuple[str, ...] = Field(min_length=1, description="periods that the models learn from")
     test: tuple[str, ...] = Field(min_length=1, description="periods whose providers are compared")
     folds: int = Field(5, ge=2, description="how many folds, where train and test are the same")
-    group: Literal["provider", "patient"] = Field(
-        "provider", description="what is kept whole in a fold"
+    group: Literal["provider", "patient", "episode"] = Field(
+        "provider",
+        description="what is kept whole in a fold; with episode a model has seen others of the "
+        "same provider",
     )
     seed: int = Field(description="of folds and trees")
 
@@ -517,12 +666,33 @@ class ProfileRules(Record):
         return self
 
 
+class ValueRules(Record):
+    """Which outcome and which cost are looked at together."""
+
+    outcome: str = Field(description="the name of an outcome that is no cost")
+    cost: str = Field(description="the name of an outcome that is one")
+    level: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="the probability from which a provider is called better, cheaper or both",
+    )
+    replicates: int = Field(
+        1000, ge=FEWEST_REPLICATES, description="of the provider bootstrap behind probabilities"
+    )
+
+
 class FollowUpRules(Record):
     """What is made of those who were asked and did not answer."""
 
     imputations: int = Field(20, ge=0, description="of their results; 0: none")
     draw: Literal["model", "donors"] = Field(
         "model", description="model: from what it says; donors: a responder who is expected alike"
+    )
+    effects: Literal["own", "random"] = Field(
+        "own",
+        description="by which those who did not answer are imputed. own: their provider's, as its "
+        "answers have it; random: drawn towards that of the others",
     )
     numerator: Literal["provider", "overall"] = Field(
         "provider", description="of weights: whose response rate"
@@ -544,6 +714,28 @@ class FollowUpRules(Record):
         if not 0 <= trim[0] < trim[1] <= 1:
             raise ValueError(f"wanted two quantiles from 0 to 1, in order; got {trim}")
         return trim
+
+
+class ValidationRules(Record):
+    """Whom learners are taught without, to see how they would do elsewhere."""
+
+    learners: tuple[str, ...] = Field(
+        (), description="kinds of the study's learners to teach again for it; []: it is not done"
+    )
+    by: tuple[Literal["provider", "period"], ...] = Field(
+        ("provider", "period"),
+        min_length=1,
+        description="what is left out: folds of providers, and each period of the split in turn",
+    )
+    folds: int = Field(5, ge=2, description="of providers")
+
+    @field_validator("learners", "by")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({one for one in names if names.count(one) > 1})
+        if twice:
+            raise ValueError(f"wanted each once; got {', '.join(twice)} twice")
+        return names
 
 
 class CardText(Record):
@@ -622,6 +814,10 @@ class Study(Record):
     recalibration: Recalibration
     profile: ProfileRules
     follow_up: FollowUpRules = FollowUpRules()
+    value: ValueRules | None = Field(
+        None, description="an outcome and a cost to look at together; null: none"
+    )
+    validation: ValidationRules = ValidationRules()
     card: CardText = CardText()
     report: Report = Report()
     export: Export = Export()
@@ -642,11 +838,86 @@ class Study(Record):
             twice = sorted({one for one in names if names.count(one) > 1})
             if twice:
                 raise ValueError(f"wanted each of {what} once; got {', '.join(twice)} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_are_those_of_the_claims(self) -> "Study":
+        rules = self.data.claims
         for one in self.outcomes:
-            if not self.learners_of(one):
+            if rules and one.kind == "cost":
+                said, found = (one.currency, one.price_year), (rules.currency, rules.price_year)
+                if said != found:
+                    raise ValueError(
+                        f"outcomes: {one.name}: wanted currency and price year of data.claims "
+                        f"({found[0]} of {found[1]}); got {said[0]} of {said[1]}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _learners_go_with_outcomes(self) -> "Study":
+        for outcome in self.outcomes:
+            if not self.learners_of(outcome):
+                others = "scores" if OF_SCORES.issuperset(self._kinds) else "others"
                 raise ValueError(
-                    f"wanted a learner that expects {one.name} ({one.kind}); got none but such "
-                    "as speak of scores only"
+                    f"wanted a learner that expects {outcome.name} ({outcome.kind}); got none but "
+                    f"such as speak of {others} only"
+                )
+        idle = [
+            kind for kind in self._kinds
+            if kind in OF_COSTS and not any(self.expects(one, kind) for one in self.outcomes)
+        ]  # fmt: skip
+        if idle:
+            raise ValueError(
+                f"wanted learners that expect an outcome of the study; got {', '.join(idle)}, "
+                "which speak of costs only"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _validates_what_it_teaches(self) -> "Study":
+        taught = [kind for kind in self._kinds if kind != "reference"]
+        for name in self.validation.learners:
+            if name not in taught:
+                raise ValueError(
+                    f"validation.learners: wanted learners of the study that are taught here "
+                    f"({', '.join(taught) or 'none'}); got {name!r}.{did_you_mean(name, taught)}"
+                )
+        periods = {*self.split.train, *self.split.test}
+        if self.validation.learners and "period" in self.validation.by and len(periods) < 2:
+            raise ValueError(
+                "validation.by: wanted 2 periods or more in the split, to leave one out; got "
+                f"{', '.join(periods)} alone. Set validation.by to [provider]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> "Study":
+        costs = [one for one in self.outcomes if one.kind == "cost"]
+        for what in ("currency", "price_year"):
+            several = {str(getattr(one, what)): one.name for one in costs}
+            if len(several) > 1:
+                said = ", ".join(f"{value} ({name})" for value, name in several.items())
+                raise ValueError(
+                    f"outcomes: wanted one {what} of all costs; got {said}. Convert them, or make "
+                    "a study of each"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _values_an_outcome_and_a_cost(self) -> "Study":
+        if self.value is None:
+            return self
+        costs = [one.name for one in self.outcomes if one.kind == "cost"]
+        others = [one.name for one in self.outcomes if one.kind != "cost"]
+        for key, name, known in (
+            ("outcome", self.value.outcome, others),
+            ("cost", self.value.cost, costs),
+        ):
+            if name not in known:
+                kind = "of kind cost" if key == "cost" else "that is no cost"
+                raise ValueError(
+                    f"value.{key}: wanted an outcome of the study {kind} "
+                    f"({', '.join(known) or 'none here'}); got {name!r}.{did_you_mean(name, known)}"
                 )
         return self
 
@@ -665,7 +936,7 @@ class Study(Record):
         if not outcome.can_be(given):
             raise ValueError(
                 f"profile.reference: wanted what a mean of {outcome.name} can be "
-                f"({outcome.kind} of {outcome.instrument}); got {given:g}"
+                f"({outcome.kind} of {outcome.instrument or outcome.column}); got {given:g}"
             )
         return self
 
@@ -689,9 +960,16 @@ class Study(Record):
 
     def learners_of(self, outcome: Outcome) -> tuple[Learner, ...]:
         """Return the learners that expect an outcome."""
+        costs = outcome.compares.family == "gamma"
         return tuple(
-            one for one in self.learners if one.kind not in OF_SCORES or outcome.compares.of_score
-        )
+            one for one in self.learners
+            if (one.kind not in OF_SCORES or outcome.compares.of_score)
+            and (one.kind not in OF_COSTS or costs)
+        )  # fmt: skip
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return tuple(one.kind for one in self.learners)
 
     def expects(self, outcome: Outcome, kind: str) -> bool:
         """Whether a learner of this kind expects an outcome."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAY_LEAVE = (
     "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "flow.csv",
     "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
-    "calibration.csv", "subgroups.csv", "ceiling.csv", "slopes.csv",
+    "calibration.csv", "subgroups.csv", "ceiling.csv", "slopes.csv", "value.csv",
     "differences.csv", "validation.csv", "rates.csv",
     "follow_up.csv", "balance.csv", "shap_features.csv",
     "shap_providers.csv", "figures/*.svg",

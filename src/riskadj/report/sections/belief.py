@@ -19,11 +19,11 @@ from riskadj.report.blocks import (
 from riskadj.report.choices import ESTIMATORS
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, learner_names, places_of, rows_of
+from riskadj.report.lookup import called, compared, learner_names, rows_of, told_of
 from riskadj.report.words import (
     NO_VOLUME,
     format_number,
-    measure,
+    is_cost,
     named,
     table_decimals,
 )
@@ -60,7 +60,8 @@ def belief(findings: Findings) -> Iterable[Block]:
 def _chance_in_words(findings: Findings) -> Block:
     """Return what share of the differences seen is chance, by outcome."""
     shares = [_share_of_chance(findings, one) for one in findings.study.outcomes]
-    learner = ", depending on the learner" if len(learner_names(findings)) > 1 else ""
+    several = any(" to " in one for one in shares) and len(learner_names(findings)) > 1
+    learner = ", depending on the learner" if several else ""
     return paragraph(
         "Of the variance of the differences seen between two providers of the median volume, "
         f"chance makes up{learner}: {'; '.join(shares)}."
@@ -68,12 +69,12 @@ def _chance_in_words(findings: Findings) -> Block:
 
 
 def _share_of_chance(findings: Findings, outcome: Outcome) -> str:
-    rows = rows_of(findings.reliability, outcome=outcome.name)
+    rows, name = rows_of(findings.reliability, outcome=outcome.name), called(findings, outcome)
     chance = 1 - rows.loc[rows["used"].astype(bool), "median_reliability"]
     if chance.empty:
-        return f"{measure(outcome)}, too few providers to tell"
+        return f"{name}, too few providers to tell"
     volume = float(compared(findings, outcome=outcome.name)["n"].median())
-    return f"{measure(outcome)} ({format_number(volume, 0)} episodes), {_range(chance)}"
+    return f"{name} ({format_number(volume, 0)} episodes), {_range(chance)}"
 
 
 def _range(shares: "pd.Series[float]") -> str:
@@ -86,7 +87,7 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
     return table(
         f"{named(outcome)}: reliability, by estimator of the variance between providers",
         [text("Learner", code=True), text("Estimator"), text("Used"),
-         number("SD between providers", table_decimals(outcome) + 1),
+         number(*_between(outcome)),
          number("Intraclass correlation", 4), number("Median reliability", 2),
          number("Episodes for 0.7", 0, NO_VOLUME), number("Episodes for 0.9", 0, NO_VOLUME)],
         [
@@ -101,6 +102,13 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
         "out on purpose, for limits that extremes should not widen: they underestimate the "
         "variance, so that reliability by them is a lower bound.",
     )  # fmt: skip
+
+
+def _between(outcome: Outcome) -> tuple[str, int]:
+    """Return the label of the standard deviation between providers, and its decimals."""
+    if is_cost(outcome):
+        return "SD between providers, log scale", 4
+    return "SD between providers", table_decimals(outcome) + 1
 
 
 def _needed(volume: float) -> int | None:
@@ -167,11 +175,11 @@ def _sure(rows: pd.DataFrame) -> list[Any]:
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
-    told, score, noun = places_of(findings), table_decimals(outcome), outcome.compares.noun
+    told, score, noun = told_of(findings, outcome), table_decimals(outcome), outcome.compares.noun
     rows = compared(findings, outcome=outcome.name)
-    rows = rows[rows["flag"].isin(told.beyond)].sort_values(["rank", "provider_id", "learner"])
+    rows = rows[rows["flag"].isin(told.flags)].sort_values(["rank", "provider_id", "learner"])
     return table(
-        f"{named(outcome)}: providers beyond the {told.outermost} limits, less chance",
+        f"{named(outcome)}: providers {told.whom}, less chance",
         [text("Provider"), text("Learner", code=True), number("Episodes"),
          number("Reliability", 2), number(f"Adjusted {noun}", score),
          estimate(f"Shrunken {noun}", score), estimate("Rank", 0),

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterable
 
-from riskadj.report.blocks import Block, Column, facts, number, paragraph, table, text, warning
+from riskadj.report.blocks import (
+    SUPPRESSED,
+    Block,
+    Column,
+    facts,
+    number,
+    paragraph,
+    table,
+    text,
+    warning,
+)
 from riskadj.report.choices import rules_in_words
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import places_of
+from riskadj.report.lookup import called, costs_of, has_scores, places_of
 from riskadj.report.words import (
     format_number,
-    measure,
+    listed,
     noun_of,
     sentence_decimals,
     unit_phrase,
@@ -38,14 +48,17 @@ def warnings(findings: Findings) -> Iterable[Block]:
 
 def comparing(findings: Findings) -> Iterable[Block]:
     """Yield the rules in force, and the population that providers are compared with."""
-    rules = findings.study.profile
+    rules, costs = findings.study.profile, costs_of(findings)
     yield facts([
-        *rules_in_words(rules, noun_of(findings.study.outcomes)),
-        *((f"Reference figures ({one.name})", _given(one))
+        *rules_in_words(
+            rules, noun_of(findings.study.outcomes),
+            scores=len(costs) < len(findings.study.outcomes), costs=bool(costs),
+        ),
+        *((f"Reference figures ({one.name})", _given(findings, one))
           for one in findings.study.outcomes if one.reference),
         ("Minimum", f"{rules.minimum_n} episodes; with fewer nothing is adjusted or flagged"),
         *_minimum_response(rules),
-        ("Suppression", _suppression(rules)),
+        ("Suppression", _suppression(rules, "both scores" if has_scores(findings) else "a cost")),
         ("Reading", "A flag says that a difference is larger than the limits allow for, given the "
          "case mix recorded. It does not say why; it is a reason to look."),
     ])  # fmt: skip
@@ -62,18 +75,18 @@ def _minimum_response(rules: ProfileRules) -> Iterable[tuple[str, str]]:
         yield "Minimum response", f"{least}; with less, adjusted but neither flagged nor ranked"
 
 
-def _suppression(rules: ProfileRules) -> str:
-    of = "episodes" if rules.suppress_by == "episodes" else "episodes with both scores"
+def _suppression(rules: ProfileRules, records: str) -> str:
+    of = "episodes" if rules.suppress_by == "episodes" else f"episodes with {records}"
     return f"under {rules.suppress_below} {of} nothing of a provider is shown"
 
 
-def _given(outcome: Outcome) -> str:
+def _given(findings: Findings, outcome: Outcome) -> str:
     given, decimals, unit = outcome.reference, sentence_decimals(outcome), unit_phrase(outcome)
     assert given is not None
     return (
-        f"{measure(outcome)} is compared with figures the study gives, not with these episodes: a "
-        f"mean {outcome.compares.noun} of {format_number(given.gain, decimals)} {unit}, and a "
-        f"standard deviation of residuals of {format_number(given.sd, decimals)}."
+        f"{called(findings, outcome)} is compared with figures the study gives, not with these "
+        f"episodes: a mean {outcome.compares.noun} of {format_number(given.gain, decimals)} "
+        f"{unit}, and a standard deviation of residuals of {format_number(given.sd, decimals)}."
     )
 
 
@@ -82,7 +95,8 @@ def _reference(findings: Findings) -> Block:
     noun = noun_of(by_name.values())
     columns = [
         text("Outcome"), text("Unit"), text("Learner", code=True), number("Episodes"),
-        *(number(label, 3) for label in ("Mean score before", f"Mean {noun}", "SD of residuals")),
+        number("Mean score before", 3, "none" if costs_of(findings) else SUPPRESSED),
+        *(number(label, 3) for label in (f"Mean {noun}", "SD of residuals")),
     ]  # fmt: skip
     rows = [
         [one.outcome, by_name[one.outcome].unit, one.learner, one.n, one.baseline,
@@ -90,7 +104,9 @@ def _reference(findings: Findings) -> Block:
         for one in findings.reference.itertuples(index=False)
     ]  # fmt: skip
     if not any(one.reference for one in by_name.values()):
-        return table("The reference population: all episodes compared", columns, rows)
+        return table(
+            "The reference population: all episodes compared", columns, rows, _relative(findings)
+        )
     sources = [
         "the study" if by_name[row[0]].reference else "the episodes compared" for row in rows
     ]
@@ -99,7 +115,14 @@ def _reference(findings: Findings) -> Block:
         [*columns, text("Mean and SD from")],
         [[*row, source] for row, source in zip(rows, sources, strict=True)],
         _GIVEN,
+        _relative(findings),
     )
+
+
+def _relative(findings: Findings) -> str:
+    """Return what residuals of costs are, where there are any."""
+    names = [one.name for one in costs_of(findings)]
+    return f"Residuals of {listed(names)} are relative to what is expected." if names else ""
 
 
 def _peers(findings: Findings) -> Block:
@@ -133,7 +156,13 @@ def _learned(findings: Findings) -> Block:
              *("inner", "outer")[: len(_cut_columns(findings))]]
         ].itertuples(index=False),
         _LEARNED,
+        _on_the_log_scale(findings),
     )  # fmt: skip
+
+
+def _on_the_log_scale(findings: Findings) -> str:
+    names = [one.name for one in costs_of(findings)]
+    return f"Of {listed(names)} the SD between providers is on the log scale." if names else ""
 
 
 def _cut_columns(findings: Findings) -> list[Column]:

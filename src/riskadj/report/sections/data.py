@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from riskadj.casemix.roles import refusal
+from riskadj.casemix.roles import refusal_by
 from riskadj.instruments import Instrument
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import Threshold
 from riskadj.report.blocks import Block, facts, number, percent, table, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learns, rows_of
-from riskadj.report.words import counted, measure, named
+from riskadj.report.words import counted, is_cost, measure, named
 from riskadj.study import Outcome
 
 MISSING_SHOWN = 0.0005
@@ -21,8 +21,8 @@ def data(findings: Findings) -> Iterable[Block]:
     """Yield the files, the flow of episodes, and what was not recorded."""
     yield table(
         "Sources",
-        [text("File"), text("Digest (SHA-256)", code=True), number("Rows")],
-        [(one["name"], one["digest"], one["rows"]) for one in findings.provenance["data"]],
+        [text("File"), text("Digest (SHA-256)", code=True), number("Rows", 0, "")],
+        [(one["name"], one["digest"], one["rows"] or None) for one in findings.provenance["data"]],
     )
     for outcome in findings.study.outcomes:
         yield _flow(findings, outcome)
@@ -63,24 +63,46 @@ def outcomes(findings: Findings) -> Iterable[Block]:
     """Yield what each outcome measures, and when."""
     study = findings.study
     for outcome in study.outcomes:
-        one = outcome.definition
-        low, high = one.score_range
+        read_from = _cost(outcome) if is_cost(outcome) else _instrument(outcome.definition)
         yield facts(
             [
-                ("Instrument", f"{one.title}; {one.version}" if one.version else one.title),
-                *([("Scoring not verified", one.unverified)] if one.unverified else []),
-                ("Range", f"{_range(low, high)} {one.unit}; {_DIRECTIONS[one.direction]}"),
-                ("Missing answers", _missing_rule(one)),
-                ("Source", one.source),
+                *read_from,
                 ("Compared on", outcome.compares.words),
                 *_threshold(outcome),
-                ("Window", _window(findings)),
+                *([("Window", _window(findings))] if outcome.compares.asked else []),
                 ("Learned from", _learned_from(findings)),
                 ("Compared", ", ".join(study.split.test)),
             ],
             named(outcome),
         )
     yield facts([("Why these outcomes", study.card.rationale)])
+
+
+def _instrument(one: Instrument) -> Iterable[tuple[str, str]]:
+    """Yield what an instrument is, and how it is scored."""
+    low, high = one.score_range
+    yield "Instrument", f"{one.title}; {one.version}" if one.version else one.title
+    if one.unverified:
+        yield "Scoring not verified", one.unverified
+    yield "Range", f"{_range(low, high)} {one.unit}; {_DIRECTIONS[one.direction]}"
+    yield "Missing answers", _missing_rule(one)
+    yield "Source", one.source
+
+
+def _cost(outcome: Outcome) -> Iterable[tuple[str, str]]:
+    """Yield what is counted as cost, in which money, and where it is capped."""
+    yield "Counted", f"{outcome.measured.title} (column {outcome.column})"
+    yield "Currency", f"{outcome.currency}, in prices of {outcome.price_year}; {_BETTER[-1]}"
+    capped = outcome.winsorise
+    if capped is None:
+        yield "Capped", "nowhere"
+        return
+    of = f", of each group by {capped.by}" if capped.by else ""
+    yield (
+        "Capped",
+        f"at the {capped.upper:g} quantile of the episodes that teach{of}: a dearer episode counts "
+        "as that. The flow says how many, and how much cost that leaves out of account.",
+    )
 
 
 def _threshold(outcome: Outcome) -> Iterable[tuple[str, str]]:
@@ -148,11 +170,18 @@ def casemix(findings: Findings) -> Iterable[Block]:
             for one in findings.casemix
         ],
     )  # fmt: skip
-    allowed = findings.study.casemix.allow_provider_influenced
-    yield facts([("Columns that the provider can influence", "allowed" if allowed else "refused")])
+    rules = findings.study.casemix
+    allowed = "allowed" if rules.allow_provider_influenced else "refused"
+    coded = ", ".join(rules.coded_at_discharge)
+    yield facts(
+        [
+            ("Columns that the provider can influence", allowed),
+            *([("Coded at discharge, and let in all the same", coded)] if coded else []),
+        ]
+    )
     reasons: dict[str, list[str]] = {}
     for one in findings.refused:
-        why = refusal(one, allow_provider_influenced=allowed) or "not chosen"
+        why = refusal_by(rules, one) or "not chosen"
         reasons.setdefault(why, []).append(one.name)
     if reasons:
         yield table(

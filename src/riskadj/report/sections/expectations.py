@@ -1,10 +1,12 @@
 """How expectations are made, and how good they are on episodes that no model has seen."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from riskadj.expected.validation import FEWEST_EPISODES, FEWEST_EVENTS
 from riskadj.report.blocks import (
     Block,
     Column,
@@ -19,8 +21,17 @@ from riskadj.report.blocks import (
 )
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import learner_names, learns, rows_of
-from riskadj.report.words import format_number, measure, named, table_decimals
+from riskadj.report.lookup import costs_of, has_scores, learner_names, learns, rows_of
+from riskadj.report.words import (
+    format_number,
+    is_cost,
+    learner_title,
+    listed,
+    measure,
+    named,
+    table_decimals,
+)
+from riskadj.stats.cost_fit import PARK_FAMILIES
 from riskadj.study import Outcome
 
 _LEARNER_MEANINGS = {
@@ -31,6 +42,12 @@ _LEARNER_MEANINGS = {
     "24:49-64).",
     "reference": "An expectation that somebody else computed and published with each record. It "
     "was not fitted here, and its coefficients are not known here.",
+    "gamma": "A gamma model with a log link, by penalised likelihood.",
+    "tweedie": "A Tweedie model with a log link, by penalised likelihood.",
+    "two_part": "The chance of any cost times a gamma model of the cost of those who have some "
+    "(Duan and others 1983, J Bus Econ Stat 1:115-126).",
+    "log_smearing": "Least squares of the logarithm of cost, brought back by smearing (Duan 1983, "
+    "JASA 78:605-610).",
     "linear": "Least squares with a constant per level of every discrete factor.",
     "lightgbm": "Gradient-boosted trees (Ke et al. 2017).",
 }
@@ -39,6 +56,12 @@ _RECALIBRATIONS = {
     "line": "Line: a constant and a slope, so that the episodes compared have a mean residual of 0 "
     "and a calibration slope of 1.",
     "none": "None: expectations are used as learned.",
+}
+_RECALIBRATED_COSTS = {
+    "shift": " Costs are multiplied by a factor instead, so that expected and observed costs have "
+    "one sum.",
+    "line": " Costs have their line on the log scale, then a factor, so that expected and observed "
+    "costs have one sum.",
 }
 _NOT_LEARNED = "None: expectations are used as published."
 
@@ -72,11 +95,13 @@ def _tuned(findings: Findings) -> Iterable[Block]:
         findings.tuned.itertuples(index=False),
         "Searched with Optuna (Akiba and others 2019, KDD) on episodes that teach, and on no "
         "others; settings not named are as given. Loss: variance of residuals, of chances the mean "
-        "log loss.",
+        f"log loss{', of costs the quasi-likelihood, negated' if costs_of(findings) else ''}.",
     )  # fmt: skip
 
 
-_UNSAID = {"tune": 0, "slopes": "pooled", "monotone": {}, "with_reference": False}
+_UNSAID = {
+    "tune": 0, "slopes": "pooled", "monotone": {}, "with_reference": False, "objective": "gamma",
+}  # fmt: skip
 """Settings that change nothing at these values."""
 
 
@@ -115,7 +140,10 @@ def _folds(findings: Findings) -> str:
 
 def _recalibration(findings: Findings) -> str:
     method = findings.study.recalibration.method
-    return _RECALIBRATIONS[method] if method != "none" or learns(findings) else _NOT_LEARNED
+    if method == "none" and not learns(findings):
+        return _NOT_LEARNED
+    of_costs = _RECALIBRATED_COSTS.get(method, "") if costs_of(findings) else ""
+    return f"{_RECALIBRATIONS[method]}{of_costs}"
 
 
 # --- performance ----------------------------------------------------------------------------------
@@ -137,6 +165,7 @@ _METRICS = (
     _Metric("brier", "Brier score", 4),
     _Metric("r2", "R\N{SUPERSCRIPT TWO}", 3, interval=True),
     _Metric("r2_before_recalibration", "R\N{SUPERSCRIPT TWO} before recalibration", 3),
+    _Metric("cpm", "CPM", 3, interval=True),
     _Metric("mae", "MAE", 0, True),
     _Metric("rmse", "RMSE", 0, True),
     _Metric("bias", "Bias", 0, True),
@@ -146,6 +175,9 @@ _METRICS = (
     _Metric("largest_decile_error", "Largest error by tenth", 0, True),
     _Metric("ici", "Mean error along the curve", 0, True),
     _Metric("total_ratio", "Total O/E", 4),
+    _Metric("park_slope", "Park slope", 2, interval=True),
+    _Metric("negative_share", "Share expected below 0", 3),
+    _Metric("top_coded_share", "Share of cost above the cap", 4),
 )
 _BEFORE_RECALIBRATION = ("r2_before_recalibration", "drift")
 
@@ -175,6 +207,13 @@ _METRIC_WORDS = (
     "MAE and RMSE: mean absolute and root mean squared error. Bias: mean of observed minus "
     "expected. Total O/E: summed observed over summed expected score."
 )
+_COST_WORDS = (
+    "CPM: Cumming's prediction measure, R\N{SUPERSCRIPT TWO} with absolute values instead of "
+    "squares. Park slope: the power of the mean that variance goes with, 0 for a normal, 1 for a "
+    "Poisson, 2 for a gamma and 3 for an inverse Gaussian family (Manning and Mullahy 2001, J "
+    "Health Econ 20:461-494). A calibration slope is of costs themselves, whatever the scale of "
+    "recalibration."
+)
 _BY_CONSTRUCTION = {
     "shift": "Recalibration by shift, on these same episodes, makes the bias 0 and total O/E 1; "
     "neither speaks for a learner.",
@@ -202,8 +241,28 @@ def performance(findings: Findings) -> Iterable[Block]:
             ],
         )
     yield paragraph(_METRIC_WORDS, _BY_CONSTRUCTION[findings.study.recalibration.method])
+    for outcome in costs_of(findings):
+        yield paragraph(_COST_WORDS, *_families(findings, outcome))
     yield from _differences(findings)
     yield from _elsewhere(findings)
+
+
+def _families(findings: Findings, outcome: Outcome) -> Iterable[str]:
+    """Yield what family the residuals of each learner suggest."""
+    by_learner = findings.metrics.get(outcome.name, {})
+    slopes = {name: figures.get("park_slope") for name, figures in by_learner.items()}
+    told = [
+        f"{learner_title(name)}, {_nearest_family(slope)}"
+        for name, slope in slopes.items()
+        if slope is not None and isfinite(slope)
+    ]
+    if told:
+        yield f"Nearest family for {outcome.name}: {'; '.join(told)}."
+
+
+def _nearest_family(slope: float) -> str:
+    nearest = min(PARK_FAMILIES, key=lambda name: abs(PARK_FAMILIES[name] - slope))
+    return nearest.replace("_", " ")
 
 
 def _column(one: _Metric, outcome: Outcome) -> Column:
@@ -238,23 +297,64 @@ def _differences(findings: Findings) -> Iterable[Block]:
 
 
 def _elsewhere(findings: Findings) -> Iterable[Block]:
-    """Yield how far performance carries over to the next provider or period."""
+    """Yield how learners do at providers and in periods that they were taught without."""
     if findings.validation.empty:
+        yield from _not_elsewhere(findings)
         return
     yield table(
         "Would it do as well elsewhere?",
         [text("Outcome"), text("Learner", code=True), text("Over"), text("Figure"),
-         number("How many"), estimate("On average", 3), estimate("At the next one", 3)],
+         number("How many"), number("Too small"),
+         *({**estimate(label, 3), "missing": "too few to say"}
+           for label in ("On average", "At the next one"))],
         [
             [one.outcome, one.learner, f"{one.left_out}s", _FIGURE_TITLES[one.figure], one.groups,
-             estimated(one.value, one.lower95, one.upper95),
+             one.too_small, estimated(one.value, one.lower95, one.upper95),
              estimated(one.value, one.prediction_lower95, one.prediction_upper95)]
             for one in findings.validation.itertuples(index=False)
         ],
-        "Internal-external validation: figures of each provider or period, whose episodes its "
-        "model did not learn from, pooled (Riley and others 2016, BMJ 353:i3140). At the next "
-        "one: where 95 % of further providers or periods would lie.",
+        f"Internal-external validation (Riley and others 2016, BMJ 353:i3140): {_taught(findings)} "
+        "and asked about those left out, in the periods that teach and in those compared; nothing "
+        f"is recalibrated.{_not_taught(findings)}",
+        _WHY_OTHERWISE,
+        f"Too small: under {FEWEST_EPISODES} episodes, or of chances under {FEWEST_EVENTS} with or "
+        "without the event, or nothing in it differs. On average: by random effects, with the "
+        "interval of Hartung and Knapp (2001, Stat Med 20:3875-3889). At the next one: where 95 % "
+        "of further providers or periods would lie, which few periods can hardly tell.",
     )  # fmt: skip
+
+
+_WHY_OTHERWISE = (
+    "Figures here are of one provider or period at a time, then averaged, and need not be those "
+    "of the table above, which are of all episodes together: within a provider patients are more "
+    "alike, which lowers R\N{SUPERSCRIPT TWO} and the C-statistic; how far a provider is from "
+    "others counts as error; and a small provider counts for more than its share of episodes. "
+    "Observed \N{MINUS SIGN} expected of chances is on the scale of log-odds."
+)
+_LEFT_OUT = {
+    "provider": "without each of {} folds of providers",
+    "period": "without each period in turn",
+}
+
+
+def _taught(findings: Findings) -> str:
+    rules, done = findings.study.validation, set(findings.validation["left_out"])
+    ways = [_LEFT_OUT[one].format(rules.folds) for one in rules.by if one in done]
+    return f"learners were taught again {listed(ways)}"
+
+
+def _not_taught(findings: Findings) -> str:
+    done = {*findings.validation["learner"], "reference"}
+    others = [one for one in learner_names(findings) if one not in done]
+    return f" Not looked at: {listed(others)}." if others else ""
+
+
+def _not_elsewhere(findings: Findings) -> Iterable[Block]:
+    if learns(findings):
+        yield paragraph(
+            "Whether expectations would do as well at other providers or in other periods was not "
+            "looked at: no learner was taught again without them (validation.learners)."
+        )
 
 
 def _which_figures(findings: Findings) -> Block:
@@ -333,14 +433,25 @@ def _slopes(findings: Findings) -> Iterable[Block]:
 
 def _tenths(rows: pd.DataFrame, outcome: Outcome, learner: str) -> Block:
     labels = ("Expected", "Observed", "Observed \N{MINUS SIGN} expected")
+    means = rows[["decile", "n", "expected", "observed", "difference"]]
+    columns = [
+        number("Tenth"),
+        number("Episodes"),
+        *(number(one, table_decimals(outcome)) for one in labels),
+    ]
+    caption = f"{named(outcome)}: calibration of {learner}"
+    if not is_cost(outcome):
+        return table(caption, columns, means.itertuples(index=False))
+    ratios = [
+        estimated(one.predictive_ratio, one.predictive_ratio_lower95, one.predictive_ratio_upper95)
+        for one in rows.itertuples(index=False)
+    ]
     return table(
-        f"{named(outcome)}: calibration of {learner}",
-        [
-            number("Tenth"),
-            number("Episodes"),
-            *(number(one, table_decimals(outcome)) for one in labels),
-        ],
-        rows[["decile", "n", "expected", "observed", "difference"]].itertuples(index=False),
+        caption,
+        [*columns, estimate("Expected over observed (95 %)", 3)],
+        [[*mean, ratio] for mean, ratio in zip(means.to_numpy().tolist(), ratios, strict=True)],
+        "Expected over observed: the predictive ratio; below 1 such patients cost more than is "
+        "expected of them. Intervals allow for episodes of a provider resembling each other.",
     )
 
 
@@ -354,11 +465,18 @@ def subgroups(findings: Findings) -> Iterable[Block]:
         return
     yield paragraph(
         "Mean of observed minus expected, with its 95 % interval. Above 0 the group has more than "
-        "expected: a higher score after, or a larger share. A group with too few episodes is "
+        f"expected: {_more_of(findings)}. A group with too few episodes is "
         "suppressed, and so is another one where the first would follow from the total."
     )
     for outcome in findings.study.outcomes:
         yield _subgroup_table(findings, outcome)
+    yield from _subgroup_curves(findings)
+
+
+def _more_of(findings: Findings) -> str:
+    scores = ["a higher score after", "a larger share"] if has_scores(findings) else []
+    *most, last = [*scores, *(["more cost"] if costs_of(findings) else [])]
+    return f"{', '.join(most)}, or {last}" if most else last
 
 
 def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
@@ -372,6 +490,33 @@ def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
         [text("Column", code=True), text("Level"), number("Episodes"),
          number("Observed", decimals), *(estimate(one, decimals) for one in learners)],
         [_subgroup_row(group, [cells.get((*group, one)) for one in learners]) for group in groups],
+    )  # fmt: skip
+
+
+def _subgroup_curves(findings: Findings) -> Iterable[Block]:
+    """Yield how many fifths of subgroups are off, and the one that is farthest, by learner."""
+    rows = []
+    for (outcome, learner), fifths in findings.curves.groupby(["outcome", "learner"], sort=False):
+        known = fifths[fifths["lower95"].notna()]
+        off = known[(known["lower95"] > 0) | (known["upper95"] < 0)]
+        if off.empty:
+            continue
+        one = off.loc[off[["lower95", "upper95"]].abs().min(axis=1).idxmax()]
+        rows.append([
+            outcome, learner, len(known), len(off), one["column"], one["level"], one["decile"],
+            one["n"], estimated(one["difference"], one["lower95"], one["upper95"]),
+        ])  # fmt: skip
+    if not rows:
+        return
+    yield table(
+        "Calibration within subgroups",
+        [text("Outcome"), text("Learner", code=True), number("Fifths"), number("Off"),
+         text("Farthest off", code=True), text("Level"), number("Fifth"), number("Episodes"),
+         estimate("Observed \N{MINUS SIGN} expected", 3)],
+        rows,
+        "Each subgroup in fifths of what is expected of its own episodes, from lowest to highest. "
+        "Off: 0 is outside the 95 % interval, as by chance in 1 fifth of 20. Farthest off: whose "
+        "interval is farthest from 0. calibration.csv has all of them.",
     )  # fmt: skip
 
 

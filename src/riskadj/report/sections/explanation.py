@@ -8,20 +8,19 @@ from riskadj.explain.shap_values import FOLD
 from riskadj.report.blocks import Block, number, paragraph, percent, table, text
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import learner_names, places_of, rows_of
+from riskadj.report.lookup import called, costs_of, learner_names, rows_of, told_of
 from riskadj.report.words import (
     FOLD_TITLE,
     TOP_FEATURES,
     counted,
+    explained_decimals,
     explained_in,
     format_number,
+    is_cost,
     learner_title,
     listed,
-    measure,
     named,
     population,
-    sentence_decimals,
-    table_decimals,
     theme_title,
 )
 from riskadj.study import Outcome
@@ -34,6 +33,10 @@ _NOT_CAUSES = (
     "speak of whom a provider treats, not of how well it treats them. The expected gain of a "
     "provider is its expected score less the score before, so there the start counts twice: in "
     "what is expected after, and in the room that is left to gain."
+)
+_OF_COSTS = (
+    "Contributions to a cost are to its logarithm, so that they multiply: 0.10 makes it dearer by "
+    "a factor of exp(0.10), 1.11."
 )
 _NOBODY = "No provider has enough episodes for its contributions to be shown."
 _OF_THE_FOLD = (
@@ -51,7 +54,7 @@ def explanation(findings: Findings) -> Iterable[Block]:
             f"trees only, and the study expects by {_titles(learner_names(findings))}."
         )
         return
-    yield paragraph(_NOT_CAUSES, _unexplained(findings))
+    yield paragraph(_NOT_CAUSES, _unexplained(findings), _OF_COSTS if costs_of(findings) else "")
     for outcome in findings.study.outcomes:
         yield from _of_outcome(findings, outcome)
 
@@ -69,7 +72,7 @@ def _titles(learners: Iterable[str]) -> str:
 def _of_outcome(findings: Findings, outcome: Outcome) -> Iterable[Block]:
     features = rows_of(findings.features, outcome=outcome.name)
     if features.empty:
-        yield paragraph(f"{measure(outcome)}: no contributions to show.")
+        yield paragraph(f"{called(findings, outcome)}: no contributions to show.")
         return
     yield from figure_blocks(findings, "features", outcome)
     yield _feature_table(findings, outcome, features)
@@ -78,7 +81,11 @@ def _of_outcome(findings: Findings, outcome: Outcome) -> Iterable[Block]:
         yield paragraph(_NOBODY)
         return
     top = parts.loc[parts["difference"].abs().idxmax()]
-    yield _worked(rows_of(parts, learner=top["learner"], provider_id=top["provider_id"]), outcome)
+    yield _worked(
+        rows_of(parts, learner=top["learner"], provider_id=top["provider_id"]),
+        outcome,
+        called(findings, outcome),
+    )
     for learner, rows in parts.groupby("learner", sort=False):
         yield _theme_table(findings, outcome, str(learner), rows)
 
@@ -93,7 +100,7 @@ def _feature_table(findings: Findings, outcome: Outcome, features: pd.DataFrame)
         f"{named(outcome)}: the {counted(most, 'largest contribution')} to the expectation, "
         f"{explained_in(outcome)}",
         [text("Learner", code=True), text("Column", code=True), text("Meaning"), text("Theme"),
-         number("Mean absolute", table_decimals(outcome)), percent("Share")],
+         number("Mean absolute", explained_decimals(outcome) + 1), percent("Share")],
         [
             (one.learner, one.feature, columns[one.feature].meaning if one.feature in columns
              else "", theme_title(one.theme), one.mean_absolute, one.share)
@@ -118,13 +125,13 @@ def _parts_by_theme(findings: Findings, outcome: Outcome) -> pd.DataFrame:
 def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.DataFrame) -> Block:
     compared = parts.drop_duplicates("provider_id")
     flags = rows_of(findings.providers, outcome=outcome.name, learner=learner)
-    beyond = flags.loc[flags["flag"].isin(places_of(findings).beyond), "provider_id"]
+    beyond = flags.loc[flags["flag"].isin(told_of(findings, outcome).flags), "provider_id"]
     largest = compared.head(PROVIDERS_SHOWN)["provider_id"]
     providers = compared[compared["provider_id"].isin([*beyond, *largest])]
     shown = parts[parts["provider_id"].isin(providers["provider_id"])]
     wide = shown.pivot(index="provider_id", columns="theme", values="contribution")
     themes = list(wide.abs().sum().sort_values(ascending=False, kind="stable").index)
-    wide, decimals = wide[themes].fillna(0.0), table_decimals(outcome)
+    wide, decimals = wide[themes].fillna(0.0), explained_decimals(outcome) + 1
     labels = [theme_title(one) for one in themes]
     return table(
         f"{named(outcome)}: why providers' mean expected {outcome.compares.noun}s differ, by "
@@ -145,11 +152,17 @@ def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared:
     enough = f"with {findings.study.profile.minimum_n} episodes or more"
     who = f"The {shown} of {compared} providers" if shown < compared else "Every provider"
     return (
-        f"Difference: mean expected {outcome.compares.noun} less that of {population(outcome)}; "
+        f"Difference: mean {_expected(outcome)} less that of {population(outcome)}; "
         f"the row sums to it, but for rounding. {who} {enough}: those beyond the "
-        f"{places_of(findings).outermost} limits and the largest differences. {_room(outcome)}All "
-        "others are in shap_providers.csv, but for those that are suppressed."
+        f"{told_of(findings, outcome).words} limits and the largest differences. "
+        f"{_room(outcome)}All others are in shap_providers.csv, but for those that are suppressed."
     )
+
+
+def _expected(outcome: Outcome) -> str:
+    if is_cost(outcome):
+        return "logarithm of the cost expected"
+    return f"expected {outcome.compares.noun}"
 
 
 def _room(outcome: Outcome) -> str:
@@ -161,7 +174,7 @@ def _room(outcome: Outcome) -> str:
 # --- a sentence -----------------------------------------------------------------------------------
 
 
-def _worked(parts: pd.DataFrame, outcome: Outcome) -> Block:
+def _worked(parts: pd.DataFrame, outcome: Outcome, name: str) -> Block:
     """Return a sentence on one provider whose contributions by theme are given."""
     first = parts.iloc[0]
     sign = -1.0 if first["difference"] < 0 else 1.0
@@ -171,12 +184,12 @@ def _worked(parts: pd.DataFrame, outcome: Outcome) -> Block:
     total = format_number(float(pull.sum()), decimals)
     if not _is_seen(float(pull.sum()), decimals):
         return paragraph(
-            f"{measure(outcome)}: in {learner_title(first['learner'])} no provider's expected "
+            f"{name}: in {learner_title(first['learner'])} no provider's expected "
             f"{outcome.compares.noun} is as far as {10.0**-decimals:.{decimals}f} {unit} from "
             f"that of {population(outcome)}."
         )
     return paragraph(
-        f"An example, {measure(outcome)}: in {learner_title(first['learner'])} provider "
+        f"An example, {name}: in {learner_title(first['learner'])} provider "
         f"{first['provider_id']}'s expected {outcome.compares.noun} is {total} {unit} "
         f"{'below' if sign < 0 else 'above'} that of {population(outcome)}: "
         f"{_themes_in_words(pull, decimals)}.",
@@ -206,7 +219,7 @@ def _is_seen(value: float, decimals: int) -> bool:
 
 def _decimals_that_sum(pull: "pd.Series[float]", outcome: Outcome) -> int:
     """Return the fewest decimals with which the numbers that are read sum to the total read."""
-    fewest = sentence_decimals(outcome)
+    fewest = explained_decimals(outcome)
     for decimals in range(fewest, fewest + 3):
         read = sum(round(float(one), decimals) for one in pull)
         if round(read - round(float(pull.sum()), decimals), decimals) == 0:

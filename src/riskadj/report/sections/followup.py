@@ -1,6 +1,6 @@
 """Who answered, and which flags would be others if everybody had."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,8 +20,8 @@ from riskadj.report.blocks import (
 )
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import learner_names, rows_of
-from riskadj.report.words import counted, listed, measure, named, table_decimals
+from riskadj.report.lookup import called, learner_names, places_of, rows_of
+from riskadj.report.words import counted, listed, named, table_decimals
 from riskadj.study import Outcome
 
 NOT_TOLD = "not told"
@@ -30,9 +30,15 @@ _ANALYSES = (
     "Three analyses of the same providers. Complete cases: those who answered, as in the "
     "comparison above. Weighted: each of them stands for all who were asked and are alike in case "
     "mix, by a model of who answers (stabilised weights: Robins and others 2000, Epidemiology "
-    "11:550-560). Imputed: those who did not answer get what the model has for them, {count} times "
-    "(Rubin 1987, Multiple Imputation for Nonresponse in Surveys)."
+    "11:550-560). Imputed: those who did not answer get what the model has for them, {effects}, "
+    "{count} times (Rubin 1987, Multiple Imputation for Nonresponse in Surveys); errors, limits "
+    "and intervals are of Student's distribution with the degrees of freedom of Barnard and Rubin "
+    "(1999, Biometrika 86:948-955)."
 )
+_EFFECTS = {
+    "own": "by their provider's own effect",
+    "random": "by their provider's effect, drawn towards that of the others",
+}
 _NOT_IMPUTED = (
     "Two analyses of the same providers. Complete cases: those who answered, as in the comparison "
     "above. Weighted: each of them stands for all who were asked and are alike in case mix, by a "
@@ -46,15 +52,22 @@ _RULE = (
 _ASSUMED = (
     "Both take those who did not answer to be like those who did, case mix and provider equal. No "
     "data can tell whether they are. A tipping point is how far they would have to be from what is "
-    "expected of them for a provider's flag, imputed, to change; whether that is plausible is for "
-    "people to judge."
+    "expected of them for a provider's flag by imputation to change, which need not be its flag "
+    "above: where the two differ, the words say so first. Whether that is plausible is for people "
+    "to judge."
+)
+_WITHIN = (
+    "Means are plain ones of all providers together. Differences are in standard deviations of all "
+    "asked and within providers, each counting by how many it asked: they are not those of the "
+    "means."
 )
 _NOTHING = "How many were asked and did not answer is not known here."
 _RATES = (
     "Participation: questionnaires before per procedure; it can be above 100 %, as procedures are "
     "counted where they are done and questionnaires where they are handed out. Linkage: linked to "
     "a procedure, of these. Issue: questionnaires after sent, of these. Response: returned, of "
-    "those sent (NHS England, A Guide to PROMs Methodology, version 12)."
+    "those sent (NHS England, A Guide to PROMs Methodology, version 12). Answered: with a score "
+    "after that counts, within the study's window if it has one; returned: whenever it was."
 )
 
 
@@ -71,7 +84,8 @@ def followup(findings: Findings) -> Iterable[Block]:
             yield paragraph(_NOTHING)
         return
     imputations = findings.study.follow_up.imputations
-    words = _ANALYSES.format(count=imputations) if imputations else _NOT_IMPUTED
+    effects = _EFFECTS[findings.study.follow_up.effects]
+    words = _ANALYSES.format(count=imputations, effects=effects) if imputations else _NOT_IMPUTED
     yield paragraph(words, _RULE, _ASSUMED)
     yield _summary(findings)
     for outcome in findings.study.outcomes:
@@ -89,13 +103,14 @@ def _rates(findings: Findings) -> Iterable[Block]:
         return
     rows = rows_of(findings.rates, provider_id=ALL)
     shown = rows[
-        ["outcome", "source", "procedures", "q1", "q2_sent", "q2_returned", "participation",
-         "linkage", "issue", "response"]
+        ["outcome", "source", "procedures", "q1", "q2_sent", "q2_returned", "answered",
+         "participation", "linkage", "issue", "response"]
     ]  # fmt: skip
     yield table(
         "Questionnaires, all providers",
         [text("Outcome"), text("Counted in"),
-         *(number(one, 0, NOT_TOLD) for one in ("Procedures", "Before", "After, sent", "Returned")),
+         *(number(one, 0, NOT_TOLD) for one in
+           ("Procedures", "Before", "After, sent", "Returned", "Answered")),
          *(percent(one, NOT_TOLD) for one in ("Participation", "Linkage", "Issue", "Response"))],
         shown.itertuples(index=False),
         _RATES,
@@ -156,14 +171,16 @@ def _summary(findings: Findings) -> Block:
 
 
 def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
-    decimals, rows = table_decimals(outcome), []
+    decimals, rows, words = table_decimals(outcome), [], _words_of(findings, outcome)
     for learner in learner_names(findings, outcome):
         one = answering(findings, outcome, learner)
         if one.rows.empty or len(one.analyses) < 2:
             continue
         rows += [
-            [r.provider_id, learner, r.eligible, r.response, r.adjusted_complete, r.flag_complete,
-             r.adjusted_weighted, r.flag_weighted, r.adjusted_imputed, r.flag_imputed]
+            [r.provider_id, learner, r.eligible, r.response,
+             r.adjusted_complete, words.get(r.flag_complete, ""),
+             r.adjusted_weighted, words.get(r.flag_weighted, ""),
+             r.adjusted_imputed, words.get(r.flag_imputed, "")]
             for r in one.rows[one.changing].itertuples(index=False)
         ]  # fmt: skip
     adjusted = f"adjusted {outcome.compares.noun}"
@@ -174,13 +191,14 @@ def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
              *(
                  column
                  for name in ("Complete", "Weighted", "Imputed")
-                 for column in (number(f"{name}, {adjusted}", decimals, ""), text(f"{name}, flag"))
+                 for column in (number(f"{name}, {adjusted}", decimals, ""), text(f"{name}, place"))
              )],
             rows,
-            "Every provider is in follow_up.csv.",
+            "Place: where the flag puts the provider. Every provider is in follow_up.csv.",
         )  # fmt: skip
     elif len(rows_of(findings.follow_up_summary, outcome=outcome.name)):
-        yield paragraph(f"{measure(outcome)}: no flag hangs on the analysis of missing follow-up.")
+        name = called(findings, outcome)
+        yield paragraph(f"{name}: no flag hangs on the analysis of missing follow-up.")
 
 
 def _nearest(findings: Findings, outcome: Outcome) -> Iterable[Block]:
@@ -189,17 +207,24 @@ def _nearest(findings: Findings, outcome: Outcome) -> Iterable[Block]:
     if told.empty:
         return
     order = told.assign(by=told["tipping_nearest"].abs()).sort_values(["by", "provider_id"])
+    words = _words_of(findings, outcome)
     yield table(
-        f"{named(outcome)}: the {min(NEAREST, len(order))} flags that missing answers would "
-        "change first",
-        [text("Provider"), text("Learner", code=True), percent("Answered"), text("Flag, imputed"),
-         text("Tipping point")],
-        [_tipping(one) for one in order.head(NEAREST).itertuples(index=False)],
+        f"{named(outcome)}: the {min(NEAREST, len(order))} flags by imputation that missing "
+        "answers would change first",
+        [text("Provider"), text("Learner", code=True), percent("Answered"),
+         text("Place, complete"), text("Place, imputed"), text("Tipping point")],
+        [_tipping(one, words) for one in order.head(NEAREST).itertuples(index=False)],
     )  # fmt: skip
 
 
-def _tipping(one: Any) -> list[Any]:
-    return [one.provider_id, one.learner, one.response, one.flag_imputed, one.tipping]
+def _tipping(one: Any, words: Mapping[str, str]) -> list[Any]:
+    places = [words.get(flag, "") for flag in (one.flag_complete, one.flag_imputed)]
+    return [one.provider_id, one.learner, one.response, *places, one.tipping]
+
+
+def _words_of(findings: Findings, outcome: Outcome) -> dict[str, str]:
+    """Return where each flag puts a provider."""
+    return {one.flag: one.words for one in places_of(findings, outcome).all}
 
 
 def _balance(findings: Findings, outcome: Outcome) -> Iterable[Block]:
@@ -210,14 +235,13 @@ def _balance(findings: Findings, outcome: Outcome) -> Iterable[Block]:
     largest = rows.loc[rows["difference"].abs().sort_values(ascending=False, kind="stable").index]
     within = findings.study.follow_up.numerator == "provider"
     yield table(
-        f"{measure(outcome)}: where those who answered differ most from all who were asked",
+        f"{called(findings, outcome)}: where those who answered differ most from all asked",
         [text("Case mix", code=True), number("All asked", 3), number("Answered", 3),
          number("Weighted", 3), number("Difference", 3), number("Difference, weighted", 3)],
         largest.head(LARGEST)[
             ["covariate", "everybody", "answered", "weighted", "difference", "difference_weighted"]
         ].itertuples(index=False),
-        "Differences are in standard deviations of all asked"
-        + (", within providers." if within else "."),
+        _WITHIN if within else "Differences are in standard deviations of all asked.",
         "Above 0.1 is often called imbalance (Austin 2009, Stat Med 28:3083-3107). All are in "
         "balance.csv.",
     )  # fmt: skip

@@ -6,7 +6,14 @@ from types import MappingProxyType
 from riskadj.followup.follow import ALL_ANSWERED
 from riskadj.report.blocks import TODO_MARK, Block, facts
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, learner_names, learns, places_of
+from riskadj.report.lookup import (
+    compared,
+    costs_of,
+    has_scores,
+    learner_names,
+    learns,
+    places_of,
+)
 from riskadj.report.words import format_number, noun_of
 from riskadj.study.records import SHRUNKEN_METHODS
 
@@ -36,7 +43,12 @@ def _follows_up(findings: Findings) -> bool:
 
 
 def _has_pairs_only(findings: Findings) -> bool:
-    return not _follows_up(findings) and not _has_all_answers(findings)
+    silent = has_scores(findings) and not _follows_up(findings)
+    return silent and not _has_all_answers(findings)
+
+
+def _has_costs(findings: Findings) -> bool:
+    return bool(costs_of(findings))
 
 
 def _has_all_answers(findings: Findings) -> bool:
@@ -47,9 +59,13 @@ def _lets_in_influenced(findings: Findings) -> bool:
     return findings.study.casemix.allow_provider_influenced
 
 
-def _keeps_patients_whole(findings: Findings) -> bool:
+def _lets_in_coded(findings: Findings) -> bool:
+    return bool(findings.study.casemix.coded_at_discharge)
+
+
+def _splits_providers(findings: Findings) -> bool:
     split = findings.study.split
-    return learns(findings) and not split.out_of_time and split.group == "patient"
+    return learns(findings) and not split.out_of_time and split.group != "provider"
 
 
 def _shrinks(findings: Findings) -> bool:
@@ -93,17 +109,27 @@ _AUTOMATIC: Sequence[tuple[str, Callable[[Findings], bool] | None, str]] = (
     ("Uncertainty of the model", None,
      "Limits and intervals take the expected scores as known; what learning from a sample adds is "
      "not in them."),
-    ("Ends of the scale", None,
+    ("Dear episodes", _has_costs,
+     "Costs are skewed: few dear episodes make up much of what a provider costs, and chance in "
+     "them is larger than a normal distribution has it, most of all where providers are small. "
+     "Where costs are capped, what is above the cap is nobody's."),
+    ("Prices", _has_costs,
+     "A cost is what the files hold. Where it is not in standardised prices, a difference between "
+     "providers may be one in prices."),
+    ("Ends of the scale", has_scores,
      "Scores are bounded. Near the best score there is little room to improve, and the learners do "
      "not model the bound."),
-    ("Own episodes", _keeps_patients_whole,
-     "Folds keep patients whole, not providers: what is expected of a provider was learned from "
+    ("Own episodes", _splits_providers,
+     "Folds do not keep providers whole: what is expected of a provider was learned from "
      "other episodes of its own, too, which can make it look more ordinary than it is."),
     ("Published expectation", _has_reference,
      "How the published expectation was computed cannot be checked here, nor can contributions "
      "explain it."),
     ("Influence of providers", _lets_in_influenced,
      "Some columns adjusted for can be influenced by the provider, and may adjust quality away."),
+    ("Coding at discharge", _lets_in_coded,
+     "Some columns adjusted for are coded at discharge, with the stay in view: what went wrong in "
+     "it, and how thoroughly a provider codes, can raise what is expected of it."),
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """How each provider compares, and how far that hangs on the learner."""
 
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Callable, Iterable
+from itertools import chain, combinations
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,23 @@ from riskadj.report.blocks import (
 )
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, flags_by_learner, learner_names, places_of, rows_of
+from riskadj.report.lookup import (
+    compared,
+    costs_of,
+    flags_by_learner,
+    learner_names,
+    places_of,
+    rows_of,
+    told_of,
+)
 from riskadj.report.places import Places
 from riskadj.report.sections.comparing import comparing, warnings
-from riskadj.report.words import listed, named, table_decimals
+from riskadj.report.words import is_cost, listed, named, table_decimals
 from riskadj.study import Outcome
 
 WITHHELD = "withheld"
+_Shown = tuple[Callable[[Any], Any], Column]
+"""What is read of a row of providers, and the column that shows it."""
 _NOT_CENTRED = (
     "Without recalibration O \N{MINUS SIGN} E and O/E are against expectations as learned, while "
     "adjusted results and z are against residuals centred on the episodes compared."
@@ -34,6 +45,7 @@ _PER_EPISODE = {
     "score after": "Scores are means per episode.",
     "change": "Changes are means per episode.",
     "share": "Shares are of episodes.",
+    "cost": "Costs are means per episode.",
 }
 _RATIOS = (
     "O/E: observed over expected; P/E: predicted over expected, predicted with the provider's own "
@@ -48,10 +60,15 @@ def providers(findings: Findings) -> Iterable[Block]:
     yield from comparing(findings)
     yield _flag_counts(findings)
     for outcome in findings.study.outcomes:
-        yield from figure_blocks(findings, "funnel", outcome)
-        yield from figure_blocks(findings, "caterpillar", outcome)
+        yield from _side_by_side(findings, outcome)
         yield _beyond(findings, outcome)
     yield _agreement(findings)
+
+
+def _side_by_side(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    """Yield funnel and caterpillar of each learner, next to each other."""
+    kinds = [figure_blocks(findings, kind, outcome) for kind in ("funnel", "caterpillar")]
+    return chain.from_iterable(zip(*kinds, strict=True))
 
 
 # --- flags ----------------------------------------------------------------------------------------
@@ -91,20 +108,27 @@ def _where_less_is_better(findings: Findings) -> str:
     names = [one.name for one in findings.study.outcomes if one.better < 0]
     if not names:
         return ""
-    return f"Of {listed(names)} less is better: there, above stands for the better side, too."
+    sides = "the better side, too"
+    if costs_of(findings):
+        sides = f"{sides}: of a cost, the cheaper"
+    return f"Of {listed(names)} less is better: there, above stands for {sides}."
 
 
 def _beyond(findings: Findings, outcome: Outcome) -> Block:
     several = len(learner_names(findings, outcome)) > 1
-    told, flags = places_of(findings), flags_by_learner(findings, outcome)
+    told, flags = told_of(findings, outcome), flags_by_learner(findings, outcome)
+    columns = _columns(findings, outcome)
     order = "the provider's mean z" if several else "z"
     rows = [
-        [*_figures(one, told), *([_same_flag(flags, one.provider_id, one.flag)] * several)]
+        [
+            *(read(one) for read, _ in columns),
+            *([_same_flag(flags, one.provider_id, one.flag)] * several),
+        ]
         for one in _flagged(findings, outcome).itertuples(index=False)
     ]
     return table(
-        f"{named(outcome)}: providers beyond the {told.outermost} limits",
-        [*_columns(findings, outcome), *([text("Learners that agree")] * several)],
+        f"{named(outcome)}: providers {told.whom}",
+        [*(column for _, column in columns), *([text("Learners that agree")] * several)],
         rows,
         f"In order of {order}. {_PER_EPISODE[outcome.compares.noun]} {_RATIOS} A provider is "
         "unnamed in the figure where its name has no room. Every provider is in providers.csv.",
@@ -112,34 +136,46 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
     )
 
 
-def _columns(findings: Findings, outcome: Outcome) -> list[Column]:
-    score, drawn = table_decimals(outcome), findings.study.profile.replicates
+def _columns(findings: Findings, outcome: Outcome) -> list[_Shown]:
+    """Return what is shown of a provider, in order; of costs ratios come first."""
+    score, limits = table_decimals(outcome), told_of(findings, outcome).limits
     noun = outcome.compares.noun
-    ratio = estimate("P/E (95 %)", 3) if drawn else number("P/E", 3)
-    return [
-        text("Provider"), text("Learner", code=True), number("Episodes"),
-        number(f"Observed {noun}", score), number(f"Expected {noun}", score),
-        number("O/E", 3, WITHHELD), ratio | {"missing": WITHHELD},
-        number("O \N{MINUS SIGN} E", score), number(f"Adjusted {noun}", score),
-        number("Lower limit", score), number("Upper limit", score), number("z", 2),
-    ]  # fmt: skip
+    who: list[_Shown] = [
+        (attrgetter("provider_id"), text("Provider")),
+        (attrgetter("learner"), text("Learner", code=True)),
+        (attrgetter("n"), number("Episodes")),
+    ]
+    means: list[_Shown] = [
+        (attrgetter("observed"), number(f"Observed {noun}", score)),
+        (attrgetter("expected"), number(f"Expected {noun}", score)),
+    ]
+    ratios: list[_Shown] = [
+        (attrgetter("ratio"), number("O/E", 3, WITHHELD)),
+        _predicted_ratio(findings),
+    ]
+    rest: list[_Shown] = [
+        (attrgetter("difference"), number("O \N{MINUS SIGN} E", score)),
+        (attrgetter("adjusted"), number(f"Adjusted {noun}", score)),
+        (attrgetter(f"lower{limits}"), number("Lower limit", score)),
+        (attrgetter(f"upper{limits}"), number("Upper limit", score)),
+        (attrgetter("z"), number("z", 2)),
+    ]
+    first = [*ratios, *means] if is_cost(outcome) else [*means, *ratios]
+    return [*who, *first, *rest]
 
 
-def _figures(one: Any, told: Places) -> list[Any]:
-    name = told.limits[-1][0]
-    ratio = one.predicted_ratio
-    if told.rules.replicates:
-        ratio = estimated(ratio, one.predicted_ratio_lower95, one.predicted_ratio_upper95)
-    return [
-        one.provider_id, one.learner, one.n, one.observed, one.expected, one.ratio, ratio,
-        one.difference, one.adjusted, getattr(one, f"lower{name}"), getattr(one, f"upper{name}"),
-        one.z,
-    ]  # fmt: skip
+def _predicted_ratio(findings: Findings) -> _Shown:
+    """Return predicted over expected, with its interval where the study asks for a bootstrap."""
+    if not findings.study.profile.replicates:
+        return attrgetter("predicted_ratio"), number("P/E", 3, WITHHELD)
+    ends = attrgetter("predicted_ratio", "predicted_ratio_lower95", "predicted_ratio_upper95")
+    column = estimate("P/E (95 %)", 3) | {"missing": WITHHELD}
+    return lambda one: estimated(*ends(one)), column
 
 
 def _flagged(findings: Findings, outcome: Outcome) -> pd.DataFrame:
     rows = compared(findings, outcome=outcome.name)
-    rows = rows[rows["flag"].isin(places_of(findings).beyond)]
+    rows = rows[rows["flag"].isin(told_of(findings, outcome).flags)]
     middle = rows.groupby("provider_id")["z"].transform("mean")
     return rows.assign(middle=middle).sort_values(["middle", "provider_id", "z"])
 

@@ -12,7 +12,7 @@ from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.contest import Contest, contest
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.lookup import compared, learner_names, places_of
+from riskadj.report.lookup import compared, learner_names, places_of, told_of
 from riskadj.report.words import counted, learner_title, listed, named
 
 NOT_VARIED = "not varied"
@@ -49,7 +49,7 @@ def _declared(contests: Sequence[Contest]) -> Iterable[str]:
     options = [
         counted(len(one.options("learner")), "learner"),
         counted(len(one.options("method")), "method"),
-        f"{len(one.options('limits'))} kinds of limits",
+        f"{counted(len(one.options('limits')), 'kind')} of limits",
     ]
     yield f"Every flag is held against {most}{len(one.analyses)} analyses: {listed(options)}."
     yield (
@@ -123,7 +123,7 @@ def _title(choice: str, option: str) -> str:
 
 
 def _beyond(findings: Findings, one: Contest) -> Block:
-    told = places_of(findings)
+    told, named_here = places_of(findings, one.outcome), told_of(findings, one.outcome)
     words = {place.flag: place.words for place in told.all}
     rows = [
         [provider, words[flag], *_told(one, provider, flag, some)]
@@ -132,7 +132,7 @@ def _beyond(findings: Findings, one: Contest) -> Block:
         )
     ]
     return table(
-        f"{named(one.outcome)}: how firm the flags beyond the {told.outermost} limits are",
+        f"{named(one.outcome)}: how firm the flags {named_here.whom} are",
         [text("Provider"), text("Place"), text("Under", code=True), text("Same flag"),
          text("Same side"), text("Moved by")],
         rows,
@@ -146,7 +146,8 @@ def _beyond(findings: Findings, one: Contest) -> Block:
 
 def _flagged(findings: Findings, one: Contest) -> pd.DataFrame:
     rows = compared(findings, outcome=one.outcome.name)
-    rows = rows[rows["flag"].isin(one.told.beyond) & rows["provider_id"].isin(one.flags.index)]
+    told = told_of(findings, one.outcome).flags
+    rows = rows[rows["flag"].isin(told) & rows["provider_id"].isin(one.flags.index)]
     order = {name: place for place, name in enumerate(learner_names(findings))}
     return rows.assign(order=rows["learner"].map(order)).sort_values(
         ["flag_share", "provider_id", "order"]

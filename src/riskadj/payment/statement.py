@@ -1,0 +1,236 @@
+"""Statements: one provider's settlement, line by line, for a person with a calculator."""
+
+import re
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from riskadj.errors import UnknownNameError, did_you_mean
+from riskadj.payment.settle import Settlement
+
+WIDTH = 78
+_HEADINGS = ("provider_id", "place", "rule", "label", "kind", "formula", "value", "confirmed",
+             "source")  # fmt: skip
+_ROUNDED = MappingProxyType({"half_even": "half to even", "half_up": "half away from 0"})
+_NAME_LENGTH = 80
+UNCONFIRMED = "constants not confirmed in the source"
+NOT_SHOWN = (
+    "A settlement says what the contract's rules come to on these results. It does not show that "
+    "paying this way improves outcomes."
+)
+
+
+def statement_text(settlement: Settlement, provider_id: str) -> str:
+    """Return one provider's statement as plain text, at most 78 characters wide.
+
+    Every formula is that of a spreadsheet; what it gives, rounded as stated, is the amount beside
+    it. The total is the sum of the amounts marked with `+`.
+
+    Raises
+    ------
+    UnknownNameError
+        When the settlement has no such provider.
+    """
+    sheet = _sheets(settlement, [provider_id])[0]
+    return _text(sheet, settlement, _head(settlement), _foot(settlement))
+
+
+def statement_texts(settlement: Settlement) -> Iterator[tuple[str, str]]:
+    """Yield every provider with its statement, as `statement_text` returns it."""
+    head, foot = _head(settlement), _foot(settlement)
+    for sheet in _sheets(settlement, settlement.totals["provider_id"]):
+        yield sheet["provider_id"], _text(sheet, settlement, head, foot)
+
+
+def _text(sheet: dict[str, Any], settlement: Settlement, head: list[str], foot: list[str]) -> str:
+    lines = [*head, "", *_provider(sheet, settlement), ""]
+    for block in sheet["blocks"]:
+        lines += [*wrap(block["title"], WIDTH), *_sourced(block)]
+        for one in block["lines"]:
+            lines += _line_text(one)
+        lines.append("")
+    lines += [_row("TOTAL", sheet["total"]), *_indented(f"= {sheet['sum']}"), ""]
+    lines += foot
+    return "\n".join(lines) + "\n"
+
+
+def statements_html(settlement: Settlement) -> str:
+    """Return all statements as one self-contained page, a printed page or more for each provider.
+
+    Every text is escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("riskadj.payment", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    contract = settlement.contract
+    return environment.get_template("statements.html.jinja").render(
+        contract=contract,
+        settlement=settlement,
+        rounding=rounding_words(settlement),
+        sheets=_sheets(settlement, settlement.totals["provider_id"]),
+        unconfirmed=settlement.unconfirmed,
+        unconfirmed_words=UNCONFIRMED,
+        not_shown=NOT_SHOWN,
+    )
+
+
+def file_names(provider_ids: Iterable[str]) -> dict[str, str]:
+    """Return a file name for each provider, without what a file system could trip over.
+
+    Two names that would be the same, capitals aside, get a number.
+
+    Examples
+    --------
+    >>> file_names(["A/1", "A 1", "../etc"])
+    {'A/1': 'A_1', 'A 1': 'A_1-2', '../etc': 'etc'}
+    """
+    taken: set[str] = set()
+    names = {}
+    for one in provider_ids:
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", one).strip("._")[:_NAME_LENGTH] or "provider"
+        name, times = plain, 1
+        while name.lower() in taken:
+            times += 1
+            name = f"{plain}-{times}"
+        taken.add(name.lower())
+        names[one] = name
+    return names
+
+
+def rounding_words(settlement: Settlement) -> str:
+    """Return how amounts were rounded, in a sentence."""
+    rule, currency = settlement.contract.rounding, settlement.currency
+    smallest = f"{1 / currency.minor_units:.{currency.minor_digits}f}"
+    return (
+        f"Each line is rounded {_ROUNDED[rule.method]} to {smallest} {currency.code}, and lines go "
+        f"on from rounded lines. Measured ratios and rates are used as printed, to {rule.digits} "
+        "digits."
+    )
+
+
+# --- from tables to sheets ------------------------------------------------------------------------
+
+
+def _sheets(settlement: Settlement, provider_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what a statement shows, by provider."""
+    totals = settlement.totals.set_index("provider_id")
+    lines = dict(iter(settlement.lines.groupby("provider_id", sort=False)))
+    wanted = list(provider_ids)
+    for one in wanted:
+        if one not in totals.index:
+            raise UnknownNameError(
+                f"statement: wanted a provider of the settlement; got {one!r}."
+                f"{did_you_mean(one, totals.index)}"
+            )
+    return [_sheet(one, totals.loc[one], lines[one]) for one in wanted]
+
+
+def _sheet(provider_id: str, total: pd.Series, lines: pd.DataFrame) -> dict[str, Any]:
+    rows = [
+        one | {"paid": one["kind"] == "payment"}
+        for one in lines[list(_HEADINGS)].to_dict("records")
+    ]
+    paid = [one["value"] for one in rows if one["paid"]]
+    return {
+        "provider_id": provider_id,
+        "status": total["status"],
+        "episodes": "not shown" if pd.isna(total["episodes"]) else f"{total['episodes']}",
+        "total": total["total"],
+        "sum": _summed(paid),
+        "blocks": _blocks(rows),
+    }
+
+
+def _summed(paid: list[str]) -> str:
+    """Return amounts as a sum; the signs of the amounts are those between them.
+
+    Examples
+    --------
+    >>> _summed(["-1.50", "2.00"]), _summed(["2.00", "-1.50"]), _summed([])
+    ('0 - 1.50 + 2.00', '2.00 - 1.50', '0')
+    """
+    parts = [f"- {one[1:]}" if one.startswith("-") else f"+ {one}" for one in paid]
+    text = " ".join(parts)
+    return f"0 {text}" if text.startswith("-") else text.removeprefix("+ ") or "0"
+
+
+def _blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return lines of the same rule together, in order."""
+    blocks: list[dict[str, Any]] = []
+    for one in rows:
+        key = (one["place"], one["rule"], one["source"])
+        if not blocks or blocks[-1]["key"] != key:
+            step = f"Step {one['place']}, " if one["place"] else ""
+            title = f"{step}{one['rule']}"
+            blocks.append(
+                {"key": key, "title": title, "source": one["source"],
+                 "confirmed": one["confirmed"], "lines": []}
+            )  # fmt: skip
+        blocks[-1]["lines"].append(one)
+    return blocks
+
+
+# --- as text --------------------------------------------------------------------------------------
+
+
+def _head(settlement: Settlement) -> list[str]:
+    contract = settlement.contract
+    return [
+        *wrap(f"Statement: {contract.title}", WIDTH),
+        *wrap(f"Contract {contract.name}, version {contract.version}, {settlement.currency.code}, "
+              f"prices of {contract.price_year}", WIDTH),
+        *wrap(contract.about, WIDTH),
+    ]  # fmt: skip
+
+
+def _provider(sheet: dict[str, Any], settlement: Settlement) -> list[str]:
+    return [
+        f"Provider  {' '.join(sheet['provider_id'].split())}",
+        f"Status    {sheet['status']}",
+        f"Episodes  {sheet['episodes']}",
+        f"Run       {settlement.run_digest[:16] or 'not stated'}",
+    ]
+
+
+def _sourced(block: dict[str, Any]) -> list[str]:
+    doubt = "" if block["confirmed"] else f" [{UNCONFIRMED}]"
+    return _indented(f"Source: {block['source']}{doubt}")
+
+
+def _line_text(one: dict[str, Any]) -> list[str]:
+    mark = "+ " if one["paid"] else "  "
+    return [*_label(f"{mark}{one['label']}", one["value"]), *_indented(one["formula"], 6)]
+
+
+def _label(label: str, value: str) -> list[str]:
+    room = WIDTH - len(value) - 2
+    told = wrap(label, room, initial_indent="" if label.startswith("+") else "  ",
+                subsequent_indent="    ") or [""]  # fmt: skip
+    return [*told[:-1], _row(told[-1], value)]
+
+
+def _row(label: str, value: str) -> str:
+    return f"{label}{value:>{max(WIDTH - len(label), len(value) + 2)}}".rstrip()
+
+
+def _indented(text: str, by: int = 2) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=" " * by, subsequent_indent=" " * by,
+                break_long_words=False, break_on_hyphens=False)  # fmt: skip
+
+
+def _foot(settlement: Settlement) -> list[str]:
+    lines = wrap(rounding_words(settlement), WIDTH)
+    if settlement.unconfirmed:
+        lines += ["", f"Rules with {UNCONFIRMED}:"]
+        for rule, source in settlement.unconfirmed:
+            lines += _indented(f"- {rule}: {source}")
+    return [*lines, "", *wrap(NOT_SHOWN, WIDTH), f"Settlement {settlement.digest[:16]}"]

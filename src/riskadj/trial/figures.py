@@ -1,0 +1,290 @@
+"""A trial in two figures: what is paid against what is right, and what volume does to it."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from riskadj.payment.settle import SETTLED
+from riskadj.report.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    QUIET,
+    level_line,
+    line,
+    padded,
+    records,
+    scales_of,
+    text,
+    to_svg,
+)
+from riskadj.report.labels import HEIGHT, WIDTH, Frame, spread_lines
+from riskadj.report.words import counted
+from riskadj.trial.operating import follows_at, from_first_settled, measure, most_volume, rows_of
+from riskadj.trial.run import Trial
+from riskadj.trial.variants import Variant
+
+PANELS = 2
+"""Beside each other."""
+MOST_MARKS = 600
+"""In a panel; of more provider-years, those of the first worlds are drawn."""
+SMALLEST, LARGEST = 8.0, 130.0
+"""Areas of marks, by volume."""
+
+
+Style = tuple[str, list[int]]
+"""Of a line: colour, and dashes."""
+
+
+class _Mark(NamedTuple):
+    colour: str
+    fill: str
+    shape: str
+
+
+_RIGHT, _WRONG, _NOT = "paid with the right sign", "with the wrong sign", "not on its own results"
+_MARKS: Mapping[str, _Mark] = MappingProxyType(
+    {
+        _RIGHT: _Mark(BLUE, "#ffffff", "circle"),
+        _WRONG: _Mark(ORANGE, ORANGE, "triangle-down"),
+        _NOT: _Mark(GREY, "#c9cdd1", "square"),
+    }
+)
+_COLOURS = (BLUE, ORANGE, INK, GREY)
+"""Of contracts."""
+_DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
+"""Of learners."""
+
+
+def draw_trial(trial: Trial) -> dict[str, str]:
+    """Return the figures of a trial as SVG text, by file name."""
+    return {"paid_right.svg": _paid_right(trial), "share_by_volume.svg": _by_volume(trial)}
+
+
+# --- paid against right ---------------------------------------------------------------------------
+
+
+def _paid_right(trial: Trial) -> str:
+    panels = [_panel(one, trial) for one in ordered(trial)]
+    rows = [
+        alt.hconcat(*panels[at : at + PANELS], spacing=34)
+        for at in range(0, len(panels), PANELS)
+    ]  # fmt: skip
+    found = ", ".join(
+        f"{row.contract} by {row.learner} {row.misallocated_share:.0%}"
+        for row in trial.found.table.itertuples()
+    )
+    return to_svg(
+        alt.vconcat(*rows, spacing=26),
+        "paid-right",
+        "What is paid against what is right",
+        "Amounts per episode, of every provider in every world. On the line everybody gets what "
+        "full knowledge would pay. Larger marks: more episodes.",
+        f"Share of the money misallocated: {found}.",
+    )
+
+
+def _panel(one: Variant, trial: Trial) -> alt.LayerChart:
+    points = _points(one, trial)
+    ends = padded([*points["x"], *points["y"]], 0.05)
+    frame, code = Frame(ends, ends), one.contract.currency.code
+    scales = scales_of(frame, f"right, {code} per episode", f"paid, {code} per episode")
+    row = _found(one, trial)
+    title = alt.TitleParams(
+        [one.name, f"by {one.learner}: {row['misallocated_share']:.0%} misallocated"],
+        fontSize=11.5, anchor="start", frame="group", offset=4, fontWeight="normal",
+    )  # fmt: skip
+    zero = alt.Chart(alt.Data(values=[{"x": 0.0}])).mark_rule(color=GREY, strokeWidth=0.6)
+    return alt.layer(
+        level_line(0.0, scales, color=GREY, strokeWidth=0.6),
+        zero.encode(x=scales["x"]),
+        line(pd.DataFrame({"x": ends, "y": ends}), scales, color=INK),
+        _marks(points, scales),
+    ).properties(width=255, height=255, title=title)
+
+
+def _points(one: Variant, trial: Trial) -> pd.DataFrame:
+    """Return the marks, those of wrong signs on top."""
+    mine = _rows(one, trial)
+    mine = mine[mine["volume"] > 0]
+    worlds = max(1, int(MOST_MARKS / max(mine.groupby("world").size().max(), 1)))
+    mine = mine[mine["world"] < worlds]
+    unit = 10.0**-one.contract.currency.minor_digits / mine["volume"]
+    least = trial.settings.tolerance * mine["target_minor"]
+    opposite = np.sign(mine["paid_minor"]) * np.sign(mine["right_minor"]) < 0
+    wrong = opposite & (mine["paid_minor"].abs() > least) & (mine["right_minor"].abs() > least)
+    place = np.select([mine["status"] != SETTLED, wrong], [_NOT, _WRONG], default=_RIGHT)
+    area = SMALLEST + (LARGEST - SMALLEST) * mine["volume"] / mine["volume"].max()
+    points = pd.DataFrame(
+        {"x": mine["right_minor"] * unit, "y": mine["paid_minor"] * unit, "place": place,
+         "area": area}
+    )  # fmt: skip
+    return points.sort_values("place", key=lambda some: some == _WRONG, kind="stable")
+
+
+def _marks(points: pd.DataFrame, scales: Mapping[str, Any]) -> alt.Chart:
+    def scale(which: str) -> alt.Scale:
+        values = [getattr(one, which) for one in _MARKS.values()]
+        return alt.Scale(domain=list(_MARKS), range=values)
+
+    return (
+        alt.Chart(records(points, "x", "y", "place", "area"))
+        .mark_point(strokeWidth=0.8, opacity=0.65)
+        .encode(
+            fill=alt.Fill("place:N", scale=scale("fill")),
+            stroke=alt.Stroke("place:N", scale=scale("colour")),
+            shape=alt.Shape("place:N", scale=scale("shape")),
+            size=alt.Size("area:Q", scale=None, legend=None),
+            **scales,
+        )
+    )
+
+
+# --- by volume ------------------------------------------------------------------------------------
+
+
+def _by_volume(trial: Trial) -> str:
+    variants = ordered(trial)
+    ranges = {one.title: _volumes(one, trial) for one in variants}
+    some = np.concatenate(list(ranges.values()))
+    share = trial.settings.target_share
+    if not some.size:
+        some = np.array([1.0, 10.0])
+    frame = Frame((float(np.log(some.min())), float(np.log(some.max()))), (0.0, 1.0))
+    scales = scales_of(frame, "", "share of the money that follows true differences")
+    scales |= {"x": _volume_axis(frame)}
+    curves = {one.title: _curve(one, trial, ranges[one.title]) for one in variants}
+    styles = _styles(trial)
+    layers = [
+        level_line(share, scales, color=GREY, strokeDash=[4, 3]),
+        text(
+            [{"x": frame.x[0], "y": share, "text": f"fair: {share:g}"}], scales, align="left",
+            dx=4, dy=-7, color=QUIET,
+        ),
+        *_drawn_curves(curves, styles, scales),
+        *_band_points(variants, trial, frame, scales),
+        *_names(curves, styles, frame, scales),
+    ]  # fmt: skip
+    fair = "; ".join(
+        f"{row.contract} by {row.learner}: {row.fair_from}"
+        for row in trial.found.table.itertuples()
+    )
+    return to_svg(
+        alt.layer(*layers).properties(width=WIDTH, height=HEIGHT),
+        "share-by-volume",
+        "The volume that makes it fair",
+        f"From which volume on the wanted share of the money follows true differences, in "
+        f"{counted(trial.settings.worlds, 'world')}. Lines: fitted. Marks: bands of volume.",
+        f"Fair from, in episodes: {fair}.",
+    )
+
+
+def _volumes(one: Variant, trial: Trial) -> np.ndarray:
+    """Return the volumes that the fit is about."""
+    measured = measure(_rows(one, trial), one.contract, trial.settings.tolerance)
+    return from_first_settled(measured)["volume"].to_numpy(dtype=float)
+
+
+def _volume_axis(frame: Frame) -> alt.X:
+    low, high = np.exp(frame.x)
+    ticks = [one for one in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000)
+             if low <= one <= high]  # fmt: skip
+    return alt.X(
+        "x:Q",
+        scale=alt.Scale(domain=list(frame.x), nice=False, zero=False),
+        axis=alt.Axis(
+            title="episodes of a provider (log scale)", grid=False,
+            values=[float(np.log(one)) for one in ticks],
+            labelExpr="format(round(exp(datum.value)), ',')",
+        ),
+    )  # fmt: skip
+
+
+def _curve(one: Variant, trial: Trial, volumes: np.ndarray) -> pd.DataFrame:
+    """Return the fitted share over the volumes that there are in numbers, where it is above 0."""
+    row = _found(one, trial)
+    fitted = (float(row["fair_constant"]), float(row["fair_slope"]), float(row["fair_curve"]))
+    if np.isnan(fitted[0]) or not volumes.size:
+        return pd.DataFrame({"x": [], "y": []})
+    volume = np.geomspace(volumes.min(), most_volume(volumes), 60)
+    curve = pd.DataFrame({"x": np.log(volume), "y": follows_at(fitted, volume)})
+    return curve[curve["y"] >= 0]
+
+
+def _drawn_curves(
+    curves: Mapping[str, pd.DataFrame], styles: Mapping[str, Style], scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    return [
+        line(curve, scales, color=styles[name][0], strokeDash=styles[name][1], strokeWidth=1.6)
+        for name, curve in curves.items()
+        if len(curve)
+    ]
+
+
+def _band_points(
+    variants: Sequence[Variant], trial: Trial, frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    layers, styles = [], _styles(trial)
+    for one in variants:
+        mine = rows_of(trial.found.by_volume, one)
+        bands = mine.assign(x=np.log(mine["mean_volume"]), y=mine["follows_truth"])
+        inside = bands["x"].between(*frame.x) & bands["y"].between(*frame.y)
+        points = alt.Chart(records(bands[inside], "x", "y"))
+        mark = {"filled": True, "color": styles[one.title][0], "size": 34, "opacity": 0.8}
+        layers.append(points.mark_point(**mark).encode(**scales))
+    return layers
+
+
+def _names(
+    curves: Mapping[str, pd.DataFrame],
+    styles: Mapping[str, Style],
+    frame: Frame,
+    scales: Mapping[str, Any],
+) -> list[alt.Chart]:
+    """Return the names of contracts, where their curves end."""
+    ends = [(name, float(one["y"].iloc[-1])) for name, one in curves.items() if len(one)]
+    ends.sort(key=lambda one: -one[1])
+    heights = spread_lines([frame.at(0, level)[1] for _, level in ends])
+    return [
+        text(
+            [{"x": frame.x[1], "y": frame.value(0, height)[1], "text": name}], scales,
+            align="left", dx=6, color=styles[name][0],
+        )
+        for height, (name, _) in zip(heights, ends, strict=True)
+    ]  # fmt: skip
+
+
+def _styles(trial: Trial) -> dict[str, Style]:
+    """Return colour by contract and dashes by learner, by title."""
+    names = list(dict.fromkeys(one.name for one in trial.variants))
+    learners = list(dict.fromkeys(one.learner for one in trial.variants))
+    return {
+        one.title: (
+            _COLOURS[names.index(one.name) % len(_COLOURS)],
+            _DASHES[learners.index(one.learner) % len(_DASHES)],
+        )
+        for one in trial.variants
+    }
+
+
+# --- what both need -------------------------------------------------------------------------------
+
+
+def ordered(trial: Trial) -> list[Variant]:
+    """Return what was tried, that with the least misallocated first."""
+    named = {(one.name, one.learner): one for one in trial.variants}
+    keys = trial.found.table[["contract", "learner"]].itertuples(index=False, name=None)
+    return [named[one] for one in keys]
+
+
+def _rows(one: Variant, trial: Trial) -> pd.DataFrame:
+    return rows_of(trial.found.providers, one)
+
+
+def _found(one: Variant, trial: Trial) -> "pd.Series[Any]":
+    return rows_of(trial.found.table, one).iloc[0]

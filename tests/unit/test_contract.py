@@ -1,0 +1,192 @@
+"""Contracts: what they hold, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+from settling import OURS, content, contract, step, steps
+
+from riskadj.errors import FileMissingError, StudyError
+from riskadj.payment.contract import Contract, contract_schema, load_contract
+from riskadj.study.load import build
+
+READY = sorted((Path(__file__).parents[2] / "configs" / "contracts").glob("*.yaml"))
+COMPOSITE = {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}
+CRITERION = OURS | {
+    "kind": "not_negative_outlier",
+    "label": "ODI",
+    "outcome": "odi",
+    "beyond": "outer",
+    "not_known": "fails",
+}
+RATE = OURS | {"kind": "rate", "label": "part", "rate": "participation", "not_known": "fails"}
+PENALTY = {"name": "x", "ratio_column": "err", "n_column": "n", "weight": 0.1}
+HALF = {"provider": 0.5, "payer": 0.5}
+
+REFUSED = {
+    "a cap below the floor": (
+        {"steps": [step("outcome_payment", outcome="odi", amount=1, reliability=True,
+                        within={"floor": 0.1, "cap": -0.1})]},
+        "cap -0.1 below floor 0.1",
+    ),
+    "a trend whose cap is below its floor": (
+        {"target__trend": {"prospective": 1.2, "within": {"floor": 1.1, "cap": 0.9}} | OURS},
+        "target.trend.within: wanted a cap at or above the floor",
+    ),
+    "shares of a gain that do not sum": (
+        {"steps": steps(step("risk_share", gain={"provider": 0.5, "payer": 0.4}, loss=HALF))},
+        "shares of provider and payer that sum to 1; got 0.5 + 0.4 = 0.9",
+    ),
+    "weights of a composite score that do not sum": (
+        {"steps": steps(step("composite", positive=0.1, negative=0.1,
+                             measures=[COMPOSITE, COMPOSITE | {"name": "again"}]))},
+        "weights of the composite score that sum to 1; got 1 + 1 = 2",
+    ),
+    "returned shares that do not sum": (
+        {"steps": steps(step("withhold", share=0.1, returned=[{"share": 0.5}]))},
+        "returned shares of what is withheld that sum to 1; got 0.5 = 0.5",
+    ),
+    "more withheld than there is": (
+        {"steps": steps(*[step("withhold", share=0.6, returned=[{"share": 1}])] * 2)},
+        "withheld shares of 1 or less; got 1.2",
+    ),
+    "a gate without a measure": (
+        {"steps": steps(step("gate", name="g", criteria=[]))}, "a gate with a measure",
+    ),
+    "a criterion without a bound": (
+        {"steps": steps(step("gate", name="g", criteria=[RATE]))}, "one of at_least, at_most",
+    ),
+    "a criterion with two bounds": (
+        {"steps": steps(step("gate", name="g", criteria=[RATE | {"at_least": 0, "below": 1}]))},
+        "got 2 of them",
+    ),
+    "an unknown step": ({"steps": [step("reconsile")]}, "Did you mean 'reconcile'?"),
+    "an unknown key": ({"target__discoutn": 0.1}, "Did you mean 'discount'?"),
+    "a negative price": (
+        {"target__baseline": {"kind": "price", "amount": -5} | OURS},
+        "target.baseline.amount: wanted greater than or equal to 0; got -5",
+    ),
+    "a step without a source": ({"steps": [{"kind": "reconcile", "confirmed": True}]},
+                                "steps.0.source: wanted a value"),
+    "a gate that comes later": (
+        {"steps": steps(step("uplift", amount=1, needs="g"))}, "a gate among those before it",
+    ),
+    "a return on a gate that is not there": (
+        {"steps": steps(step("withhold", share=0.1, returned=[{"share": 1, "when": "g"}]))},
+        "got 'g'",
+    ),
+    "a reconciliation without a cost": ({"cost": None}, "a cost outcome, which reconcile uses"),
+    "a stop-loss without a target": (
+        {"target": None, "cost": None, "steps": [step("stop_loss", share=0.1)]},
+        "a target, which stop_loss uses",
+    ),
+    "case mix twice": ({"target__case_mix": "ratio"}, "which holds it already"),
+    "an outcome that the contract does not name": (
+        {"steps": steps(step("gate", name="g", criteria=[CRITERION | {"outcome": "eq5d"}]))},
+        "got 'eq5d'",
+    ),
+    "a volume that is not there": (
+        {"count": "volume", "providers": [{"id": "A"}]}, "got none for A",
+    ),
+    "a provider twice": ({"providers": [{"id": "A"}, {"id": "A"}]}, "got A twice"),
+    "a negative volume": ({"providers": [{"id": "A", "volume": -1}]}, "greater than or equal to 0"),
+    "half an analysis": (
+        {"steps": steps(step("gate", name="g", criteria=[CRITERION | {"limits": "additive"}]))},
+        "method and limits of an analysis",
+    ),
+    "a ratio from two places": (
+        {"steps": steps(step("penalty", reduction={"floor": 0, "cap": 0.03},
+                             measures=[PENALTY | {"outcome": "odi"}]))},
+        "an outcome or a ratio_column",
+    ),
+    "a scale without ends": (
+        {"steps": steps(step("composite", positive=0.1, negative=0.1,
+                             measures=[COMPOSITE | {"scale": {"kind": "linear"}}]))},
+        "zero and full with kind linear",
+    ),
+    "no step at all": ({"steps": []}, "wanted one or more; got none"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_contract_is_refused_by_name_for(what):
+    changes, told = REFUSED[what]
+    with pytest.raises(StudyError) as refused:
+        build(Contract, content(**changes), "contract.yaml")
+    assert any(told in str(one) for one in refused.value.faults), refused.value.faults
+
+
+def test_every_fault_has_its_line_and_key(tmp_path):
+    path = tmp_path / "contract.yaml"
+    text = (READY[0].read_text(encoding="utf-8")).replace("amount: 550", "amuont: 550")
+    path.write_text(text, encoding="utf-8")
+    line = 1 + next(at for at, one in enumerate(text.splitlines()) if "amuont" in one)
+    with pytest.raises(StudyError) as refused:
+        load_contract(path)
+    first = str(refused.value.faults[0])
+    assert first.startswith(f"{path}:{line}: steps.1.amuont")
+    assert "Did you mean 'amount'?" in first
+
+
+def test_a_contract_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FileMissingError):
+        load_contract(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda one: one.stem)
+def test_a_ready_contract_loads_and_names_itself_after_its_file(path):
+    loaded = load_contract(path)
+    assert loaded.name == path.stem
+    assert all(one.source for _, one in loaded.rules())
+
+
+CITED = {"england_bpt_hip": 550.0, "england_bpt_knee": 550.0}
+OPEN_QUESTIONS = {
+    "england_bpt_hip": 3, "england_bpt_knee": 3, "england_hip": 4, "england_knee": 4,
+    "netherlands_lbp": 11, "norway_neck": 6, "norway_spine": 6, "stockholm_spine": 3, "us_hrrp": 0,
+    "us_team_lejr": 8, "us_team_lejr_knee": 8, "us_team_spine": 6,
+}  # fmt: skip
+
+
+def test_all_systems_have_a_ready_contract_whose_open_questions_are_counted():
+    assert {one.stem: len(load_contract(one).unconfirmed()) for one in READY} == OPEN_QUESTIONS
+
+
+@pytest.mark.parametrize("name", CITED)
+def test_englands_uplift_is_the_cited_one(name):
+    (path,) = (one for one in READY if one.stem == name)
+    assert load_contract(path).steps[-1].amount == CITED[name]
+
+
+def test_norways_contract_says_that_norway_has_none():
+    (path,) = (one for one in READY if one.stem == "norway_spine")
+    assert "illustration of ours" in load_contract(path).about
+
+
+def test_the_provider_table_is_found_beside_the_contract_and_by_its_name_in_the_digest(tmp_path):
+    text = READY[0].read_text(encoding="utf-8").replace("provider_table: null", "provider_table: x")
+    digests = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "contract.yaml"
+        path.write_text(text, encoding="utf-8")
+        loaded = load_contract(path)
+        assert loaded.provider_table == tmp_path / folder / "x"
+        digests.add(loaded.digest)
+    assert len(digests) == 1
+
+
+def test_an_override_changes_the_digest():
+    before = contract()
+    assert before.digest == contract().digest
+    after = build(Contract, content(), "here", ["price_year=2024"])
+    assert after.digest != before.digest
+
+
+def test_a_number_as_version_is_taken_as_text():
+    assert contract(version=2).version == "2"
+
+
+def test_the_schema_names_every_kind_of_step():
+    told = str(contract_schema())
+    for kind in ("reconcile", "risk_share", "withhold", "gate", "penalty", "outcome_payment"):
+        assert f"'{kind}'" in told

@@ -1,0 +1,583 @@
+"""Settlements: every step by hand, every rule for what is not known, every refusal by name."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from settling import (
+    OURS,
+    STUDY,
+    check_by_hand,
+    content,
+    contract,
+    costs,
+    hidden,
+    rows,
+    step,
+    steps,
+    tables,
+)
+
+from riskadj.errors import ColumnError, RiskadjError, StudyError, UnknownNameError, ValuesError
+from riskadj.payment import hrrp_payment_factor
+from riskadj.payment.contract import Contract, load_contract
+from riskadj.payment.settle import settle
+
+CONTRACTS = Path(__file__).parents[2] / "configs" / "contracts"
+ONE = {"names": ("A",), "n": (100,), "observed": (19_000,), "expected": (20_000,)}
+CHEAP = costs(**ONE)
+DEAR = costs(**ONE | {"observed": (21_000,)})
+BETTER = rows("odi", names=("A",), n=(100,), observed=(20.0,), expected=(18.0,))
+PLUS, MINUS = 10_000_000, -10_000_000
+"""Gain and loss of 100 episodes that cost 1,000 less or more than 20,000, in cents."""
+TARGET = 200_000_000
+
+
+def total(cost=CHEAP, odi=BETTER, rates=None, given=None, **changes):
+    """Return the total of the only provider, in cents, after checking every formula."""
+    found = settle(contract(**changes), pd.concat([odi, cost]), rates, given, study=STUDY)
+    assert check_by_hand(found)
+    return int(found.totals["total_minor"].iloc[0])
+
+
+def composite(**changes):
+    measure = {"name": "odi", "weight": 1, "outcome": "odi",
+               "scale": {"kind": "linear", "zero": 15, "full": 25}} | changes  # fmt: skip
+    return step("composite", positive=0.1, negative=0.15, measures=[measure])
+
+
+def paid_for_outcome(**changes):
+    wide = {"floor": -1, "cap": 1}
+    made = {"outcome": "odi", "amount": 100, "reliability": False, "within": wide} | changes
+    return [step("outcome_payment", **made)]
+
+
+SHARED = step("risk_share", gain={"provider": 0.6, "payer": 0.4}, loss={"provider": 0.3,
+                                                                        "payer": 0.7})  # fmt: skip
+BY_HAND = {
+    "a gain": (CHEAP, {}, PLUS),
+    "a loss": (DEAR, {}, MINUS),
+    "a shared gain": (CHEAP, {"steps": steps(SHARED)}, PLUS * 6 // 10),
+    "a shared loss": (DEAR, {"steps": steps(SHARED)}, MINUS * 3 // 10),
+    "a stopped gain": (CHEAP, {"steps": steps(step("stop_gain", share=0.02))}, TARGET // 50),
+    "a stopped loss": (DEAR, {"steps": steps(step("stop_loss", share=0.02))}, -TARGET // 50),
+    "a gain that is not stopped": (CHEAP, {"steps": steps(step("stop_gain", share=0.2))}, PLUS),
+    "a loss that stop-gain leaves alone": (
+        DEAR, {"steps": steps(step("stop_gain", share=0.0))}, MINUS,
+    ),
+    "a stop-loss of none": (DEAR, {"steps": steps(step("stop_loss", share=0.0))}, 0),
+    "a safety net": (
+        DEAR,
+        {"steps": steps(step("stop_loss", share=0.2, safety_net=0.0)),
+         "providers": [{"id": "A", "safety_net": True}]},
+        0,
+    ),
+    "a discount": (CHEAP, {"target__discount": {"share": 0.02} | OURS}, PLUS - TARGET // 50),
+    "a price for everybody": (
+        CHEAP, {"target__baseline": {"kind": "price", "amount": 19_500} | OURS}, PLUS // 2,
+    ),
+    "a price of its own": (
+        CHEAP,
+        {"target__baseline": {"kind": "historical"} | OURS,
+         "providers": [{"id": "A", "baseline_price": 19_100}]},
+        1_000_000,
+    ),
+    "all of what was withheld": (
+        CHEAP, {"steps": steps(step("withhold", share=0.1, returned=[{"share": 1}]))}, PLUS,
+    ),
+    "a gain after quality": (CHEAP, {"steps": steps(composite())}, PLUS - PLUS * 5 // 100),
+    "a loss after quality": (DEAR, {"steps": steps(composite())}, MINUS * 925 // 1000),
+    "a payment on outcome": (CHEAP, {"steps": paid_for_outcome()}, 100 * 100 * 2 * 100),
+    "one weighted by reliability": (
+        CHEAP, {"steps": paid_for_outcome(reliability=True)}, 100 * 100 * 160,
+    ),
+    "one beyond a corridor": (CHEAP, {"steps": paid_for_outcome(corridor=0.5)}, 100 * 100 * 150),
+    "one within a corridor": (CHEAP, {"steps": paid_for_outcome(corridor=3)}, 0),
+    "one held to its cap": (
+        CHEAP, {"steps": paid_for_outcome(within={"floor": 0, "cap": 0.005})}, TARGET // 200,
+    ),
+    "an uplift by volume": (
+        CHEAP,
+        {"steps": [step("uplift", amount=550)], "count": "volume",
+         "providers": [{"id": "A", "volume": 7}]},
+        385_000,
+    ),
+    "an uplift on eligible episodes": (
+        CHEAP, {"steps": [step("uplift", amount=550)], "count": "episodes"}, 105 * 55_000,
+    ),
+    "half a cent to the even one": (
+        CHEAP, {"steps": [step("uplift", amount=0.00005)]}, 0,
+    ),
+    "half a cent up": (
+        CHEAP,
+        {"steps": [step("uplift", amount=0.00005)], "rounding": {"method": "half_up"}},
+        1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_the_total_by_hand_of(what):
+    cost, changes, wanted = BY_HAND[what]
+    if what == "half a cent up":  # the evaluator by hand rounds to even
+        found = settle(contract(**changes), pd.concat([BETTER, cost]), study=STUDY)
+        assert found.pool == wanted
+    else:
+        assert total(cost, **changes) == wanted
+
+
+def test_a_loss_on_outcome_is_the_mirror_of_a_gain():
+    worse = rows("odi", names=("A",), n=(100,), observed=(16.0,), expected=(18.0,))
+    changes = {"steps": paid_for_outcome(corridor=0.5, within={"floor": -0.005, "cap": 0.005})}
+    assert total(odi=worse, **changes) == -total(**changes)
+
+
+def test_of_an_outcome_of_which_less_is_better_less_is_paid():
+    study = {"outcomes": [{"name": "odi", "instrument": "ODI", "kind": "final_score"},
+                          STUDY["outcomes"][1]]}  # fmt: skip
+    made = contract(steps=paid_for_outcome())
+    found = settle(made, pd.concat([BETTER, CHEAP]), study=study)
+    assert found.pool == -100 * 100 * 200
+
+
+@pytest.mark.parametrize(
+    ("realised", "price"),
+    [(None, 25_000), (1.25, 25_000), (1.5, 25_750), (1.0, 24_250), (1.26, 25_200)],
+)
+def test_a_trend_is_held_within_its_band(realised, price):
+    """20,000 trended to 25,000 is a factor of 1.25, realised trends within 3 %."""
+    trend = {"prospective": 1.25, "realised": realised, "within": {"floor": 0.97, "cap": 1.03}}
+    made = contract(
+        target={"baseline": {"kind": "price", "amount": 20_000} | OURS, "trend": trend | OURS}
+    )
+    found = settle(made, pd.concat([BETTER, CHEAP]), study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["target_price"].iloc[0] == f"{price}.00"
+
+
+def case_mixed(**normalisation):
+    target = {"baseline": {"kind": "price", "amount": 10_000} | OURS, "case_mix": "ratio"}
+    if normalisation:
+        target["normalisation"] = OURS | normalisation
+    two = costs(names=("A", "B"), n=(10, 30), observed=(1.0, 1.0), expected=(30_000.0, 10_000.0))
+    odi = rows("odi", names=("A", "B"), n=(10, 30), observed=(1.0, 1.0), expected=(1.0, 1.0))
+    reference = pd.DataFrame({"outcome": ["cost"], "learner": ["linear"], "gain": [12_500.0]})
+    found = settle(contract(target=target), pd.concat([odi, two]), reference=reference, study=STUDY)
+    assert check_by_hand(found)
+    return found.totals["target_price"].tolist()
+
+
+def test_case_mix_is_the_providers_expectation_over_the_reference_populations_mean():
+    assert case_mixed() == ["24000.00", "8000.00"]
+
+
+def test_normalisation_takes_out_what_case_mix_adds_for_everybody():
+    """40 x 10,000 over 10 x 24,000 + 30 x 8,000 is 400,000 / 480,000, printed as 0.833333."""
+    assert case_mixed(prospective=1.0) == ["19999.99", "6666.66"]
+
+
+def test_normalisation_is_held_within_its_band():
+    assert case_mixed(within={"floor": 0.95, "cap": 1.05}) == ["22800.00", "7600.00"]
+
+
+def test_without_a_reference_table_the_mean_is_that_of_the_providers_shown():
+    target = {"baseline": {"kind": "price", "amount": 10_000} | OURS, "case_mix": "ratio"}
+    found = settle(contract(target=target), pd.concat([BETTER, CHEAP]), study=STUDY)
+    assert found.totals["target_price"].tolist() == ["10000.00"]
+
+
+# --- gates ----------------------------------------------------------------------------------------
+
+CRITERION = OURS | {"kind": "not_negative_outlier", "label": "ODI", "outcome": "odi",
+                    "beyond": "outer", "not_known": "fails"}  # fmt: skip
+PART = OURS | {"kind": "rate", "label": "participation", "rate": "participation", "at_least": 0.5,
+               "not_known": "fails"}  # fmt: skip
+NJR = OURS | {"kind": "table", "label": "consent", "column": "consent", "below": 0.15,
+              "not_known": "passes"}  # fmt: skip
+RATES = pd.DataFrame(
+    {
+        "outcome": "odi", "source": ["episodes"] * 4 + ["participation file"] * 4,
+        "provider_id": ["A", "B", "C", "D"] * 2,
+        "participation": [None] * 4 + [0.5, 0.499, None, 0.9],
+        "procedures": [None] * 4 + [120, 90, None, 50],
+    }
+)  # fmt: skip
+
+
+def gated(*criteria, odi=None, **rest):
+    made = contract(
+        steps=[step("gate", name="g", criteria=list(criteria)),
+               step("uplift", amount=550, needs="g")],
+        target=None, cost=None, too_few="at_target", **rest,
+    )  # fmt: skip
+    return made, rows("odi") if odi is None else odi
+
+
+def passes(made, odi, *tables_, **named):
+    found = settle(made, odi, *tables_, study=STUDY, **named)
+    assert check_by_hand(found)
+    return (found.totals["total_minor"] > 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("beyond", "adjusted", "passed"),
+    [
+        ("outer", (18.0, 17.0, 16.5, 16.4), [True, True, True, False]),
+        ("inner", (18.0, 17.0, 16.9, 19.6), [True, True, False, True]),
+    ],
+)
+def test_a_gate_is_closed_to_negative_outliers_beyond_its_limits(beyond, adjusted, passed):
+    odi = rows("odi", observed=adjusted, expected=(18.0,) * 4)
+    assert passes(*gated(CRITERION | {"beyond": beyond}, odi=odi)) == passed
+
+
+def test_a_gate_can_ask_another_analysis_of_the_run():
+    made, odi = gated(CRITERION | {"method": "nhs_england", "limits": "additive"})
+    odi = odi.assign(adjusted=[16.0, 18.0, 18.0, 18.0], z=[-4.0, 0, 0, 0])
+    wide = odi.assign(method="nhs_england", limits="additive", lower95=14.0, lower998=12.0)
+    assert passes(made, odi, analyses=wide) == [True] * 4
+    narrow, _ = gated(CRITERION)
+    assert passes(narrow, odi) == [False, True, True, True]
+
+
+@pytest.mark.parametrize(("rule", "passed"), [("fails", False), ("passes", True)])
+def test_a_rate_that_is_not_known_goes_by_the_contracts_rule_and_is_shown(rule, passed):
+    made, odi = gated(PART | {"not_known": rule})
+    assert passes(made, odi, RATES) == [True, False, passed, True]
+    told = settle(made, odi, RATES, study=STUDY)
+    assert f"not known ({rule} by the contract), 1 of 4 providers" in told.told[0]
+
+
+def test_a_column_of_the_provider_table_is_a_criterion():
+    given = pd.DataFrame({"provider_id": ["A", "B", "C"], "consent": ["0.15", "0.1", ""]})
+    assert passes(*gated(NJR), None, given) == [False, True, True, True]
+
+
+def test_without_a_provider_table_a_gate_goes_by_its_rule():
+    assert passes(*gated(NJR)) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("rule", "cost", "want"),
+    [("nothing", CHEAP, 0), ("nothing", DEAR, 0), ("losses", CHEAP, 0), ("losses", DEAR, MINUS)],
+)
+def test_without_the_gate_a_step_gives_nothing_but_may_still_take(rule, cost, want):
+    """Nobody is to be better off for failing a gate, where the contract says so."""
+    closed = step("gate", name="g", criteria=[PART | {"not_known": "fails"}])
+    made = [closed, step("reconcile", needs="g", not_passed=rule)]
+    assert total(cost, steps=made) == want
+
+
+def test_what_was_withheld_comes_back_as_gates_are_passed():
+    gate = step("gate", name="g", criteria=[CRITERION])
+    held = step("withhold", share=0.1, returned=[{"share": 0.25}, {"share": 0.75, "when": "g"}])
+    bad = BETTER.assign(adjusted=10.0, z=-5.0)
+    assert total(steps=[step("reconcile"), gate, held]) == PLUS
+    assert total(odi=bad, steps=[step("reconcile"), gate, held]) == PLUS - TARGET * 75 // 1000
+
+
+def test_procedures_are_counted_where_the_contract_says_so():
+    made, odi = gated(PART, count="procedures")
+    found = settle(made, odi, RATES, study=STUDY)
+    assert found.totals["total_minor"].tolist() == [120 * 55_000, 0, 0, 50 * 55_000]
+    assert found.totals["status"].tolist()[2] == "not settled"
+
+
+# --- too few --------------------------------------------------------------------------------------
+
+
+def hidden_tables():
+    return hidden(tables(), "B")
+
+
+def test_a_hidden_provider_is_not_settled_and_nothing_of_it_is_shown():
+    found = settle(contract(), hidden_tables(), study=STUDY)
+    mine = found.lines[found.lines["provider_id"] == "B"]
+    assert mine["kind"].tolist() == ["note"]
+    assert mine["formula"].tolist() == [""]
+    assert found.totals.set_index("provider_id").loc["B", "status"] == "not settled"
+    assert "not settled, as results are hidden or of too few episodes: 1" in found.told
+
+
+def test_a_provider_under_the_minimum_is_settled_at_target_where_the_contract_says_so():
+    table = tables()
+    few = table["provider_id"] == "B"
+    table.loc[few, ["adjusted", "z"]] = None
+    found = settle(contract(too_few="at_target"), table, study=STUDY)
+    row = found.totals.set_index("provider_id").loc["B"]
+    assert (row["status"], row["total_minor"], row["actual"]) == ("at target", 0, row["target"])
+    assert settle(contract(), table, study=STUDY).totals["status"].tolist()[1] == "not settled"
+
+
+def test_at_target_nothing_is_paid_on_an_outcome_that_is_hidden():
+    table = tables()
+    table.loc[(table["provider_id"] == "B") & (table["outcome"] == "odi"), "adjusted"] = None
+    found = settle(contract(too_few="at_target", steps=paid_for_outcome()), table, study=STUDY)
+    assert found.totals.set_index("provider_id").loc["B", "total_minor"] == 0
+
+
+# --- penalties and composites ---------------------------------------------------------------------
+
+MOCK = {
+    "provider_id": ["A", "B"],
+    "err_hk": [0.88194557229393, 1.2], "n_hk": [45, 24], "median_hk": [0.99629211465373] * 2,
+    "drg_ratio_hk": [0.10399770649871] * 2,
+    "err_pn": [1.00678435268232, 2.5], "n_pn": [32, 400], "median_pn": [0.99115160184587] * 2,
+    "drg_ratio_pn": [0.04944402732139] * 2,
+    "base_payments": [1_000_000, 1_000_000],
+}  # fmt: skip
+
+
+def test_the_ready_contract_gives_cms_published_factor_of_its_mock_report_of_2025():
+    """Factor 0.9993; B is capped at 3 %, its 24 hips and knees are below the minimum."""
+    made = load_contract(CONTRACTS / "us_hrrp.yaml")
+    given = pd.DataFrame(MOCK)
+    odi = rows("hoos_jr_scb", names=("A", "B"), n=(45, 40), observed=(0.6, 0.6),
+               expected=(0.6, 0.6))  # fmt: skip
+    found = settle(made, odi, None, given)
+    assert check_by_hand(found)
+    assert found.lines.query("kind == 'factor'")["value"].tolist() == ["0.9993", "0.97"]
+    assert found.totals["total"].tolist() == ["-700.00", "-30000.00"]
+
+
+@pytest.mark.parametrize("ratio", [0.9, 1.0, 1.003, 1.2, 3.0])
+def test_a_penalty_is_the_factor_that_the_program_computes(ratio):
+    made = load_contract(CONTRACTS / "us_hrrp.yaml")
+    given = pd.DataFrame(MOCK).iloc[:1].assign(err_hk=ratio, median_pn=None)
+    odi = rows("hoos_jr_scb", names=("A",), n=(45,), observed=(0.6,), expected=(0.6,))
+    wanted = hrrp_payment_factor(
+        pd.DataFrame({"n": [45], "err": [ratio], "peer_median": MOCK["median_hk"][:1],
+                      "drg_ratio": MOCK["drg_ratio_hk"][:1]}),
+        0.96524016588985,
+    )  # fmt: skip
+    found = settle(made, odi, None, given)
+    factor = found.lines.query("kind == 'factor'")["value"].iloc[0]
+    assert float(factor) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_without_a_given_median_ratios_are_held_against_peers():
+    measure = {"name": "cost", "outcome": "cost", "weight": 0.5}
+    made = contract(
+        outcomes=["odi", "cost"], cost=None, target=None,
+        steps=[step("penalty", measures=[measure], reduction={"floor": 0, "cap": 0.5},
+                    minimum=40, base_column="base")],
+        providers=[{"id": one, "peer_group": group}
+                   for one, group in zip("ABCD", ("x", "x", "y", "y"), strict=True)],
+    )  # fmt: skip
+    cost = costs(predicted_ratio=[1.0, 1.2, 1.1, 1.1])
+    given = pd.DataFrame({"provider_id": list("ABCD"), "base": 1000})
+    found = settle(made, pd.concat([rows("odi"), cost]), None, given, study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["total_minor"].tolist() == [0, -5000, 0, 0]
+
+
+def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the_rest():
+    column = {"name": "safety", "weight": 0.75, "column": "safety", "scale": {"kind": "percentile"}}
+    made = contract(
+        steps=steps(step("composite", positive=1, negative=1, measures=[
+            {"name": "odi", "weight": 0.25, "outcome": "odi", "scale": {"kind": "percentile"}},
+            column])),
+    )  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABCD"), "safety": [1, 1, 5, None]})
+    found = settle(made, tables(), None, given, study=STUDY)
+    assert check_by_hand(found)
+    scores = found.lines.query("kind == 'factor'").set_index("provider_id")["value"]
+    third = 100 * 1 / 3
+    assert scores["A"] == f"{0.25 * 62.5 + 0.75 * round(third, 6):.6f}".rstrip("0")
+    assert scores["D"] == "87.5"
+
+
+def test_more_is_worse_where_the_contract_says_so():
+    measure = {"name": "x", "weight": 1, "column": "x", "more_is_better": False,
+               "scale": {"kind": "percentile"}}  # fmt: skip
+    made = contract(steps=steps(step("composite", positive=1, negative=1, measures=[measure])))
+    given = pd.DataFrame({"provider_id": list("ABCD"), "x": [1, 2, 3, 4]})
+    found = settle(made, tables(), None, given, study=STUDY)
+    scores = found.lines.query("kind == 'factor'")["value"].tolist()
+    assert scores == ["87.5", "62.5", "37.5", "12.5"]
+
+
+# --- budgets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["scale", "shift"])
+@pytest.mark.parametrize("pool", [0.0, 1234.57, -99.99])
+def test_a_neutral_budget_sums_to_its_pool_to_the_cent(how, pool):
+    budget = {"kind": "neutral", "how": how, "pool": pool} | OURS
+    found = settle(contract(budget=budget), tables(), study=STUDY)
+    assert check_by_hand(found)
+    assert found.pool == round(pool * 100)
+    assert all(one.holds for one in found.checks)
+
+
+def test_scaling_leaves_losses_alone_where_gains_are_too_many():
+    budget = {"kind": "neutral", "how": "scale"} | OURS
+    before = settle(contract(), tables(), study=STUDY).totals["total_minor"]
+    after = settle(contract(budget=budget), tables(), study=STUDY).totals["total_minor"]
+    assert before.sum() > 0
+    assert (after[before < 0] == before[before < 0]).all()
+    assert (after[before > 0] < before[before > 0]).all()
+
+
+def test_what_cannot_be_scaled_to_a_pool_is_refused():
+    budget = {"kind": "neutral", "how": "scale", "pool": 1e9} | OURS
+    with pytest.raises(ValuesError, match="wanted to scale losses so that settlements sum to"):
+        settle(contract(budget=budget), tables(), study=STUDY)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def made(**changes):
+    return contract(**changes)
+
+
+def other_money(name, value):
+    return {"outcomes": [STUDY["outcomes"][0], STUDY["outcomes"][1] | {name: value}]}
+
+
+REFUSED = {
+    "a provider that is not in the profile": (
+        made(providers=[{"id": "A"}, {"id": "Z9"}]), {}, UnknownNameError, "got 'Z9'",
+    ),
+    "an outcome that the run does not have": (
+        made(outcomes=["odl"]), {}, UnknownNameError, "Did you mean 'odi'",
+    ),
+    "a learner that the run does not have": (
+        made(learner="linaer"), {}, UnknownNameError, "Did you mean 'linear'",
+    ),
+    "a learner of the cost that the run does not have": (
+        made(cost_learner="gamma"), {}, UnknownNameError, "has for cost",
+    ),
+    "another currency": (
+        made(), {"study": other_money("currency", "USD")}, StudyError,
+        "EUR in the contract and USD for cost",
+    ),
+    "other prices": (
+        made(), {"study": other_money("price_year", 2020)}, StudyError, "one price_year",
+    ),
+    "a cost that is none": (
+        made(cost="odi"), {}, StudyError, "wanted a cost outcome of kind cost; got 'odi'",
+    ),
+    "a negative cost": (
+        made(), {"providers": pd.concat([rows("odi"), costs(observed=(-1.0, 1, 1, 1))])},
+        ValuesError, "cost: observed: wanted 0 or more; got -1 for A",
+    ),
+    "text for a number": (
+        made(), {"providers": tables().astype({"observed": object}).assign(observed="many")},
+        ValuesError, "wanted numbers, empty where not known; got many",
+    ),
+    "a provider twice": (
+        made(), {"providers": pd.concat([tables(), rows("odi")])}, ValuesError, "got 'A' twice",
+    ),
+    "an analysis that the run does not have": (
+        gated(CRITERION | {"method": "nhs_england", "limits": "trimmed"})[0], {},
+        UnknownNameError, "Declare it under profile.sensitivity",
+    ),
+    "procedures that nobody counted": (
+        gated(PART, count="procedures")[0], {}, ColumnError, "wanted procedures by provider",
+    ),
+    "a provider table that is not there": (
+        load_contract(CONTRACTS / "us_hrrp.yaml", ["outcomes=[odi]"]), {}, ColumnError,
+        "there is no table. Name one",
+    ),
+    "a column that the provider table lacks": (
+        gated(NJR)[0],
+        {"provider_table": pd.DataFrame({"provider_id": ["A"], "consnet": [1]})},
+        ColumnError, "wanted the column 'consent'",
+    ),
+    "a negative price in the provider table": (
+        made(target__baseline={"kind": "historical", "column": "price"} | OURS),
+        {"provider_table": pd.DataFrame({"provider_id": list("ABCD"), "price": [1, 1, -1, 1]})},
+        ValuesError, "price: wanted 0 or more; got -1 for C",
+    ),
+    "an endless cost": (
+        made(), {"providers": pd.concat([rows("odi"), costs(observed=(float("inf"), 1, 1, 1))])},
+        ValuesError, "cost: observed: wanted numbers, empty where not known; got inf",
+    ),
+    "a reference population that costs nothing": (
+        made(target={"baseline": {"kind": "price", "amount": 1} | OURS, "case_mix": "ratio"}),
+        {"reference": pd.DataFrame({"outcome": ["cost"], "learner": ["linear"], "gain": [0.0]})},
+        ValuesError, "a mean cost of the reference population above 0",
+    ),
+    "a reference population without the cost": (
+        made(target={"baseline": {"kind": "price", "amount": 1} | OURS, "case_mix": "ratio"}),
+        {"reference": pd.DataFrame({"outcome": ["odi"], "learner": ["linear"], "gain": [1.0]})},
+        ValuesError, "a mean cost of the reference population above 0",
+    ),
+    "no historical price": (
+        made(target__baseline={"kind": "historical"} | OURS), {}, ValuesError, "got none for A",
+    ),
+    "a penalty on what is good": (
+        made(steps=[step("penalty", measures=[{"name": "odi", "outcome": "odi", "weight": 1}],
+                         reduction={"floor": 0, "cap": 1})]),
+        {}, ValuesError, "wanted an outcome of which less is better",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_settling_is_refused_by_name_for(what):
+    refused, changes, error, told = REFUSED[what]
+    inputs = {"providers": tables(), "study": STUDY} | changes
+    with pytest.raises(error) as left:
+        settle(refused, **inputs)
+    assert told in str(left.value)
+    assert isinstance(left.value, RiskadjError)
+
+
+# --- the ready contracts --------------------------------------------------------------------------
+
+READY = sorted(CONTRACTS.glob("*.yaml"))
+OF_HARM = ("odi_failure",)
+
+
+def tables_for(made):
+    """Return tables with every outcome that a contract names, one provider hidden in each."""
+    parts = [rows(one, learner=made.learner, better=-1 if one in OF_HARM else 1)
+             for one in made.outcomes]  # fmt: skip
+    parts += [costs(learner=made.learner)] if made.cost else []
+    return hidden(pd.concat(parts, ignore_index=True), "D")
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda one: one.stem)
+def test_a_ready_contract_settles_and_every_formula_gives_its_amount(path):
+    made = load_contract(path)
+    counted = RATES.assign(outcome=made.outcomes[0], response=0.7)
+    given = pd.DataFrame(MOCK) if path.stem == "us_hrrp" else None
+    found = settle(made, tables_for(made), counted, given)
+    assert check_by_hand(found) >= 4
+    assert all(one.holds for one in found.checks)
+    assert found.totals.set_index("provider_id").loc["D", "total_minor"] >= 0
+    assert len(found.unconfirmed) == len(made.unconfirmed())
+
+
+def test_what_the_study_capped_is_told():
+    odi, cost = STUDY["outcomes"]
+    study = {"outcomes": [odi, cost | {"winsorise": {"upper": 0.99, "by": "drg"}}]}
+    told = settle(contract(), tables(), study=study).told
+    assert told == ("actual costs are capped at their 0.99 quantile by drg, by the study",)
+
+
+# --- the record -----------------------------------------------------------------------------------
+
+
+def test_the_digest_follows_contract_run_and_results():
+    digests = {
+        settle(contract(), tables(), study=STUDY).digest,
+        settle(contract(), tables(), study=STUDY, run_digest="r").digest,
+        settle(contract(title="Another"), tables(), study=STUDY).digest,
+        settle(contract(), tables().assign(observed=1.0), study=STUDY).digest,
+    }
+    assert len(digests) == 4
+    assert settle(contract(), tables(), study=STUDY).digest in digests
+
+
+def test_text_tables_as_a_run_folder_holds_them_settle_the_same():
+    text = tables().map(lambda one: "" if pd.isna(one) else f"{one}")
+    ours, theirs = (settle(contract(), one, study=STUDY) for one in (tables(), text))
+    pd.testing.assert_frame_equal(ours.lines, theirs.lines)
+
+
+def test_content_is_what_the_contract_was_made_of():
+    assert Contract.model_validate(content()) == contract()

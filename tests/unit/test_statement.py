@@ -1,0 +1,173 @@
+"""Statements: what is printed gives what is paid, fits on paper, and cannot break a page."""
+
+import re
+from fractions import Fraction
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from settling import OURS, STUDY, contract, costs, evaluate, rows, step, steps, tables
+
+from riskadj.errors import UnknownNameError
+from riskadj.payment.settle import settle
+from riskadj.payment.statement import (
+    WIDTH,
+    file_names,
+    statement_text,
+    statement_texts,
+    statements_html,
+)
+
+HALF = {"provider": 0.5, "payer": 0.5}
+WIDE = {"floor": -1, "cap": 1}
+EVERYTHING = steps(
+    step("risk_share", gain=HALF, loss=HALF),
+    step("gate", name="care", criteria=[OURS | {
+        "kind": "not_negative_outlier", "label": "ODI", "outcome": "odi", "beyond": "inner",
+        "not_known": "fails"}]),
+    step("withhold", share=0.02, returned=[{"share": 0.5}, {"share": 0.5, "when": "care"}]),
+    step("composite", positive=0.1, negative=0.15, measures=[
+        {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}]),
+    step("outcome_payment", outcome="odi", amount=333.33, reliability=True, corridor=0.2,
+         within=WIDE),
+    step("stop_gain", share=0.01),
+    step("stop_loss", share=0.01),
+    step("uplift", amount=550, needs="care"),
+)  # fmt: skip
+
+
+def settled(**changes):
+    made = {"steps": EVERYTHING, "budget": {"kind": "neutral", "how": "scale"} | OURS} | changes
+    return settle(contract(**made), tables(), study=STUDY, run_digest="ab" * 32)
+
+
+def of_strange_names():
+    names = ("<script>alert(1)</script>", "A & B/../C", "=cmd()", "å ä")
+    both = pd.concat([rows("odi", names=names), costs(names=names)])
+    return names, settle(contract(title="Care <b>for</b> all"), both, study=STUDY)
+
+
+def printed(text):
+    """Return label, formula and value of each printed line, joined again where it was wrapped."""
+    rows_, pending = [], None
+    for line in text.splitlines():
+        if re.match(r"(\+ |    )\S.*  \S+$", line) and not line.startswith("      "):
+            label, value = line.rsplit(maxsplit=1)
+            pending = [label, "", value]
+            rows_.append(pending)
+        elif line.startswith("      ") and pending:
+            pending[1] += f" {line.strip()}"
+        else:
+            pending = None
+    return [one for one in rows_ if one[1]]
+
+
+@pytest.mark.parametrize("provider", ["A", "B", "C", "D"])
+def test_every_printed_formula_gives_the_printed_amount(provider):
+    found = settled()
+    checked = 0
+    for label, formula, value in printed(statement_text(found, provider)):
+        came = evaluate(formula.strip())
+        if isinstance(came, bool):
+            assert value == ("met" if came else "not met")
+        elif "Units beyond" in label or "score" in label:
+            assert round(came, 6) == Fraction(value)
+        else:
+            assert Fraction(round(came * 100), 100) == Fraction(value), label
+        checked += 1
+    assert checked >= 10
+
+
+@pytest.mark.parametrize("provider", ["A", "B", "C", "D"])
+def test_the_printed_sum_is_that_of_the_marked_amounts_and_the_total(provider):
+    text = statement_text(settled(), provider)
+    marked = [Fraction(one.rsplit(maxsplit=1)[1]) for one in text.splitlines() if one[:2] == "+ "]
+    (total,) = re.findall(r"^TOTAL +(\S+)$", text, re.M)
+    summed = re.search(r"^  = (.*?)\n\n", text, re.M | re.S)[1]
+    assert sum(marked) == Fraction(total) == evaluate(" ".join(summed.split()))
+
+
+def test_a_statement_fits_on_80_columns():
+    long = {"title": "A title " * 30, "about": "What it is. " * 40}
+    for line in statement_text(settled(**long), "A").splitlines():
+        assert len(line) <= WIDTH
+
+
+@pytest.mark.parametrize("show", [lambda one: statement_text(one, "A"), statements_html])
+def test_every_rule_that_is_not_confirmed_is_named(show):
+    text = " ".join(show(settled()).split())
+    assert "constants not confirmed in the source" in text
+    for name in ("target.baseline", "step 1, reconcile", "step 4, withhold", "budget neutral"):
+        assert name in text
+
+
+def test_a_confirmed_rule_is_not_marked():
+    sure = {"source": "a law", "confirmed": True}
+    made = contract(
+        target={"baseline": {"kind": "expected"} | sure},
+        steps=[{"kind": "reconcile"} | sure],
+        budget={"kind": "open"} | sure,
+    )
+    text = statement_text(settle(made, tables(), study=STUDY), "A")
+    assert "not confirmed" not in text
+    assert "Source: a law" in text
+
+
+def test_a_statement_does_not_claim_that_paying_improves_outcomes():
+    assert "does not show that paying this way improves outcomes" in " ".join(
+        statement_text(settled(), "A").split()
+    )
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.ids = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        held = dict(attrs)
+        self.ids += [held["id"]] if "id" in held else []
+        self.links += [held[one] for one in ("href", "src") if one in held]
+
+
+def test_the_page_is_whole_and_escapes_every_text():
+    names, found = of_strange_names()
+    page = statements_html(found)
+    read = _Tags()
+    read.feed(page)
+    assert "script" not in read.tags
+    assert "b" not in read.tags
+    assert page.count("&lt;script&gt;") == 2
+    assert read.tags.count("section") == len(names)
+    assert sorted(read.links) == sorted(f"#{one}" for one in read.ids)
+
+
+def test_file_names_are_safe_and_all_different():
+    names, _ = of_strange_names()
+    made = file_names([*names, "a b", "A_B", "", "..", "x" * 300])
+    for one in made.values():
+        assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", one)
+    assert len({one.lower() for one in made.values()}) == len(made)
+
+
+def test_two_names_that_would_take_a_numbered_one_stay_apart():
+    made = file_names(["a-2", "a/", "a "])
+    assert len(set(made.values())) == 3
+
+
+def test_a_statement_of_somebody_else_is_refused():
+    with pytest.raises(UnknownNameError, match="wanted a provider of the settlement; got 'E'"):
+        statement_text(settled(), "E")
+
+
+def test_who_is_not_settled_is_told_why():
+    table = tables().assign(n=lambda one: one["n"].where(one["provider_id"] != "B"))
+    text = statement_text(settle(contract(), table, study=STUDY), "B")
+    assert "Not settled: its number of episodes is hidden or not known" in text
+    assert re.search(r"^TOTAL +0\.00$", text, re.M)
+
+
+def test_all_statements_together_are_each_of_them():
+    found = settled()
+    assert dict(statement_texts(found)) == {one: statement_text(found, one) for one in "ABCD"}
