@@ -268,12 +268,12 @@ def test_outcomes_of_one_instrument_are_told_apart():
         ("change", "OHS", "Oxford Hip Score improved by 8 points or more"),
         ("percent_change", "OHS", "Oxford Hip Score improved by 8 % or more"),
         ("final", "OHS", "Oxford Hip Score of 8 points or more after"),
-        ("final", "NDI", "Neck Disability Index of 8 % or less after"),
+        ("final", "NDI", "Neck Disability Index of 8 points or less after"),
         ("failure", "OHS", "Oxford Hip Score improved by less than 8 points"),
         ("percent_failure", "OHS", "Oxford Hip Score improved by less than 8 %"),
         ("worsening", "OHS", "Oxford Hip Score worse by 8 points or more"),
         ("poor_state", "OHS", "Oxford Hip Score below 8 points after"),
-        ("poor_state", "NDI", "Neck Disability Index above 8 % after"),
+        ("poor_state", "NDI", "Neck Disability Index above 8 points after"),
     ],
 )
 def test_a_responder_is_called_by_what_it_reaches(kind, instrument, words):

@@ -305,6 +305,8 @@ def _follow_up_words(one: Answering) -> tuple[str, ...]:
 def _who_answered(one: Answering) -> str:
     changing, shown = int(one.changing.sum()), len(one.shown())
     rest = f"All {shown}" if shown == len(one.rows) else f"{shown} of {len(one.rows)}"
+    if not changing:
+        return f"{rest} with a flag, none of which hangs on the analysis: fewest answers first."
     return (
         f"{rest} with a flag: first the {changing} whose flag hangs on the analysis, then those "
         "that fewest answered."
