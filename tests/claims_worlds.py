@@ -30,6 +30,7 @@ RULES: dict[str, Any] = {
     "currency": "USD",
     "price_year": 2020,
     "period": {"begins": BEGINS, "ends": ENDS},
+    "known_drgs": None,
 }
 
 
@@ -87,8 +88,12 @@ def random_world(seed: int, n_patients: int = 6) -> tuple[list[dict[str, Any]], 
                 death_date=died.isoformat() if rng.random() < 0.3 else "",
             )
         )
+        care = [_random_care(rng, name) for _ in range(int(rng.integers(4, 14)))]
+        death = patients[-1]["death_date"]
+        if not death and stays and rng.random() < 0.3:
+            death = _die_in_last_stay(stays)
         lines += stays
-        lines += [_random_care(rng, name) for _ in range(int(rng.integers(4, 14)))]
+        lines += [one for one in care if not death or one["from_date"] <= death]
     order = rng.permutation(len(lines))
     return [lines[one] for one in order], patients
 
@@ -116,10 +121,22 @@ def _random_stays(rng: np.random.Generator, name: str) -> list[dict[str, Any]]:
                  procedure_code="27447" if part == 0 and rng.random() < 0.5 else "")
             for part in range(int(rng.integers(1, 3)))
         ]  # fmt: skip
-        day = ends + timedelta(int(rng.choice([0, 1, 2, 20, 70, 150, 400])))
+        day = ends + timedelta(int(rng.choice([-6, -2, 0, 1, 2, 20, 70, 150, 400])))
         if day > date(2022, 6, 1):
             break
     return lines
+
+
+def _die_in_last_stay(stays: list[dict[str, Any]]) -> str:
+    """Let the patient die in the last stay, if that is inpatient; return the day or nothing."""
+    last = stays[-1]
+    ends = max(one["to_date"] for one in stays)
+    if last["setting"] != "inpatient" or last["to_date"] < ends:
+        return ""
+    for one in stays:
+        if one["claim_id"] == last["claim_id"]:
+            one["discharge_status"] = "died"
+    return str(last["to_date"])
 
 
 def _random_care(rng: np.random.Generator, name: str) -> dict[str, Any]:
@@ -168,17 +185,17 @@ def _group_of(claim: list[dict[str, Any]], rules: ClaimRules) -> str | None:
     return None
 
 
-def _spells(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, Any]]:
+def _claims(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, Any]]:
     settings = {one.setting for one in rules.index.values()} | {"inpatient"}
     claims: dict[Any, list[dict[str, Any]]] = {}
     for one in lines:
         if one["setting"] in settings:
             claims.setdefault((one["setting"], one["claim_id"]), []).append(one)
-    stays = []
+    found = []
     for (setting, name), claim in claims.items():
         group = _group_of(claim, rules)
         if setting == "inpatient" or group:
-            stays.append(
+            found.append(
                 {
                     "setting": setting, "claims": [name], "lines": claim, "group": group,
                     "begins": min(one["from_date"] for one in claim),
@@ -187,7 +204,55 @@ def _spells(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, An
                     "providers": [claim[0]["provider_id"]],
                 }
             )  # fmt: skip
-    stays.sort(key=lambda one: (one["setting"], one["begins"], one["ends"], one["claims"][0]))
+    return sorted(found, key=_order)
+
+
+def _order(one: dict[str, Any]) -> Any:
+    return (one["setting"], one["begins"], one["ends"], one["claims"][0])
+
+
+def _stays(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, Any]]:
+    """Return stays: claims of one provider that overlap in time are one."""
+    stays: list[dict[str, Any]] = []
+    for claim in _claims(lines, rules):
+        same = [
+            one
+            for one in stays
+            if one["setting"] == claim["setting"] == "inpatient"
+            and one["providers"] == claim["providers"]
+            and (claim["begins"] < one["ends"] or claim["begins"] == one["latest"])
+        ]
+        if not same:
+            told = (claim["status"] == "died", claim["ends"], claim["status"] == "transfer")
+            stays.append({**claim, "latest": claim["begins"], "told": told})
+            continue
+        _join(same[-1], claim)
+        same[-1]["latest"] = claim["begins"]
+        told = (claim["status"] == "died", claim["ends"], claim["status"] == "transfer")
+        if told >= same[-1]["told"]:
+            same[-1] |= {"told": told, "status": claim["status"]}
+    return sorted(stays, key=_order)
+
+
+def _join(one: dict[str, Any], other: dict[str, Any]) -> None:
+    one["claims"] = [*one["claims"], *other["claims"]]
+    one["lines"] = [*one["lines"], *other["lines"]]
+    one["ends"] = max(one["ends"], other["ends"])
+    if one["group"] is None and other["group"] is not None:
+        one |= {"group": other["group"], "drg": other["drg"]}
+
+
+def _spells(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, Any]]:
+    stays = _stays(lines, rules)
+    layers: list[list[dict[str, Any]]] = [[], []]
+    for number, stay in enumerate(stays):
+        earlier = [one["ends"] for one in stays[:number] if one["setting"] == "inpatient"]
+        within = stay["setting"] == "inpatient" and any(stay["ends"] < one for one in earlier)
+        layers[within].append(stay)
+    return [spell for layer in layers for spell in _chained(layer, rules)]
+
+
+def _chained(stays: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, Any]]:
     spells: list[dict[str, Any]] = []
     before: dict[str, Any] | None = None
     for stay in stays:
@@ -199,16 +264,11 @@ def _spells(lines: list[dict[str, Any]], rules: ClaimRules) -> list[dict[str, An
             and stay["begins"] <= before["ends"] + timedelta(1)
         )
         if follows:
-            spell = spells[-1]
-            spell["claims"] += stay["claims"]
-            spell["lines"] += stay["lines"]
-            spell["providers"] += stay["providers"]
-            spell["ends"] = max(spell["ends"], stay["ends"])
-            spell["status"] = stay["status"]
-            if spell["group"] is None:
-                spell |= {"group": stay["group"], "drg": stay["drg"]}
+            _join(spells[-1], stay)
+            spells[-1]["providers"] = spells[-1]["providers"] + stay["providers"]
+            spells[-1]["status"] = stay["status"]
         else:
-            spells.append({**stay, "claims": [*stay["claims"]], "lines": [*stay["lines"]]})
+            spells.append({**stay})
         before = stay
     return spells
 
@@ -243,7 +303,7 @@ def _row(
     rules: ClaimRules,
 ) -> dict[str, Any] | None:
     looks = each["begins"] - timedelta(rules.lookback_days)
-    scaled = _days_to_scale_by(one, each, looks, rules)
+    scaled = _days_to_scale_by(one, each, looks, lines, rules)
     if scaled is None:
         return None
     row: dict[str, Any] = {
@@ -253,16 +313,22 @@ def _row(
         "index_date": each["begins"],
         "discharge_date": each["ends"],
         "drg": each["drg"],
-        "index": sum(part["cents"] for part in each["lines"]),
     }
     own = {(each["setting"], claim) for claim in each["claims"]}
+    others = _others(lines, own, rules)
+    beside = [
+        other
+        for other in others
+        if each["setting"] == "inpatient" and each["begins"] <= other["from_date"] < each["ends"]
+    ]
+    others = [other for other in others if other not in beside]
+    row["index"] = sum(part["cents"] for part in [*each["lines"], *beside])
     for days in rules.windows:
         for part in ("readmit", "postacute", "outpatient", "professional"):
-            row[f"{part}_{days}"] = _cost(part, days, each, own, lines, scaled)
+            row[f"{part}_{days}"] = _cost(part, days, each, others + _elsewhere(lines, own), scaled)
         row[f"readmitted_{days}"] = any(
-            spell_stay["setting"] == "inpatient"
-            and each["begins"] <= spell_stay["from_date"] <= each["zero"] + timedelta(days)
-            for spell_stay in _stays(lines, own)
+            each["begins"] <= other["from_date"] <= each["zero"] + timedelta(days)
+            for other in others
         )
     before = [
         part for part in lines if part["from_date"] >= looks and part["to_date"] < each["begins"]
@@ -274,12 +340,23 @@ def _row(
 
 
 def _days_to_scale_by(
-    one: dict[str, Any], each: dict[str, Any], looks: date, rules: ClaimRules
+    one: dict[str, Any],
+    each: dict[str, Any],
+    looks: date,
+    lines: list[dict[str, Any]],
+    rules: ClaimRules,
 ) -> int | None:
     """Return how many days were seen where the rest is annualised; None for who leaves."""
     never = date(2999, 1, 1)
     until = date.fromisoformat(one["enrolled_to"]) if one["enrolled_to"] else never
     death = date.fromisoformat(one["death_date"]) if one["death_date"] else never
+    if not one["death_date"]:
+        ends = [
+            stay["ends"]
+            for stay in _stays(lines, rules)
+            if stay["setting"] == "inpatient" and stay["status"] == "died"
+        ]
+        death = min(ends, default=never)
     if looks < rules.period.begins or each["last"] > rules.period.ends:
         return None
     if date.fromisoformat(one["enrolled_from"]) > looks or until < each["begins"]:
@@ -294,33 +371,34 @@ def _days_to_scale_by(
     return days if rule == "annualise" else rules.longest
 
 
-def _stays(lines: list[dict[str, Any]], own: set[Any]) -> list[dict[str, Any]]:
-    """Return the inpatient claims that are not the episode's own, each as it begins."""
-    claims: dict[str, dict[str, Any]] = {}
-    for one in lines:
-        if one["setting"] == "inpatient" and ("inpatient", one["claim_id"]) not in own:
-            claim = claims.setdefault(one["claim_id"], {**one, "cents": 0})
-            claim["cents"] += one["cents"]
-            claim["from_date"] = min(claim["from_date"], one["from_date"])
-    return list(claims.values())
+def _others(lines: list[dict[str, Any]], own: set[Any], rules: ClaimRules) -> list[dict[str, Any]]:
+    """Return the inpatient stays that are not the episode's own, each as it begins."""
+    return [
+        {
+            "setting": "inpatient",
+            "from_date": stay["begins"],
+            "cents": sum(one["cents"] for one in stay["lines"]),
+            "claims": stay["claims"],
+        }
+        for stay in _stays(lines, rules)
+        if stay["setting"] == "inpatient" and ("inpatient", stay["claims"][0]) not in own
+    ]
 
 
-def _cost(
-    part: str,
-    days: int,
-    each: dict[str, Any],
-    own: set[Any],
-    lines: list[dict[str, Any]],
-    scaled: int,
-) -> int:
-    counted = _stays(lines, own) + [
+def _elsewhere(lines: list[dict[str, Any]], own: set[Any]) -> list[dict[str, Any]]:
+    return [
         one
         for one in lines
         if one["setting"] != "inpatient" and (one["setting"], one["claim_id"]) not in own
     ]
+
+
+def _cost(
+    part: str, days: int, each: dict[str, Any], care: list[dict[str, Any]], scaled: int
+) -> int:
     counted = [
         one
-        for one in counted
+        for one in care
         if PART_OF_SETTING[one["setting"]] == part
         and each["begins"] <= one["from_date"] <= each["zero"] + timedelta(days)
     ]

@@ -1,6 +1,7 @@
 """Identities of a settlement, whatever the results are."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settling import OURS, STUDY, check_by_hand, content, costs, evaluate, rows, step, steps
 
-from riskadj.payment.contract import Contract
+from riskadj.payment.accounts import columns_wanted
+from riskadj.payment.contract import Contract, load_contract
 from riskadj.payment.formula import larger, number, rounded_to, smaller
 from riskadj.payment.settle import settle
 
@@ -20,9 +22,10 @@ FULL = steps(
         "kind": "not_negative_outlier", "label": "ODI", "outcome": "odi", "beyond": "inner",
         "not_known": "fails"}]),
     step("withhold", share=0.02, returned=[{"share": 0.3}, {"share": 0.7, "when": "g"}]),
-    step("composite", positive=0.1, negative=0.15, measures=[
+    step("composite", no_score="none", positive=0.1, negative=0.15, measures=[
         {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}]),
-    step("outcome_payment", outcome="odi", amount=333.33, reliability=True, corridor=0.2,
+    step("outcome_payment", outcome="odi", paid_for="settled", no_result="nothing",
+         amount=333.33, reliability=True, corridor=0.2,
          within={"floor": -0.02, "cap": 0.03}),
     step("uplift", amount=550.55, needs="g"),
 )  # fmt: skip
@@ -152,6 +155,66 @@ def test_another_unit_of_account_changes_no_amount(table, kind):
     euros = settle(Contract.model_validate(value), table, study=STUDY)
     cents_ = settle(Contract.model_validate(in_cents(value)), smaller, study=STUDY)
     assert euros.totals["total_minor"].tolist() == cents_.totals["total_minor"].tolist()
+
+
+CONTRACTS = Path(__file__).parents[2] / "configs" / "contracts"
+READY = {one.stem: load_contract(one) for one in sorted(CONTRACTS.glob("*.yaml"))}
+BAD = {"observed": 0.0, "difference": -40.0, "adjusted": -22.0, "z": -60.0}
+OF_HARM = ("odi_failure",)
+GUARDED = ("england_bpt_hip", "england_bpt_knee", "england_hip", "england_knee")
+"""Whose gate asks for participation instead: who hides by not asking patients fails on that."""
+
+
+def same_for_all(name):
+    """Return the provider table of a contract that wants one; of the same for everybody."""
+    columns = columns_wanted(READY[name])
+    return pd.DataFrame({"provider_id": list("ABCD")} | dict.fromkeys(columns, 1.0))
+
+
+@settings(max_examples=8, deadline=None)
+@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("how", ["under the minimum", "suppressed"])
+@given(st.lists(st.integers(-8, 8), min_size=3, max_size=3), st.integers(17_000, 23_000))
+def test_hiding_a_result_never_pays_more_than_showing_the_worst(name, how, gains, cost):
+    """With the count known: where it is suppressed too, nothing can be settled."""
+    made = READY[name]
+    if how == "suppressed" and made.cost is None and made.count != "procedures":
+        return
+    better = {one: -1 if one in OF_HARM else 1 for one in made.outcomes}
+    parts = [
+        rows(one, observed=[18.0 + g for g in (*gains, 0)], expected=(18.0,) * 4, better=sign,
+             learner=made.learner)
+        for one, sign in better.items()
+    ]  # fmt: skip
+    if made.cost:
+        spent = (20_000.0, 20_500.0, 19_500.0, float(cost))
+        parts.append(costs(observed=spent, expected=(20_000.0,) * 4, learner=made.learner))
+    table = pd.concat(parts, ignore_index=True)
+    mine = (table["provider_id"] == "D") & table["outcome"].isin(made.outcomes)
+    worst, hidden = table.copy(), table.copy()
+    for one, sign in better.items():
+        here = mine & (table["outcome"] == one)
+        for column, value in BAD.items():
+            worst.loc[here, column] = value if sign > 0 or column == "z" else -value
+    figures = list(table.select_dtypes("number")) if how == "suppressed" else ["adjusted", "z"]
+    hidden.loc[mine, figures] = np.nan
+    rates = pd.DataFrame(
+        {
+            "outcome": made.outcomes[0],
+            "source": "episodes",
+            "response": 0.8,
+            "provider_id": list("ABCD"),
+            "participation": 0.9,
+            "procedures": 100,
+        }
+    )
+    fewer = rates.assign(participation=0.4) if name in GUARDED else rates
+    shown, kept = (
+        settle(made, some, asked, same_for_all(name)).totals.set_index("provider_id")
+        for some, asked in ((worst, rates), (hidden, fewer))
+    )
+    assert kept.loc["D", "status"] != "not settled"
+    assert kept.loc["D", "total_minor"] <= shown.loc["D", "total_minor"]
 
 
 @pytest.mark.parametrize("gap", [1, 2, 3])

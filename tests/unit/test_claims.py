@@ -10,7 +10,7 @@ from claims_worlds import line, patient, rules_of, write_world
 from riskadj.casemix.roles import refusal
 from riskadj.claims import read_claims
 from riskadj.claims.episodes import MADE
-from riskadj.episodes import COLUMNS, Episodes
+from riskadj.episodes import COLUMNS, Episodes, ValuesFault
 
 INDEX = line("ann", "2020-03-01", to_date="2020-03-05", drg="470", paid_amount="1000")
 ANNUALISE = {"annualise_from_days": 10}
@@ -140,7 +140,7 @@ def test_drg_and_procedure_must_both_hold_where_both_are_named(tmp_path: Path) -
 def test_amounts_are_added_as_whole_minor_units(tmp_path: Path) -> None:
     lines = [INDEX, *(care("2020-03-10", amount="0.10", claim_id=str(one)) for one in range(30))]
     assert only(tmp_path, lines)["cost_outpatient_30d"] == 3.0
-    yen = [{**INDEX, "paid_amount": "1000.4"}]
+    yen = [{**INDEX, "paid_amount": "1000.0"}]
     assert only(tmp_path, yen, currency="JPY", minor_units=0)["cost_index"] == 1000
 
 
@@ -195,10 +195,36 @@ def test_an_operation_after_a_transfer_starts_with_the_first_stay(tmp_path: Path
     assert one["drg"] == "470"
 
 
-def test_another_stay_that_begins_on_the_day_of_admission_is_a_readmission(tmp_path: Path) -> None:
-    other = care("2020-03-01", "inpatient", "60", drg="871", provider_id="B")
+@pytest.mark.parametrize("day", ["2020-03-01", "2020-03-04"])
+def test_another_stay_that_begins_before_discharge_is_no_readmission(
+    tmp_path: Path, day: str
+) -> None:
+    other = care(day, "inpatient", "60", drg="871", provider_id="B")
+    one = only(tmp_path, [INDEX, other])
+    assert (one["cost_index"], one["cost_readmit_30d"], one["readmitted_30d"]) == (1060, 0, 0)
+    assert one["cost_total_30d"] == 1060
+    other = care("2020-03-05", "inpatient", "60", drg="871", provider_id="B")
     one = only(tmp_path, [INDEX, other])
     assert (one["cost_index"], one["cost_readmit_30d"], one["readmitted_30d"]) == (1000, 60, 1)
+
+
+def test_a_stay_within_a_stay_does_not_break_a_transfer(tmp_path: Path) -> None:
+    within = care("2020-03-03", "inpatient", "60", drg="871", provider_id="C")
+    one = only(tmp_path, [TRANSFER[0], within, TRANSFER[1]], transfers="to_last")
+    assert (one["provider_id"], one["cost_index"], one["readmitted"]) == ("B", 1460, 0)
+    assert one["discharge_date"] == pd.Timestamp("2020-03-12")
+
+
+@pytest.mark.parametrize("provider", ["A", "B"])
+def test_interim_bills_of_one_provider_are_one_stay(tmp_path: Path, provider: str) -> None:
+    interim = {**INDEX, "claim_id": "interim", "from_date": "2020-03-03", "to_date": "2020-03-07",
+               "paid_amount": "500", "provider_id": provider}  # fmt: skip
+    found = read(tmp_path, [INDEX, interim])
+    one = found.table.iloc[0]
+    assert (one["cost_index"], one["readmitted"], one["cost_readmit_90d"]) == (1500, 0, 0)
+    assert one["length_of_stay"] == (6 if provider == "A" else 4)
+    told = {} if provider == "A" else {"index events: part of an earlier episode": 1}
+    assert found.left_out == told
 
 
 # --- overlaps ---
@@ -275,6 +301,35 @@ def test_a_death_in_the_index_stay_is_a_death(tmp_path: Path) -> None:
     bob = line("bob", "2020-01-15", drg="470", claim_id="bob")
     found = read(tmp_path, [{**INDEX, "discharge_status": "died"}, bob], death="exclude")
     assert found.left_out == {"index events: died in the window": 1}
+
+
+DIED_AGAIN = care("2020-03-20", "inpatient", "60", to_date="2020-03-25", drg="871",
+                  discharge_status="died")  # fmt: skip
+
+
+def test_a_death_in_a_readmission_is_a_death(tmp_path: Path) -> None:
+    bob = line("bob", "2020-01-15", drg="470", claim_id="bob")
+    found = read(tmp_path, [INDEX, DIED_AGAIN, bob], death="exclude")
+    assert found.left_out == {"index events: died in the window": 1}
+    one = only(tmp_path, [INDEX, DIED_AGAIN], death="annualise", **ANNUALISE)
+    assert one["cost_readmit_90d"] == 60 * 90 / 20
+    # The patients' own date goes before.
+    ann = {"death_date": "2020-04-04"}
+    one = only(tmp_path, [INDEX, DIED_AGAIN], ann, death="annualise", **ANNUALISE)
+    assert one["cost_readmit_90d"] == 60 * 90 / 30
+
+
+@pytest.mark.parametrize(
+    ("lines", "ann"),
+    [([], {"death_date": "2020-03-30"}), ([DIED_AGAIN], {})],
+)
+def test_care_after_a_death_is_refused_with_its_count(
+    tmp_path: Path, lines: list[Any], ann: dict[str, str]
+) -> None:
+    after = [care("2020-03-31"), care("2020-04-01")]
+    with pytest.raises(ValuesFault, match=r"up to the death of the patient.*2 lines differ"):
+        read(tmp_path, [INDEX, *lines, *after], ann)
+    assert len(read(tmp_path, [INDEX, *lines], ann).table) == 1
 
 
 def test_annualised_costs_are_whole_minor_units_halves_rounded_up(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def read(folder: Path, lines: Any, patients: Any = None, **changes: Any) -> Epis
         ({"paid_amount": "nan"}, "paid_amount: wanted an amount"),
         ({"paid_amount": "-0.01"}, "paid_amount: wanted 0 or more"),
         ({"paid_amount": "-inf"}, "paid_amount: wanted 0 or more"),
+        ({"paid_amount": "1.005"}, r"paid_amount: wanted at most 2 decimals \(minor_units\)"),
+        ({"paid_amount": "999999999999.995"}, "paid_amount: wanted at most 2 decimals"),
         ({"paid_amount": "inf"}, r"paid_amount: wanted at most 1e\+12"),
         ({"setting": "inpatient", "provider_id": "", "drg": "470"}, "provider_id: wanted a value"),
         (
@@ -63,6 +65,23 @@ def test_lines_that_are_wrong_are_named_and_counted(
         read(tmp_path, [INDEX, wrong, VISIT, other], known_drgs=["470", "467", "468"])
     assert "2 lines differ" in str(caught.value)
     assert all(name not in str(caught.value) for name in ("ann", "bob", "carl"))
+
+
+@pytest.mark.parametrize("amount", [0.1 + 0.2, 99_999_999.99, 1.1, 4.35])
+def test_an_amount_that_is_off_by_binary_fractions_is_taken(tmp_path: Path, amount: float) -> None:
+    files = write_world(tmp_path, [INDEX], [patient("ann")])
+    pd.DataFrame([{**INDEX, "paid_amount": amount}]).to_parquet(tmp_path / "claims.parquet")
+    table = read_claims([tmp_path / "claims.parquet"], rules_of(tmp_path)).table
+    assert table["cost_index"].tolist() == [round(amount, 2)]
+    assert len(files) == 1
+
+
+def test_a_line_that_is_there_twice_is_refused_unless_the_rules_keep_it(tmp_path: Path) -> None:
+    lines = [INDEX, VISIT, VISIT, VISIT, {**VISIT, "paid_amount": "25.51"}]
+    with pytest.raises(ValuesFault, match=r"claim_id: wanted each line once.*2 lines differ"):
+        read(tmp_path, lines)
+    table = read(tmp_path, lines, duplicates="keep").table
+    assert table["cost_outpatient_30d"].tolist() == [102.01]
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

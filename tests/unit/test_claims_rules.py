@@ -13,7 +13,7 @@ from riskadj.episodes.columns import COST_PARTS, COST_WINDOWS
 
 NEEDED = (
     "patients", "index", "windows", "counted_from", "overlap", "transfers", "death",
-    "disenrolment", "lookback_days", "currency", "price_year", "period",
+    "disenrolment", "lookback_days", "currency", "price_year", "period", "known_drgs",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def test_a_choice_that_a_cost_depends_on_must_be_made(name: str) -> None:
         ({"currency": "dollars"}, "pattern"),
         ({"minor_units": 5}, "less than or equal to 4"),
         ({"period": {"begins": "2020-01-02", "ends": "2020-01-01"}}, "begins up to ends"),
+        ({"duplicates": "drop"}, "'refuse' or 'keep'"),
         ({"transfers": "merge"}, "'to_first', 'to_last' or 'separate'"),
     ],
 )

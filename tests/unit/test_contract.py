@@ -21,10 +21,14 @@ CRITERION = OURS | {
 RATE = OURS | {"kind": "rate", "label": "part", "rate": "participation", "not_known": "fails"}
 PENALTY = {"name": "x", "ratio_column": "err", "n_column": "n", "weight": 0.1}
 HALF = {"provider": 0.5, "payer": 0.5}
+SCORED = step("composite", no_score="none", positive=0.1, negative=0.1, measures=[COMPOSITE])
+PAID = step("outcome_payment", outcome="odi", amount=1, reliability=True, paid_for="answered",
+            no_result="nothing", within={"floor": -0.1, "cap": 0.1})  # fmt: skip
 
 REFUSED = {
     "a cap below the floor": (
-        {"steps": [step("outcome_payment", outcome="odi", amount=1, reliability=True,
+        {"steps": [step("outcome_payment", outcome="odi", paid_for="settled", no_result="nothing",
+                        amount=1, reliability=True,
                         within={"floor": 0.1, "cap": -0.1})]},
         "cap -0.1 below floor 0.1",
     ),
@@ -37,7 +41,7 @@ REFUSED = {
         "shares of provider and payer that sum to 1; got 0.5 + 0.4 = 0.9",
     ),
     "weights of a composite score that do not sum": (
-        {"steps": steps(step("composite", positive=0.1, negative=0.1,
+        {"steps": steps(step("composite", no_score="none", positive=0.1, negative=0.1,
                              measures=[COMPOSITE, COMPOSITE | {"name": "again"}]))},
         "weights of the composite score that sum to 1; got 1 + 1 = 2",
     ),
@@ -99,9 +103,54 @@ REFUSED = {
         "an outcome or a ratio_column",
     ),
     "a scale without ends": (
-        {"steps": steps(step("composite", positive=0.1, negative=0.1,
+        {"steps": steps(step("composite", no_score="none", positive=0.1, negative=0.1,
                              measures=[COMPOSITE | {"scale": {"kind": "linear"}}]))},
         "zero and full with kind linear",
+    ),
+    "two reconciliations": ({"steps": steps(step("reconcile"))}, "wanted one reconcile, as each"),
+    "a trend held to nothing": (
+        {"target__trend": {"prospective": 1.05, "within": {"floor": -1, "cap": 0}} | OURS},
+        "target.trend.within: wanted a band that holds 1",
+    ),
+    "a trend that may not be as promised": (
+        {"target__trend": {"prospective": 1.05, "within": {"floor": 1.01, "cap": 1.1}} | OURS},
+        "wanted a band that holds 1, with a floor above 0; got floor 1.01",
+    ),
+    "a normalisation held below nothing": (
+        {"target": {"baseline": {"kind": "price", "amount": 1} | OURS, "case_mix": "ratio",
+                    "normalisation": {"within": {"floor": 0, "cap": 2}} | OURS}},
+        "target.normalisation.within: wanted a band that holds 1",
+    ),
+    "a reduction of more than there is": (
+        {"steps": steps(step("penalty", reduction={"floor": 0, "cap": 1.5}, measures=[PENALTY]))},
+        "reduction.cap: wanted less than or equal to 1; got 1.5",
+    ),
+    "a reduction that pays": (
+        {"steps": steps(step("penalty", reduction={"floor": -0.5, "cap": 0}, measures=[PENALTY]))},
+        "reduction.floor: wanted greater than or equal to 0; got -0.5",
+    ),
+    "a currency that there is none of": (
+        {"currency": {"code": "EUT"}}, "in circulation; got 'EUT'. Did you mean 'EUR'?",
+    ),
+    "hundredths of a yen": (
+        {"currency": {"code": "JPY", "minor_digits": 2}},
+        "wanted minor_digits of 0 or fewer for JPY; got 2",
+    ),
+    "half a cent to share": (
+        {"budget": {"kind": "neutral", "pool": 0.005} | OURS},
+        "wanted a budget.pool with 2 decimals or fewer, as amounts in EUR have here; got 0.005",
+    ),
+    "a composite score without a word on who has none": (
+        {"steps": steps({one: value for one, value in SCORED.items() if one != "no_score"})},
+        "no_score: wanted a value",
+    ),
+    "a payment without a word on whom it is for": (
+        {"steps": steps({one: value for one, value in PAID.items() if one != "paid_for"})},
+        "paid_for: wanted a value",
+    ),
+    "a payment without a word on who has no result": (
+        {"steps": steps({one: value for one, value in PAID.items() if one != "no_result"})},
+        "no_result: wanted a value",
     ),
     "no step at all": ({"steps": []}, "wanted one or more; got none"),
 }  # fmt: skip
@@ -113,6 +162,13 @@ def test_a_contract_is_refused_by_name_for(what):
     with pytest.raises(StudyError) as refused:
         build(Contract, content(**changes), "contract.yaml")
     assert any(told in str(one) for one in refused.value.faults), refused.value.faults
+
+
+@pytest.mark.parametrize(("code", "digits"), [("JPY", 0), ("EUR", 2), ("KWD", 3)])
+def test_a_currency_has_its_own_digits_unless_fewer_are_asked_for(code, digits):
+    assert contract(currency={"code": code}).currency.money.minor_digits == digits
+    whole = contract(currency={"code": code, "minor_digits": 0})
+    assert whole.currency.money.minor_digits == 0
 
 
 def test_every_fault_has_its_line_and_key(tmp_path):

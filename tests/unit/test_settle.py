@@ -1,5 +1,6 @@
 """Settlements: every step by hand, every rule for what is not known, every refusal by name."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -43,12 +44,19 @@ def total(cost=CHEAP, odi=BETTER, rates=None, given=None, **changes):
 def composite(**changes):
     measure = {"name": "odi", "weight": 1, "outcome": "odi",
                "scale": {"kind": "linear", "zero": 15, "full": 25}} | changes  # fmt: skip
-    return step("composite", positive=0.1, negative=0.15, measures=[measure])
+    return step("composite", no_score="none", positive=0.1, negative=0.15, measures=[measure])
 
 
 def paid_for_outcome(**changes):
     wide = {"floor": -1, "cap": 1}
-    made = {"outcome": "odi", "amount": 100, "reliability": False, "within": wide} | changes
+    made = {
+        "outcome": "odi",
+        "amount": 100,
+        "reliability": False,
+        "within": wide,
+        "paid_for": "settled",
+        "no_result": "nothing",
+    } | changes
     return [step("outcome_payment", **made)]
 
 
@@ -253,6 +261,41 @@ def test_a_column_of_the_provider_table_is_a_criterion():
     assert passes(*gated(NJR), None, given) == [False, True, True, True]
 
 
+@pytest.mark.parametrize(
+    ("bound", "value", "met"),
+    [("at_least", 0.49999996, False), ("at_least", 0.5, True), ("below", 0.49999996, True),
+     ("below", 0.5, False), ("at_most", 0.50000004, False)],
+)  # fmt: skip
+def test_a_gate_compares_what_was_measured_and_not_what_is_printed(bound, value, met):
+    other = {one: key for one, key in NJR.items() if one != "below"}
+    made, odi = gated(other | {bound: 0.5})
+    given = pd.DataFrame({"provider_id": list("ABCD"), "consent": value})
+    assert passes(made, odi, None, given) == [met] * 4
+    found = settle(made, odi, None, given, study=STUDY)
+    assert check_by_hand(found)
+
+
+def test_who_has_no_row_in_the_provider_table_is_told_by_name():
+    made, odi = gated(NJR)
+    given = pd.DataFrame({"provider_id": ["A", " C "], "consent": [0.1, 0.5]})
+    found = settle(made, odi, None, given, study=STUDY)
+    assert found.totals["total_minor"].tolist()[2] == 0, "spaces around a name do not hide it"
+    assert (
+        "no row in the provider table of contract small: 2 of 4 providers settled (B, D)"
+        in found.told
+    )
+
+
+def test_who_has_no_row_is_told_where_there_is_no_gate_too():
+    measure = {"name": "hips", "ratio_column": "err", "n_column": "n", "median": 1, "weight": 0.1}
+    made = contract(steps=[step("penalty", measures=[measure], base_column="base",
+                                reduction={"floor": 0, "cap": 0.03})])  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABC"), "err": 1.1, "n": 50, "base": 1000})
+    assert (
+        "1 of 4 providers settled (D)" in settle(made, tables(), None, given, study=STUDY).told[0]
+    )
+
+
 def test_without_a_provider_table_a_gate_goes_by_its_rule():
     assert passes(*gated(NJR)) == [True] * 4
 
@@ -316,6 +359,68 @@ def test_at_target_nothing_is_paid_on_an_outcome_that_is_hidden():
     assert found.totals.set_index("provider_id").loc["B", "total_minor"] == 0
 
 
+def of_b(table, **changes):
+    found = settle(contract(too_few="at_target", **changes), table, study=STUDY)
+    assert check_by_hand(found)
+    return found.totals.set_index("provider_id").loc["B"]
+
+
+PART_HIDDEN = {
+    "outcome": (("odi",), "settled on cost, outcome hidden"),
+    "cost": (("cost",), "at target, cost hidden"),
+    "both": (("odi", "cost"), "at target"),
+    "neither": ((), "settled"),
+}
+
+
+@pytest.mark.parametrize("what", PART_HIDDEN)
+def test_a_status_says_what_is_hidden(what):
+    outcomes, status = PART_HIDDEN[what]
+    table = tables()
+    lost = (table["provider_id"] == "B") & table["outcome"].isin(outcomes)
+    table.loc[lost, ["adjusted", "z"]] = None
+    assert of_b(table)["status"] == status
+    told = settle(contract(too_few="at_target"), table, study=STUDY).told
+    assert told == (
+        (f"{status}, as results are hidden or of too few episodes: 1",) * bool(lost.any())
+    )
+
+
+def test_without_a_cost_a_status_says_that_the_outcome_is_hidden():
+    made, odi = gated(PART, count="procedures")
+    found = settle(made, hidden(odi, "B"), RATES, study=STUDY)
+    assert found.totals["status"].tolist()[1] == "settled, outcome hidden"
+
+
+@pytest.mark.parametrize(
+    ("rule", "points"), [("full_cut", "0"), ("median", "50"), ("none", None)]
+)  # fmt: skip
+def test_who_has_no_score_counts_what_the_contract_says(rule, points):
+    measures = composite(scale={"kind": "percentile"})["measures"]
+    some = step("composite", no_score=rule, positive=0.5, negative=0.5, measures=measures)
+    cheap = costs(observed=(19_000.0,) * 4, expected=(20_000.0,) * 4)
+    table = pd.concat([hidden(rows("odi"), "B"), cheap], ignore_index=True)
+    share = 0 if points is None else 0.5 * (1 - int(points) / 100)
+    assert of_b(table, steps=steps(some))["total_minor"] == 80 * 100_000 * (1 - share)
+
+
+@pytest.mark.parametrize(("rule", "share"), [("nothing", 0), ("floor", -0.03)])
+def test_who_has_no_result_is_paid_what_the_contract_says(rule, share):
+    some = paid_for_outcome(no_result=rule, within={"floor": -0.03, "cap": 0.05})
+    table = pd.concat([hidden(rows("odi"), "B"), costs()], ignore_index=True)
+    target = 80 * 21_000 * 100
+    assert of_b(table, steps=some)["total_minor"] == round(share * target)
+
+
+@pytest.mark.parametrize(("rule", "n"), [("answered", 20), ("settled", 100)])
+def test_it_is_said_and_shown_which_episodes_an_outcome_is_paid_for(rule, n):
+    some = paid_for_outcome(paid_for=rule)
+    few = BETTER.assign(n=20.0)
+    assert total(odi=few, steps=some) == n * 100 * 2 * 100
+    found = settle(contract(steps=some), pd.concat([few, CHEAP]), study=STUDY)
+    assert f"Episodes: answered 20, settled 100; paid for those {rule}" in set(found.lines["label"])
+
+
 # --- penalties and composites ---------------------------------------------------------------------
 
 MOCK = {
@@ -374,7 +479,7 @@ def test_without_a_given_median_ratios_are_held_against_peers():
 def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the_rest():
     column = {"name": "safety", "weight": 0.75, "column": "safety", "scale": {"kind": "percentile"}}
     made = contract(
-        steps=steps(step("composite", positive=1, negative=1, measures=[
+        steps=steps(step("composite", no_score="none", positive=1, negative=1, measures=[
             {"name": "odi", "weight": 0.25, "outcome": "odi", "scale": {"kind": "percentile"}},
             column])),
     )  # fmt: skip
@@ -390,11 +495,65 @@ def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the
 def test_more_is_worse_where_the_contract_says_so():
     measure = {"name": "x", "weight": 1, "column": "x", "more_is_better": False,
                "scale": {"kind": "percentile"}}  # fmt: skip
-    made = contract(steps=steps(step("composite", positive=1, negative=1, measures=[measure])))
+    made = contract(
+        steps=steps(step("composite", no_score="none", positive=1, negative=1, measures=[measure]))
+    )
     given = pd.DataFrame({"provider_id": list("ABCD"), "x": [1, 2, 3, 4]})
     found = settle(made, tables(), None, given, study=STUDY)
     scores = found.lines.query("kind == 'factor'")["value"].tolist()
     assert scores == ["87.5", "62.5", "37.5", "12.5"]
+
+
+LESS = {"outcomes": [{"name": "odi", "instrument": "ODI", "kind": "final_score"},
+                     STUDY["outcomes"][1]]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("measure", "study", "values"),
+    [
+        ({"zero": 40, "full": 10}, LESS, ["100", "66.666667", "33.333333", "0"]),
+        ({"zero": 10, "full": 40}, STUDY, ["0", "33.333333", "66.666667", "100"]),
+        ({"zero": 30, "full": 10}, LESS, ["100", "50", "0", "0"]),
+    ],
+)
+def test_a_linear_scale_runs_from_one_end_to_the_other_as_values_are_measured(
+    measure, study, values
+):
+    made = contract(steps=steps(composite(scale={"kind": "linear"} | measure)))
+    odi = rows("odi", adjusted=[10.0, 20.0, 30.0, 40.0])
+    found = settle(made, pd.concat([odi, costs()]), study=study)
+    assert check_by_hand(found)
+    assert found.lines.query("kind == 'factor'")["value"].tolist() == values
+
+
+def test_a_linear_scale_of_a_column_keeps_its_sign():
+    measure = {"name": "x", "weight": 1, "column": "x", "more_is_better": False,
+               "scale": {"kind": "linear", "zero": 4, "full": 0}}  # fmt: skip
+    made = contract(
+        steps=steps(step("composite", no_score="none", positive=1, negative=1, measures=[measure]))
+    )
+    given = pd.DataFrame({"provider_id": list("ABCD"), "x": [0, 1, 2, 5]})
+    found = settle(made, tables(), None, given, study=STUDY)
+    assert found.lines.query("kind == 'factor'")["value"].tolist() == ["100", "75", "50", "0"]
+
+
+def test_percentiles_of_an_outcome_of_which_less_is_better_are_highest_for_the_least():
+    made = contract(steps=steps(composite(scale={"kind": "percentile"})))
+    odi = rows("odi", adjusted=[10.0, 20.0, 30.0, 40.0])
+    found = settle(made, pd.concat([odi, costs()]), study=LESS)
+    points = found.lines.query("kind == 'factor'")["value"].tolist()
+    assert points == ["87.5", "62.5", "37.5", "12.5"]
+
+
+def test_the_least_reduction_is_taken_of_those_above_their_peers_alone():
+    measure = {"name": "hips", "ratio_column": "err", "n_column": "n", "median": 1, "weight": 0.1}
+    made = contract(steps=[step("penalty", measures=[measure], base_column="base",
+                                reduction={"floor": 0.02, "cap": 0.03})])  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABCD"), "err": [1.05, 1.0, 0.9, 2.0], "n": 50,
+                          "base": 1000})  # fmt: skip
+    found = settle(made, tables(), None, given, study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["total_minor"].tolist() == [-2000, 0, 0, -3000]
 
 
 # --- budgets --------------------------------------------------------------------------------------
@@ -419,6 +578,14 @@ def test_scaling_leaves_losses_alone_where_gains_are_too_many():
     assert (after[before > 0] < before[before > 0]).all()
 
 
+def test_a_settlement_that_does_not_add_up_is_refused(monkeypatch):
+    module = import_module("riskadj.payment.settle")
+    monkeypatch.setattr(module, "BALANCERS", {"shift": lambda *_: {}})
+    made = contract(budget={"kind": "neutral", "pool": 1} | OURS)
+    with pytest.raises(RiskadjError, match=r"wanted the budget's pool: 1\.00; got .* Nothing was"):
+        settle(made, tables(), study=STUDY)
+
+
 def test_what_cannot_be_scaled_to_a_pool_is_refused():
     budget = {"kind": "neutral", "how": "scale", "pool": 1e9} | OURS
     with pytest.raises(ValuesError, match="wanted to scale losses so that settlements sum to"):
@@ -437,6 +604,10 @@ def other_money(name, value):
 
 
 REFUSED = {
+    "a linear scale that pays for harm": (
+        made(steps=steps(composite(scale={"kind": "linear", "zero": 10, "full": 40}))),
+        {"study": LESS}, ValuesError, "wanted full below zero, as less is better; got zero 10",
+    ),
     "a provider that is not in the profile": (
         made(providers=[{"id": "A"}, {"id": "Z9"}]), {}, UnknownNameError, "got 'Z9'",
     ),
@@ -485,6 +656,22 @@ REFUSED = {
         gated(NJR)[0],
         {"provider_table": pd.DataFrame({"provider_id": ["A"], "consnet": [1]})},
         ColumnError, "wanted the column 'consent'",
+    ),
+    "a stranger in the provider table": (
+        gated(NJR)[0],
+        {"provider_table": pd.DataFrame({"provider_id": ["A", "ZZZ", "Y"], "consent": 0.1})},
+        UnknownNameError, "in the profile; got 'ZZZ' and 1 more, which are not",
+    ),
+    "a provider twice in the provider table, but for a space": (
+        gated(NJR)[0],
+        {"provider_table": pd.DataFrame({"provider_id": ["A", "A "], "consent": 0.1})},
+        ValuesError, "wanted each provider once; got 'A' twice, spaces aside",
+    ),
+    "two providers of the profile that differ by a space": (
+        gated(NJR)[0],
+        {"providers": tables().replace({"provider_id": {"B": "A "}}),
+         "provider_table": pd.DataFrame({"provider_id": ["A"], "consent": 0.1})},
+        ValuesError, "got 'A' and 'A '. Give one provider one name",
     ),
     "a negative price in the provider table": (
         made(target__baseline={"kind": "historical", "column": "price"} | OURS),

@@ -26,9 +26,10 @@ EVERYTHING = steps(
         "kind": "not_negative_outlier", "label": "ODI", "outcome": "odi", "beyond": "inner",
         "not_known": "fails"}]),
     step("withhold", share=0.02, returned=[{"share": 0.5}, {"share": 0.5, "when": "care"}]),
-    step("composite", positive=0.1, negative=0.15, measures=[
+    step("composite", no_score="none", positive=0.1, negative=0.15, measures=[
         {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}]),
-    step("outcome_payment", outcome="odi", amount=333.33, reliability=True, corridor=0.2,
+    step("outcome_payment", outcome="odi", paid_for="settled", no_result="nothing",
+         amount=333.33, reliability=True, corridor=0.2,
          within=WIDE),
     step("stop_gain", share=0.01),
     step("stop_loss", share=0.01),

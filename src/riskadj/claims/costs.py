@@ -1,8 +1,9 @@
 """What an episode costs, by part and window, and what care cost before it.
 
-A line counts by the day on which it begins; a stay counts as a whole. Sums are of whole minor
-units, so that they do not depend on the order of the lines or the number of threads, and a total
-is the sum of its parts to the last one.
+A line counts by the day on which it begins; a stay counts as a whole. A stay that begins between
+admission and discharge of the index stay is no readmission: it is part of the index cost. Sums
+are of whole minor units, so that they do not depend on the order of the lines or the number of
+threads, and a total is the sum of its parts to the last one.
 """
 
 from typing import NamedTuple
@@ -94,11 +95,42 @@ def _costs_statement(rules: ClaimRules) -> str:
             FROM spelled s JOIN chosen c
                 ON s.pk = c.pk AND s.from_date >= c.admission AND s.from_date <= c.last
             WHERE s.setting = 'inpatient' AND NOT (s.setting = c.setting AND s.spell = c.spell)
+                AND NOT ({_BEFORE_DISCHARGE})
         )
         SELECT event, CASE {part} END AS part, CASE {bucket} END AS bucket,
             CAST(sum(cents) AS BIGINT) AS cents, count(*) AS n
         FROM care GROUP BY ALL
     """
+
+
+_BEFORE_DISCHARGE = "c.setting = 'inpatient' AND s.from_date < c.discharge"
+
+
+def index_costs(database: Database, cents: Whole) -> Whole:
+    """Return what the index stays cost, with stays elsewhere that begin before discharge.
+
+    Parameters
+    ----------
+    database : Database
+    cents : ndarray of shape (n_episodes,)
+        What the index stays themselves cost, in minor units.
+
+    Returns
+    -------
+    ndarray of shape (n_episodes,)
+    """
+    found = frame_of(
+        database,
+        f"""
+        SELECT c.event, CAST(sum(s.cents) AS BIGINT) AS cents
+        FROM spelled s JOIN chosen c ON s.pk = c.pk AND s.from_date >= c.admission
+        WHERE s.setting = 'inpatient' AND s.spell <> c.spell AND {_BEFORE_DISCHARGE}
+        GROUP BY c.event
+        """,
+    )
+    whole = np.array(cents, dtype=np.int64)
+    whole[found["event"].to_numpy()] += found["cents"].to_numpy()
+    return whole
 
 
 _LOOKED_BACK = """

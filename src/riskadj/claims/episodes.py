@@ -8,7 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from riskadj.claims.costs import comorbidity_columns, prior_costs, window_costs
+from riskadj.claims.costs import (
+    comorbidity_columns,
+    index_costs,
+    prior_costs,
+    window_costs,
+)
 from riskadj.claims.database import Database, frame_of, open_database
 from riskadj.claims.events import Events, find_events
 from riskadj.claims.lines import patients_more, read_lines, read_patients
@@ -40,8 +45,12 @@ def read_claims(
 
     Care counts by the day on which it begins, from admission to the end of a window, both
     included: day 0 is that of discharge (or of admission, as the rules say), and a window of 90
-    days ends on day 90. A stay counts as a whole. The table is in order of patient and admission,
-    and the same whatever the order of the lines, their division into files, and the threads.
+    days ends on day 90. A stay counts as a whole. Claims of one provider that overlap in time
+    are one stay. An inpatient stay that begins before the discharge of an inpatient index stay is
+    part of the index cost, and no readmission. An index event that is left out for another reason
+    still takes in those within its window, which are then left out too. The table is in
+    order of patient and admission, and the same whatever the order of the lines, their division
+    into files, and the threads.
 
     Parameters
     ----------
@@ -76,7 +85,8 @@ def read_claims(
     StudyError
         When a declaration clashes with another, or the work does not fit into the memory.
     ValuesFault
-        With every rule that some lines or patients break, and how many do.
+        With every rule that some lines or patients break, and how many do. Care that begins
+        after a death breaks one.
     EmptyCohortError
         When no line is an index event, or every index event is left out.
     """
@@ -190,7 +200,7 @@ def _known(
 def _costs(database: Database, rules: ClaimRules, events: Events) -> dict[str, Any]:
     """Return what the episodes cost, in units of the currency, and who was admitted again."""
     unit = 10.0**rules.minor_units
-    index = events.table["cents"].to_numpy()
+    index = index_costs(database, events.table["cents"].to_numpy())
     found = window_costs(database, rules, events.table["scaled_days"].to_numpy())
     costs = {"cost_index": index / unit}
     for at, days in enumerate(rules.windows):

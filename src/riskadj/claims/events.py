@@ -1,8 +1,8 @@
 """Index events: what starts an episode, whose it is, and who is left out and why.
 
-A stay is what one inpatient claim says; a spell is a chain of stays from transfer to transfer. An
-episode begins with a spell of which some stay is an index event. In other settings an event is
-one claim.
+A stay is what one inpatient claim says, or several of one provider that overlap in time, such as
+interim bills; a spell is a chain of stays from transfer to transfer. An episode begins with a
+spell of which some stay is an index event. In other settings an event is one claim.
 """
 
 from dataclasses import dataclass
@@ -46,14 +46,17 @@ def find_events(database: Database, rules: ClaimRules) -> Events:
     Raises
     ------
     ValuesFault
-        With index claims whose lines contradict each other, and patients who died before they
-        were admitted.
+        With index claims whose lines contradict each other, patients who died before they were
+        admitted, and care that begins after a death.
     """
     _make_stays(database, rules)
     _check_stays(database)
+    _merge_stays(database)
     _make_spells(database, rules)
+    _make_deaths(database)
     events = _read_events(database)
     _check_deaths(events)
+    _check_care(database)
     anchor = events["discharge" if rules.counted_from == "discharge" else "admission"]
     events = events.assign(anchor=anchor, last=anchor + rules.longest)
     reasons = reasons_to_leave(events, rules)
@@ -65,7 +68,7 @@ def find_events(database: Database, rules: ClaimRules) -> Events:
 
 
 def _make_stays(database: Database, rules: ClaimRules) -> None:
-    """Make `stays`: a row per inpatient claim, and per claim of another setting that is an event.
+    """Make `claimed`: a row per inpatient claim, and per claim of another setting that is an event.
 
     `matched` has a bit for each group that the claim is an index event of.
     """
@@ -101,7 +104,7 @@ def _make_stays(database: Database, rules: ClaimRules) -> None:
 
 
 _STAYS = """
-CREATE TABLE stays AS
+CREATE TABLE claimed AS
 WITH index_claims AS (
     SELECT pk, l.setting, claim_id, bit_or(i.mask) AS mask
     FROM lines l JOIN index_procedures i ON l.setting = i.setting AND l.procedure_code = i.code
@@ -134,7 +137,7 @@ def _check_stays(database: Database) -> None:
         "discharge_status": "statuses_differ",
     }
     counts = ", ".join(f"count(*) FILTER (WHERE {one})" for one in kinds.values())
-    found = database.execute(f"SELECT {counts} FROM stays").fetchone() or ()
+    found = database.execute(f"SELECT {counts} FROM claimed").fetchone() or ()
     faults = [
         CountedFault(name, "the same on all lines of an index claim", int(count), (), "claim")
         for name, count in zip(kinds, found, strict=True)
@@ -144,8 +147,48 @@ def _check_stays(database: Database) -> None:
         raise ValuesFault("claims", faults)
 
 
+def _merge_stays(database: Database) -> None:
+    """Make `stays`: claims of one provider that overlap in time are one inpatient stay.
+
+    It ended as the claim that ends last says, and in death when any claim says so.
+    """
+    database.execute("""
+        CREATE TABLE stays AS
+        WITH compared AS (
+            SELECT *, setting = 'inpatient' AND coalesce(
+                from_date < max(to_date) OVER before OR from_date = max(from_date) OVER before,
+                false) AS same_stay
+            FROM claimed WHERE pk IN (SELECT pk FROM claimed WHERE matched <> 0 OR status = 'died')
+            WINDOW before AS (
+                PARTITION BY pk, setting, provider_id ORDER BY from_date, to_date, claim_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        ), numbered AS (
+            SELECT *, sum(CASE WHEN same_stay THEN 0 ELSE 1 END) OVER w AS stay,
+                row_number() OVER w AS place
+            FROM compared WINDOW w AS (
+                PARTITION BY pk, setting, provider_id ORDER BY from_date, to_date, claim_id
+                ROWS UNBOUNDED PRECEDING)
+        ), ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY pk, setting, provider_id, stay ORDER BY
+                status = 'died', to_date, status = 'transfer', place) AS says
+            FROM numbered
+        )
+        SELECT pk, setting, provider_id, min(from_date) AS from_date, max(to_date) AS to_date,
+            CAST(sum(cents) AS BIGINT) AS cents, arg_min(claim_id, place) AS claim_id,
+            arg_max(status, says) AS status,
+            coalesce(arg_min(matched, place) FILTER (WHERE matched <> 0), 0) AS matched,
+            CASE WHEN bit_or(matched) <> 0 THEN arg_min(drg, place) FILTER (WHERE matched <> 0)
+                ELSE arg_min(drg, place) END AS drg
+        FROM ranked GROUP BY pk, setting, provider_id, stay
+    """)
+
+
 def _make_spells(database: Database, rules: ClaimRules) -> None:
-    """Make `spelled`, the stays of patients with an index event, each with the spell it is of."""
+    """Make `spelled`, the stays of patients with an index event, each with the spell it is of.
+
+    A stay that ends before an earlier one does lies within it, as when a patient is elsewhere for
+    a day: it is set aside, so that it does not stand between a transfer and where it went.
+    """
     goes_on = "false"
     if rules.transfers != "separate":
         goes_on = (
@@ -155,13 +198,20 @@ def _make_spells(database: Database, rules: ClaimRules) -> None:
     owner = "first" if rules.transfers == "to_first" else "last"
     database.execute(f"""
         CREATE TABLE spelled AS
-        WITH ordered AS (
-            SELECT *, coalesce({goes_on}, false) AS goes_on, row_number() OVER w AS place
+        WITH layered AS (
+            SELECT *, coalesce(setting = 'inpatient' AND to_date < max(to_date) OVER (
+                PARTITION BY pk, setting ORDER BY from_date, to_date, claim_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS lies_within
             FROM stays WHERE pk IN (SELECT pk FROM stays WHERE matched <> 0)
-            WINDOW w AS (PARTITION BY pk, setting ORDER BY from_date, to_date, claim_id)
+        ), ordered AS (
+            SELECT *, coalesce({goes_on}, false) AS goes_on, row_number() OVER w AS place
+            FROM layered
+            WINDOW w AS (
+                PARTITION BY pk, setting, lies_within ORDER BY from_date, to_date, claim_id)
         )
-        SELECT *, CAST(sum(CASE WHEN goes_on THEN 0 ELSE 1 END) OVER (
-            PARTITION BY pk, setting ORDER BY place ROWS UNBOUNDED PRECEDING) AS INTEGER) AS spell
+        SELECT *, CAST(2 * sum(CASE WHEN goes_on THEN 0 ELSE 1 END) OVER (
+            PARTITION BY pk, setting, lies_within ORDER BY place ROWS UNBOUNDED PRECEDING)
+            + lies_within::INTEGER AS INTEGER) AS spell
         FROM ordered
     """)
     which = "arg_min" if owner == "first" else "arg_max"
@@ -169,10 +219,22 @@ def _make_spells(database: Database, rules: ClaimRules) -> None:
         CREATE TABLE events AS
         SELECT pk, setting, spell, min(from_date) AS admission, max(to_date) AS discharge,
             CAST(sum(cents) AS BIGINT) AS cents, {which}(provider_id, place) AS provider_id,
-            arg_max(status, place) AS status, arg_min(claim_id, place) AS claim_id,
+            arg_min(claim_id, place) AS claim_id,
             arg_min(matched, place) FILTER (WHERE matched <> 0) AS matched,
             arg_min(drg, place) FILTER (WHERE matched <> 0) AS drg
         FROM spelled GROUP BY pk, setting, spell HAVING bit_or(matched) <> 0
+    """)
+
+
+def _make_deaths(database: Database) -> None:
+    """Make `deaths`: the patients' own date, or the end of the first stay that says so."""
+    database.execute("""
+        CREATE TABLE deaths AS
+        SELECT pk, coalesce(p.death_date, s.death) AS death
+        FROM patients p FULL JOIN (
+            SELECT pk, min(to_date) AS death FROM stays
+            WHERE setting = 'inpatient' AND status = 'died' GROUP BY pk
+        ) s USING (pk) WHERE coalesce(p.death_date, s.death) IS NOT NULL
     """)
 
 
@@ -181,9 +243,8 @@ def _read_events(database: Database) -> pd.DataFrame:
         database,
         f"""
         WITH days AS (
-            SELECT e.*, p.enrolled_from, p.enrolled_to, coalesce(
-                p.death_date, CASE WHEN e.status = 'died' THEN e.discharge END) AS death
-            FROM events e JOIN patients p USING (pk)
+            SELECT e.*, p.enrolled_from, p.enrolled_to, d.death
+            FROM events e JOIN patients p USING (pk) LEFT JOIN deaths d USING (pk)
         )
         SELECT pk, CAST(setting AS VARCHAR) AS setting, spell, cents,
             CAST(bit_count((matched & -matched) - 1) AS INTEGER) AS group_number,
@@ -207,6 +268,15 @@ def _check_deaths(events: pd.DataFrame) -> None:
     if count:
         rule = "a date on or after the index event"
         raise ValuesFault("claims", [CountedFault("death_date", rule, count, (), "event")])
+
+
+def _check_care(database: Database) -> None:
+    """Refuse lines that begin after a death: either the date is wrong or the line is."""
+    statement = "SELECT count(*) AS n FROM lines JOIN deaths USING (pk) WHERE from_date > death"
+    count = int(frame_of(database, statement)["n"].iloc[0])
+    if count:
+        rule = "a date up to the death of the patient (death_date, or a stay with status died)"
+        raise ValuesFault("claims", [CountedFault("from_date", rule, count, ())])
 
 
 def reasons_to_leave(events: pd.DataFrame, rules: ClaimRules) -> dict[str, Mask]:

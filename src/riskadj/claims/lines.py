@@ -107,7 +107,8 @@ def read_lines(
     FileMissingError, FileFormatError, ColumnError
         When a file is given twice, too.
     ValuesFault
-        With every rule that some lines break, of all the files.
+        With every rule that some lines break, of all the files; then with lines that are there
+        twice, unless the rules keep them.
     """
     files = [Path(path) for path in paths]
     _make_types(database)
@@ -130,7 +131,23 @@ def read_lines(
         for number, path in enumerate(files)
     )
     _check_once(sources)
+    _check_duplicates(database, rules)
     return sources
+
+
+def _check_duplicates(database: Database, rules: ClaimRules) -> None:
+    """Refuse lines that are there twice: each would count."""
+    if rules.duplicates == "keep":
+        return
+    found = frame_of(
+        database,
+        "SELECT coalesce(sum(n - 1), 0) AS more FROM ("
+        "SELECT count(*) AS n FROM lines GROUP BY pk, from_date, content HAVING count(*) > 1)",
+    )
+    count = int(found["more"].iloc[0])
+    if count:
+        rule = "each line once, or claims.duplicates: keep"
+        raise ValuesFault("claims", [CountedFault("claim_id", rule, count, ())])
 
 
 def _check_once(sources: tuple[Source, ...]) -> None:
@@ -214,7 +231,7 @@ _LINES_TABLE = """
 CREATE TABLE lines (
     file USMALLINT, pk INTEGER, claim_id VARCHAR, provider_id VARCHAR, from_date DATE,
     to_date DATE, setting setting_type, drg VARCHAR, procedure_code VARCHAR, diagnoses VARCHAR,
-    cents BIGINT, status status_type, faults INTEGER
+    cents BIGINT, status status_type, faults INTEGER, content UBIGINT
 )
 """
 
@@ -235,6 +252,13 @@ def _line_checks(rules: ClaimRules) -> list[_Check]:
         _Check("setting", f"one of {', '.join(SETTINGS)}", "setting IS NULL", "raw_setting"),
         _Check("paid_amount", "an amount", "amount IS NULL OR isnan(amount)"),
         _Check("paid_amount", "0 or more", "amount < 0"),
+        _Check(
+            "paid_amount",
+            f"at most {rules.minor_units} decimals (minor_units)",
+            # What a sum of binary fractions is off by is no further decimal.
+            f"abs(amount) <= {MOST:g} AND abs(amount * $minor - round(amount * $minor)) > "
+            "1e-6 + 1e-15 * abs(amount) * $minor",
+        ),
         _Check("paid_amount", f"at most {MOST:g}", f"amount > {MOST:g} AND NOT isnan(amount)"),
         _Check(
             "currency", f"{rules.currency} alone", "currency IS DISTINCT FROM $currency", "currency"
@@ -296,6 +320,13 @@ def _parsed(file: FileColumns, rules: ClaimRules) -> str:
     """
 
 
+_CONTENT = (
+    "claim_id, provider_id, to_date, raw_setting, drg, procedure_code, diagnoses, amount, "
+    "raw_status"
+)
+"""What two lines of a patient and a day are compared by, as one number."""
+
+
 def _insert_lines(
     database: Database, file: FileColumns, number: int, checks: list[_Check], rules: ClaimRules
 ) -> None:
@@ -305,12 +336,13 @@ def _insert_lines(
     kept = ", ".join(f"'{one}'" for one in rules.index_settings)
     # What only an index event is recognised by is kept of lines that can be one.
     of_index = partial("CASE WHEN setting IN ({kept}) THEN {name} END".format, kept=kept)
+    content = f"hash({_CONTENT})" if rules.duplicates == "refuse" else "NULL"
     statement = f"""
         INSERT INTO lines
         SELECT $file, pk, {of_index(name="claim_id")}, {of_index(name="provider_id")}, from_date,
             to_date, setting, {of_index(name="drg")}, {of_index(name="procedure_code")}, diagnoses,
             CASE WHEN abs(amount) <= {MOST:g} THEN CAST(round(amount * $minor) AS BIGINT) END,
-            {of_index(name="status")}, {bits}
+            {of_index(name="status")}, {bits}, {content}
         FROM ({_parsed(file, rules)})
     """
     values = _values(rules) | {"file": number, "minor": 10.0**rules.minor_units}

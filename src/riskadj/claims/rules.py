@@ -130,6 +130,7 @@ class ClaimRules(Record):
     ...     "transfers": "to_first", "death": "exclude", "disenrolment": "exclude",
     ...     "lookback_days": 180, "currency": "USD", "minor_units": 2, "price_year": 2023,
     ...     "period": {"begins": "2021-01-01", "ends": "2023-12-31"},
+    ...     "known_drgs": None,
     ... })
     >>> rules.longest, rules.index["HIP_PRIM"].drgs
     (90, ('469', '470'))
@@ -152,7 +153,8 @@ class ClaimRules(Record):
     )
     overlap: Literal["first", "drop_both"] = Field(
         description="an index event in the longest window of another. first: it belongs to the "
-        "earlier episode, as a readmission; drop_both: neither counts"
+        "earlier episode, as a readmission; drop_both: neither counts. An event that is left out "
+        "for another reason takes part too"
     )
     transfers: Literal["to_first", "to_last", "separate"] = Field(
         description="a stay that begins within a day of a discharge with status transfer. "
@@ -160,8 +162,9 @@ class ClaimRules(Record):
         "stay of its own"
     )
     death: Literal["keep", "exclude", "annualise"] = Field(
-        description="in the longest window. keep: what was paid; annualise: what came after day 0 "
-        "times days of the window over days lived"
+        description="in the longest window, by death_date, or else the end of a stay with status "
+        "died. keep: what was paid; annualise: what came after day 0 times days of the window over "
+        "days lived"
     )
     disenrolment: Literal["exclude", "annualise"] = Field(description="in the longest window")
     annualise_from_days: int | None = Field(
@@ -178,7 +181,11 @@ class ClaimRules(Record):
     price_year: int = Field(ge=1990, le=2100, description="of the standardised prices")
     period: DataPeriod
     known_drgs: tuple[Code, ...] | None = Field(
-        None, description="refuse inpatient lines with another DRG, or none"
+        description="refuse inpatient lines with another DRG, or none; null: any is taken"
+    )
+    duplicates: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="lines that are the same in every column that is read. keep: each counts",
     )
 
     @model_validator(mode="after")

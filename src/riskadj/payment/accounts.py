@@ -99,6 +99,8 @@ class Account:
     party : Party
     few : bool
         Whether results are hidden or rest on too few episodes.
+    listed : bool
+        Whether the provider table has a row of it, or there is none to have it.
     cost : Measure or None
         The result in the cost outcome.
     price, target, actual : int or None
@@ -116,6 +118,7 @@ class Account:
     given: Mapping[str, float]
     party: Party
     few: bool
+    listed: bool = True
     cost: Measure | None = None
     price: int | None = None
     target: int | None = None
@@ -150,7 +153,7 @@ def open_accounts(contract: Contract, tables: Tables) -> tuple[Account, ...]:
     }
     rates = _rates(tables.rates, contract.outcomes[0])
     _check_rates(contract, rates)
-    given = _given(contract, tables.given)
+    given = _given(contract, tables.given, [one for rows in known.values() for one in rows.index])
     return tuple(
         _account(contract, party, measures, rates, given)
         for party in sorted(parties, key=lambda one: one.id)
@@ -307,7 +310,7 @@ def _account(
     party: Party,
     measures: Mapping[str, Mapping[str, Measure]],
     rates: Mapping[str, Mapping[str, float]],
-    given: Mapping[str, Mapping[str, float]],
+    given: Mapping[str, Mapping[str, float]] | None,
 ) -> Account:
     mine = {outcome: one[party.id] for outcome, one in measures.items() if party.id in one}
     mine_rates = rates.get(party.id, dict.fromkeys(_RATES, np.nan))
@@ -318,9 +321,10 @@ def _account(
         _count(contract, party, first, mine_rates),
         mine,
         mine_rates,
-        given.get(party.id, dict.fromkeys(columns_wanted(contract), np.nan)),
+        (given or {}).get(party.id, dict.fromkeys(columns_wanted(contract), np.nan)),
         party,
         few,
+        given is None or party.id in given,
         mine.get(contract.cost or ""),
     )
 
@@ -458,33 +462,56 @@ def _rates(rates: pd.DataFrame | None, outcome: str) -> dict[str, dict[str, floa
     return {str(name): one for name, one in first.to_dict("index").items()}
 
 
-def _given(contract: Contract, table: pd.DataFrame | None) -> dict[str, dict[str, float]]:
-    """Return the wanted values of the provider table."""
+def _given(
+    contract: Contract, table: pd.DataFrame | None, profile: Iterable[str]
+) -> dict[str, dict[str, float]] | None:
+    """Return the wanted values of the provider table, by the names of the profile.
+
+    None where there is no table, or nothing is wanted of it.
+    """
     wanted = columns_wanted(contract)
     where = f"provider table of contract {contract.name}"
     if table is None and (needed := _columns_of_money(contract)):
         raise ColumnError(f"{where}: wanted {', '.join(needed)}; there is no table. Name one.")
     if table is None or not wanted:
-        return {}
+        return None
     lacking = [one for one in ["provider_id", *wanted] if one not in table]
     if lacking:
         raise ColumnError(
             f"{where}: wanted the column {lacking[0]!r}; there is none."
             f"{did_you_mean(lacking[0], table.columns)} Add it, empty where not known."
         )
-    names = table["provider_id"].astype(str)
-    if names.duplicated().any():
-        raise ValuesError(
-            f"{where}: wanted each provider once; got {names[names.duplicated()].iloc[0]!r} "
-            "twice. Keep one row of each."
-        )
-    named = table.set_index(names)
+    named = table.set_index(_known_names(table["provider_id"], profile, where))
     figures = _figures(named, wanted, where)
     _check_not_negative(figures, named, where)
     return {
         str(name): {one: float(values[at]) for one, values in figures.items()}
         for at, name in enumerate(named.index)
     }
+
+
+def _known_names(column: pd.Series, profile: Iterable[str], where: str) -> pd.Series:
+    """Return the names of a table as the profile has them; spaces around a name do not count."""
+    ours: dict[str, str] = {}
+    for one in profile:
+        if ours.setdefault(one.strip(), one) != one:
+            raise ValuesError(
+                f"{where}: wanted names of the profile that differ by more than spaces; got "
+                f"{ours[one.strip()]!r} and {one!r}. Give one provider one name."
+            )
+    names = column.astype(str).str.strip()
+    if names.duplicated().any():
+        raise ValuesError(
+            f"{where}: wanted each provider once; got {names[names.duplicated()].iloc[0]!r} "
+            "twice, spaces aside. Keep one row of each."
+        )
+    if strangers := [one for one in names if one not in ours]:
+        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+        raise UnknownNameError(
+            f"{where}: wanted providers that are in the profile; got {strangers[0]!r}{more}, which "
+            f"are not.{did_you_mean(strangers[0], ours)} Correct or leave out their rows."
+        )
+    return names.map(ours)
 
 
 def _check_not_negative(figures: Mapping[str, Floats], rows: pd.DataFrame, where: str) -> None:

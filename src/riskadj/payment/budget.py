@@ -85,6 +85,7 @@ def scale(accounts: Mapping[str, Account], pool: int, writer: Writer) -> Lines:
 BALANCERS: Mapping[str, Callable[[Mapping[str, Account], int, Writer], Lines]] = MappingProxyType(
     {"shift": shift, "scale": scale}
 )
+"""By what a contract calls them."""
 
 
 def _moved(label: str, exact: Figure, share: int, writer: Writer) -> tuple[Line, ...]:
@@ -94,6 +95,3 @@ def _moved(label: str, exact: Figure, share: int, writer: Writer) -> tuple[Line,
     if rest == 0:
         return (line,)
     return (line, writer.payment("So that all shares sum to the pool", writer.money(rest)))
-
-
-"""By what a contract calls them."""

@@ -5,13 +5,15 @@ parameter: it settles, and every statement names it.
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from riskadj.digest import digest_of_json
-from riskadj.payment.money import Currency
+from riskadj.errors import did_you_mean
+from riskadj.payment.money import CURRENCIES, Currency
 from riskadj.study.load import build, read_yaml
 from riskadj.study.records import Record
 
@@ -42,11 +44,59 @@ class Band(Record):
         return self
 
 
+class AroundOne(Band):
+    """From where to where a factor may go, as multiples of the promised one."""
+
+    @model_validator(mode="after")
+    def _holds_one(self) -> "AroundOne":
+        if not 0 < self.floor <= 1 <= self.cap:
+            raise ValueError(
+                "wanted a band that holds 1, with a floor above 0; got floor "
+                f"{self.floor:g} and cap {self.cap:g}"
+            )
+        return self
+
+
+class Reduction(Band):
+    """The least and the most that those above their peers lose; others lose nothing."""
+
+    floor: float = Field(ge=0, le=1)
+    cap: float = Field(ge=0, le=1)
+
+
 class ContractCurrency(Record):
     """The unit of account."""
 
-    code: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")
-    minor_digits: int = Field(2, ge=0, le=4, description="digits after the point")
+    code: str = Field(description="ISO 4217, of one in circulation")
+    minor_digits: int = Field(
+        2, ge=0, description="digits after the point, at most and without a word those of ISO 4217"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_digits(cls, content: object) -> object:
+        if not isinstance(content, dict) or content.get("code") not in CURRENCIES:
+            return content
+        return {"minor_digits": CURRENCIES[content["code"]].minor_digits} | content
+
+    @field_validator("code")
+    @classmethod
+    def _in_circulation(cls, code: str) -> str:
+        if code not in CURRENCIES:
+            raise ValueError(
+                f"wanted the ISO 4217 code of a currency in circulation; got {code!r}."
+                f"{did_you_mean(code.upper(), CURRENCIES)}"
+            )
+        return code
+
+    @model_validator(mode="after")
+    def _digits_are_there(self) -> "ContractCurrency":
+        most = CURRENCIES[self.code].minor_digits
+        if self.minor_digits > most:
+            raise ValueError(
+                f"wanted minor_digits of {most} or fewer for {self.code}; got {self.minor_digits}"
+            )
+        return self
 
     @property
     def money(self) -> Currency:
@@ -106,14 +156,16 @@ class Trend(Sourced):
 
     prospective: float = Field(gt=0, description="as promised before the year")
     realised: float | None = Field(None, gt=0, description="as it turned out; null: as promised")
-    within: Band | None = Field(None, description="of realised, as multiples of prospective")
+    within: AroundOne | None = Field(None, description="of realised, as multiples of prospective")
 
 
 class Normalisation(Sourced):
     """Takes out of case mix what it adds for everybody together."""
 
     prospective: float = Field(1.0, gt=0)
-    within: Band | None = Field(None, description="of the final one, as multiples of prospective")
+    within: AroundOne | None = Field(
+        None, description="of the final one, as multiples of prospective"
+    )
 
 
 class Discount(Sourced):
@@ -343,7 +395,7 @@ class Penalty(StepRule):
     measures: tuple[ExcessMeasure, ...] = Field(min_length=1)
     neutrality_modifier: float = Field(1.0, gt=0)
     minimum: int = Field(25, ge=1, description="fewer cases: no penalty")
-    reduction: Band = Field(description="of the payment factor")
+    reduction: Reduction = Field(description="of the payment factor")
     factor_digits: int = Field(4, ge=1, le=9)
     base_column: str | None = Field(
         None, description="base payments in the provider table; null: the target"
@@ -391,6 +443,11 @@ class Composite(StepRule):
 
     kind: Literal["composite"]
     measures: tuple[QualityMeasure, ...] = Field(min_length=1)
+    no_score: Literal["full_cut", "median", "none"] = Field(
+        description="what a measure counts without a result; full_cut: 0 points, so that hiding a "
+        "result never pays; median: the median of those with points; none: it is left out, and "
+        "without any the balance stays"
+    )
     positive: float = Field(ge=0, le=1, description="the most that a gain is reduced by")
     negative: float = Field(ge=0, le=1, description="the most that a loss is reduced by")
 
@@ -409,6 +466,14 @@ class OutcomePayment(StepRule):
     amount: float = Field(ge=0, description="per unit and episode")
     corridor: float = Field(0.0, ge=0, description="units on either side that pay nothing")
     reliability: bool = Field(description="whether the difference is weighted by its reliability")
+    paid_for: Literal["answered", "settled"] = Field(
+        description="which episodes are paid for: those with a result in the outcome, or all that "
+        "the contract settles, as if those without a result were like the others"
+    )
+    no_result: Literal["nothing", "floor"] = Field(
+        description="what is paid without a result; floor: the least of `within`, so that hiding "
+        "a result never pays"
+    )
     within: Band = Field(description="of the payment, as shares of the target")
 
 
@@ -456,12 +521,14 @@ class Contract(Record):
         None, description="CSV of provider_id and further values; relative to the contract"
     )
     count: Literal["records", "episodes", "procedures", "volume"] = Field(
-        description="which episodes are settled: those with results, those eligible, the "
-        "procedures of the participation file, or the volume that the contract states"
+        description="which episodes are settled: those with a result in the cost outcome (without "
+        "one: in the first outcome), those eligible, the procedures of the participation file, or "
+        "the volume that the contract states"
     )
     too_few: Literal["no_settlement", "at_target"] = Field(
         description="of providers with results suppressed or under the study's minimum; "
-        "at_target: what is hidden counts as the target, and earns and costs nothing"
+        "at_target: a hidden cost counts as the target, and what a hidden outcome does each step "
+        "says (not_known, no_score, no_result)"
     )
     rounding: LineRounding = LineRounding()
     target: Target | None = None
@@ -508,6 +575,11 @@ class Contract(Record):
             raise ValueError(f"wanted a cost outcome, which {why} uses; got none")
         if self.target is None and (used := [one.kind for one in self.steps if _uses_target(one)]):
             raise ValueError(f"wanted a target, which {used[0]} uses; got none")
+        reconciled = sum(isinstance(one, Reconcile) for one in self.steps)
+        if reconciled > 1:
+            raise ValueError(
+                f"wanted one reconcile, as each pays target - actual; got {reconciled}"
+            )
         withheld = [one.share for one in self.steps if isinstance(one, Withhold)]
         if sum(withheld) > 1 + WHOLE:
             raise ValueError(f"wanted withheld shares of 1 or less; got {sum(withheld):g} in all")
@@ -526,6 +598,17 @@ class Contract(Record):
             raise ValueError(
                 "wanted a volume for every provider with count: volume; got none for "
                 f"{without[0] if without else 'anybody'}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pool_is_whole(self) -> "Contract":
+        digits = self.currency.minor_digits
+        minor = Decimal(str(self.budget.pool)).scaleb(digits)
+        if self.budget.kind == "neutral" and minor % 1:
+            raise ValueError(
+                f"wanted a budget.pool with {digits} decimals or fewer, as amounts in "
+                f"{self.currency.code} have here; got {self.budget.pool:g}"
             )
         return self
 

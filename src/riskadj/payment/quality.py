@@ -87,8 +87,10 @@ def _judged(one: AnyCriterion, account: Account, writer: Writer) -> tuple[str, s
         value = _value_of(one, account)
     if np.isnan(value):
         return "", NOT_KNOWN
-    shown = writer.rate(value)
-    met = _SIGNS[sign](shown.value, bound.value)
+    exact, shown = number(value), writer.rate(value)
+    met = _SIGNS[sign](exact.value, bound.value)
+    if _SIGNS[sign](shown.value, bound.value) != met:
+        shown = exact  # printed in full, where rounding would tell another story
     return f"{shown.text} {sign} {bound.text}", MET if met else FAILED
 
 
@@ -152,6 +154,7 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     ]
     total = number(step.neutrality_modifier) * reduce(add, parts) if parts else ZERO
     held = smaller(larger(total, number(step.reduction.floor)), number(step.reduction.cap))
+    held = held if parts else ZERO  # the least reduction is of those above their peers
     factor = rounded_to(ONE - held, step.factor_digits)
     whole = rounded_number(factor.value, step.factor_digits)
     lines.append(writer.factor("Payment adjustment factor", factor))
@@ -198,42 +201,67 @@ def _ratio_of(one: ExcessMeasure, account: Account) -> tuple[float, float]:
 def score_all(step: Composite, accounts: Sequence[Account]) -> Values:
     """Return each provider's points, 0 to 100, by measure.
 
-    percentile: (rank - 1/2) / providers x 100, ties sharing their mean rank.
+    percentile: (rank - 1/2) / providers x 100, ties sharing their mean rank. Without a result:
+    what `no_score` says.
     """
     found: dict[str, dict[str, float]] = {one.provider_id: {} for one in accounts}
     for measure in step.measures:
         values = np.array([_quality(measure, one) for one in accounts], dtype=float)
-        points = _SCALES[measure.scale.kind](measure, values)
+        points = _SCALES[measure.scale.kind](measure, values, _better(measure, accounts))
+        points = np.where(np.isnan(points), _FILLS[step.no_score](points), points)
         for account, one in zip(accounts, points, strict=True):
             found[account.provider_id][measure.name] = float(one)
     return found
 
 
+def _median(points: np.ndarray) -> float:
+    known = points[~np.isnan(points)]
+    return float(np.median(known)) if known.size else np.nan
+
+
+_FILLS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
+    {"full_cut": lambda _: 0.0, "median": _median, "none": lambda _: np.nan}
+)
+"""Points of those without a result."""
+
+
 def _quality(measure: QualityMeasure, account: Account) -> float:
-    """Return a value of which more is better."""
+    """Return the value as it was measured, whichever way is better."""
     if measure.outcome is None:
-        sign = 1 if measure.more_is_better else -1
-        return sign * account.given[measure.column or ""]
+        return account.given[measure.column or ""]
     mine = account.measures.get(measure.outcome)
-    return mine.better * mine["adjusted"] if mine and mine.known else np.nan
+    return mine["adjusted"] if mine and mine.known else np.nan
 
 
-def _percentile(_: QualityMeasure, values: np.ndarray) -> np.ndarray:
+def _better(measure: QualityMeasure, accounts: Sequence[Account]) -> int:
+    """Return +1 where more is better, -1 where less is."""
+    if measure.outcome is None:
+        return 1 if measure.more_is_better else -1
+    found = (one.measures[measure.outcome] for one in accounts if measure.outcome in one.measures)
+    return next((one.better for one in found), 1)
+
+
+def _percentile(_: QualityMeasure, values: np.ndarray, better: int) -> np.ndarray:
     known = ~np.isnan(values)
     points = np.full(len(values), np.nan)
     if known.any():
-        points[known] = 100 * (rankdata(values[known]) - 0.5) / known.sum()
+        points[known] = 100 * (rankdata(better * values[known]) - 0.5) / known.sum()
     return points
 
 
-def _linear(measure: QualityMeasure, values: np.ndarray) -> np.ndarray:
-    """Return points between two ends; the ends tell the direction, so values keep their own."""
+def _linear(measure: QualityMeasure, values: np.ndarray, better: int) -> np.ndarray:
+    """Return points between two ends, which are on the scale of the value itself."""
     zero, full = measure.scale.zero or 0.0, measure.scale.full or 0.0
-    own = np.abs(values) if measure.column and not measure.more_is_better else values
-    return np.clip(100 * (own - zero) / (full - zero), 0, 100)
+    if (full - zero) * better < 0:
+        more, side = ("more", "above") if better > 0 else ("less", "below")
+        raise ValuesError(
+            f"composite, {measure.name}: wanted full {side} zero, as {more} is better; got zero "
+            f"{zero:g} and full {full:g}. Give both ends as values are measured."
+        )
+    return np.clip(100 * (values - zero) / (full - zero), 0, 100)
 
 
-_SCALES: Mapping[str, Callable[[QualityMeasure, np.ndarray], np.ndarray]] = MappingProxyType(
+_SCALES: Mapping[str, Callable[[QualityMeasure, np.ndarray, int], np.ndarray]] = MappingProxyType(
     {"percentile": _percentile, "linear": _linear}
 )
 
@@ -243,14 +271,15 @@ def adjust_by_composite(
 ) -> Posting:
     """Return what the composite quality score does to the balance so far.
 
-    Measures without points are left out, and the weights of the others are divided by their sum.
+    A measure without a result counts what `no_score` says. Those left without points are left out,
+    and the weights of the others are divided by their sum.
     """
     mine = points[account.provider_id]
     known = [(one, mine[one.name]) for one in step.measures if not np.isnan(mine[one.name])]
     lines = [
-        writer.note(f"{one.name}: no points; the other weights stand for it")
+        writer.note(_without_result(one.name, mine[one.name], writer))
         for one in step.measures
-        if np.isnan(mine[one.name])
+        if np.isnan(_quality(one, account))
     ]
     if not known or sum(one.weight for one, _ in known) == 0:
         return Posting((*lines, writer.note("No composite score; the balance stays")))
@@ -267,6 +296,12 @@ def adjust_by_composite(
     return Posting((*lines, writer.payment(label, change)))
 
 
+def _without_result(name: str, points: float, writer: Writer) -> str:
+    if np.isnan(points):
+        return f"{name}: no points; the other weights stand for it"
+    return f"{name}: no result; counts {writer.rate(points).text} points, by the contract"
+
+
 def _weighted(parts: Sequence[tuple[Figure, Figure]]) -> Figure:
     total, weights = parts[0][0] * parts[0][1], parts[0][0]
     for weight, value in parts[1:]:
@@ -280,29 +315,46 @@ def _weighted(parts: Sequence[tuple[Figure, Figure]]) -> Figure:
 def pay_outcome(step: OutcomePayment, account: Account, _: Values, writer: Writer) -> Posting:
     """Return a payment per unit above expectation, beyond a corridor, within a band.
 
-    Amount = n x price of a unit x d, where d is how far the provider's difference from expectation
+    Amount = n x price of a unit x d, where n is of episodes answered or settled, as `paid_for`
+    says, and d is how far the provider's difference from expectation
     (positive when better; times its reliability where the contract says so) lies beyond the
     corridor. Held between floor and cap, as shares of the target.
     """
     measure = account.measures.get(step.outcome)
-    if measure is None or not measure.known or account.target is None:
-        return Posting((writer.note("No payment: result hidden, or on too few episodes"),))
+    if account.target is None:
+        return Posting((writer.note("No payment: no target"),))
+    target = writer.money(account.target)
+    floor, cap = number(step.within.floor) * target, number(step.within.cap) * target
+    if measure is None or not measure.known:
+        return _without_outcome(step, floor, writer)
     gain = writer.rate(measure.better * measure["difference"])
     if step.reliability:
         if np.isnan(measure["reliability"]):
             return Posting((writer.note("No payment: reliability not known"),))
         gain = writer.rate(measure["reliability"]) * gain
     beyond = _beyond(gain, number(step.corridor))
-    paid = writer.factor("Units beyond the corridor, per episode", beyond)
-    due = number(account.n or 0) * number(step.amount) * writer.rounded(beyond)
-    lines = [paid, writer.payment("Outcome payment", due)]
-    amount = writer.money(lines[1].amount)
-    target = writer.money(account.target)
-    floor, cap = number(step.within.floor) * target, number(step.within.cap) * target
+    counts = {"answered": int(measure["n"]), "settled": account.n or 0}
+    told = ", ".join(f"{one} {n}" for one, n in counts.items())
+    lines = [
+        writer.note(f"Episodes: {told}; paid for those {step.paid_for}"),
+        writer.factor("Units beyond the corridor, per episode", beyond),
+    ]
+    due = number(counts[step.paid_for]) * number(step.amount) * writer.rounded(beyond)
+    lines.append(writer.payment("Outcome payment", due))
+    amount = writer.money(lines[-1].amount)
     if not floor.value <= amount.value <= cap.value:
         bound = cap if amount.value > cap.value else floor
         lines.append(writer.payment("Held to its bound", bound - amount))
     return Posting(tuple(lines))
+
+
+def _without_outcome(step: OutcomePayment, floor: Figure, writer: Writer) -> Posting:
+    """Return what is paid where the outcome is not known."""
+    why = "result hidden, or on too few episodes"
+    if step.no_result == "nothing":
+        return Posting((writer.note(f"No payment: {why}"),))
+    note = writer.note(f"Held at the floor, by the contract: {why}")
+    return Posting((note, writer.payment("Outcome payment without a result", floor)))
 
 
 def _beyond(gain: Figure, corridor: Figure) -> Figure:

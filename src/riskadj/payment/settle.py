@@ -4,7 +4,7 @@ Each step is a small pure function from an account to lines; a payment line adds
 the total is the sum of the payment lines. What a budget moves comes last.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from riskadj.digest import digest_of_frame
+from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account, Tables, open_accounts, reference_mean
 from riskadj.payment.budget import BALANCERS
 from riskadj.payment.contract import (
@@ -49,7 +50,11 @@ TOTAL_COLUMNS = [
     "provider_id", "status", "episodes", "target_price", "target", "actual", "gates", "total",
     "total_minor",
 ]  # fmt: skip
+_MOST_NAMED = 10
 SETTLED, AT_TARGET, NOT_SETTLED = "settled", "at target", "not settled"
+OUTCOME_HIDDEN, COST_HIDDEN = "settled on cost, outcome hidden", "at target, cost hidden"
+NO_OUTCOME = "settled, outcome hidden"
+"""What was hidden of a provider that was settled: outcomes beside a cost, cost alone, outcomes."""
 
 
 class Check(NamedTuple):
@@ -145,13 +150,15 @@ def settle(
     Raises
     ------
     UnknownNameError
-        For an outcome, learner, analysis or provider that the run does not have.
+        For an outcome, learner, analysis or provider that the run does not have, and a provider of
+        the provider table that is not in the profile.
     StudyError
         When contract and study differ in currency or price year.
     ColumnError
         When a table lacks what a rule wants.
     ValuesError
-        For negative or repeated values, and a neutral budget that cannot be met.
+        For negative or repeated values, a neutral budget that cannot be met, and a settlement whose
+        checks do not hold.
 
     Examples
     --------
@@ -174,14 +181,20 @@ def settle_tables(contract: Contract, tables: Tables) -> Settlement:
     lines = _line_table(contract, ledger, everybody)
     totals = _total_table(contract, ledger.accounts, everybody)
     pool = int(totals["total_minor"].sum())
+    checks = _checks(contract, lines, totals, len(left_out))
+    _hold(contract, checks)
     return Settlement(
         contract,
         lines,
         totals,
         pool,
-        _checks(contract, lines, totals, len(left_out)),
+        checks,
         contract.unconfirmed(),
-        (*_capped(contract, tables.study), *_told(lines, totals)),
+        (
+            *_capped(contract, tables.study),
+            *_not_listed(contract, ledger.accounts),
+            *_told(lines, totals),
+        ),
         tables.digest,
     )
 
@@ -388,7 +401,7 @@ def _total_table(
         money = [_shown(amount, currency) for amount in (one.price, one.target, one.actual)]
         rows.append(
             (
-                one.provider_id, _status(one, accounts), one.n, *money, _gates(one),
+                one.provider_id, _status(contract, one, accounts), one.n, *money, _gates(one),
                 from_minor(one.balance, currency), one.balance,
             )
         )  # fmt: skip
@@ -399,10 +412,18 @@ def _shown(minor: int | None, currency: Currency) -> str:
     return "" if minor is None else from_minor(minor, currency)
 
 
-def _status(account: Account, settled: Mapping[str, Account]) -> str:
+def _status(contract: Contract, account: Account, settled: Mapping[str, Account]) -> str:
     if account.provider_id not in settled:
         return NOT_SETTLED
-    return AT_TARGET if account.few else SETTLED
+    if not account.few:
+        return SETTLED
+    if contract.cost is None:
+        return NO_OUTCOME
+    if account.cost is not None and account.cost.known:
+        return OUTCOME_HIDDEN
+    measures = [account.measures.get(one) for one in contract.outcomes]
+    shown = all(one is not None and one.known for one in measures)
+    return COST_HIDDEN if shown else AT_TARGET
 
 
 def _gates(account: Account) -> str:
@@ -432,17 +453,39 @@ def _checks(
     return tuple(checks)
 
 
+def _hold(contract: Contract, checks: Iterable[Check]) -> None:
+    """Refuse a settlement that does not add up: nobody is to be paid by it."""
+    for one in checks:
+        if not one.holds:
+            raise ValuesError(
+                f"contract {contract.name}: wanted {one.name}: {one.wanted}; got {one.got}. "
+                "Nothing was settled. This is a fault of riskadj: report it with the contract."
+            )
+
+
 def _told(lines: pd.DataFrame, totals: pd.DataFrame) -> tuple[str, ...]:
     unknown = lines[(lines["kind"] == "test") & lines["value"].str.startswith(NOT_KNOWN)]
     told = [
         f"{rule}, {label}: {value}, {len(rows)} of {len(totals)} providers"
         for (rule, label, value), rows in unknown.groupby(["rule", "label", "value"], sort=False)
     ]
-    for status in (AT_TARGET, NOT_SETTLED):
+    for status in (AT_TARGET, COST_HIDDEN, OUTCOME_HIDDEN, NO_OUTCOME, NOT_SETTLED):
         count = int((totals["status"] == status).sum())
         if count:
             told.append(f"{status}, as results are hidden or of too few episodes: {count}")
     return tuple(told)
+
+
+def _not_listed(contract: Contract, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+    """Return whom the provider table has no row of, though they are settled."""
+    names = [name for name, one in accounts.items() if not one.listed]
+    if not names:
+        return ()
+    shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+    return (
+        f"no row in the provider table of contract {contract.name}: "
+        f"{len(names)} of {len(accounts)} providers settled ({shown})",
+    )
 
 
 def _capped(contract: Contract, study: Mapping[str, Any] | None) -> tuple[str, ...]:

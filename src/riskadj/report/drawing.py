@@ -61,6 +61,7 @@ _CONFIG: dict[str, Any] = {
         "domain": False, "ticks": False, "gridColor": FAINT, "labelColor": QUIET,
         "labelFontSize": 11, "labelPadding": 6, "titleColor": INK, "titleFontSize": 11.5,
         "titleFontWeight": "normal", "titlePadding": 8, "tickCount": 6,
+        "labelOverlap": True, "labelSeparation": 8,
     },
     "legend": {
         "orient": "bottom", "direction": "horizontal", "columns": 3, "title": None,

@@ -38,7 +38,9 @@ _AGAINST = (
 )
 _NOT_WHY = (
     "A class says where a provider is, not why. That some are better and cheaper does not tell "
-    "that spending less makes outcomes better, nor that spending more would."
+    "that spending less makes outcomes better, nor that spending more would. A class asks whether "
+    "a provider differs from the mean at all, a flag whether it differs by more than the limits "
+    "of the study allow for: one may be there without the other."
 )
 
 
@@ -111,7 +113,7 @@ def _correlations(findings: Findings, outcome: Outcome) -> Block:
          number("SD between providers, outcome", table_decimals(outcome) + 1),
          number("SD between providers, cost on the log scale", 3),
          number("Correlation between providers", 2), number("Within their patients", 2),
-         number("Classes expected to be wrong", 1)],
+         number("Classes expected to be wrong", 2)],
         [
             [one.learner, one.cost_learner, one.sd_outcome, one.sd_cost, one.correlation,
              one.within_correlation, one.expected_wrong]
@@ -133,8 +135,9 @@ def _told_apart(one: ValuePlane) -> Block:
          estimate(f"Above expected, {one.outcome.unit}", table_decimals(one.outcome)),
          estimate("Cost over expected", 3)],
         [_told(row) for row in rows.to_dict("records")],
-        "Both drawn to the middle, with intervals that hold 95 %, each on its own. All providers, "
-        "with what was observed, are in value.csv.",
+        "Both drawn to the middle, with intervals that hold 95 %, each on its own: an interval "
+        "leaves out what is unlikely on two sides, a class on one. All providers, with what was "
+        "observed, are in value.csv.",
     )  # fmt: skip
 
 
