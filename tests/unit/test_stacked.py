@@ -106,6 +106,24 @@ def test_the_learners_it_comes_with_can_be_fitted(family: str) -> None:
     assert np.isfinite(StackedExpectation(family=family).fit(X, y).predict(X)).all()
 
 
+def test_learners_taught_side_by_side_use_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LightGBM crashes where trainings side by side ask for different numbers of threads."""
+    used: list[int] = []
+    fit = LightGBMExpectation.fit
+
+    def watched(self: LightGBMExpectation, *given: Any, **named: Any) -> LightGBMExpectation:
+        used.append(self.threads)
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(LightGBMExpectation, "fit", watched)
+    X, y = world(600)
+    trees = LightGBMExpectation(**TREES | {"trees": 5}, threads=2)
+    stack = StackedExpectation([LINE, trees, PartsExpectation(trees)]).fit(X, y)
+    assert set(used) == {1}
+    asked = [one.get_params() for one in stack.learners_ if one is not None]
+    assert {one[name] for one in asked for name in one if name.endswith("threads")} <= {2}
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_change_nothing(threads: int) -> None:
     X, y = world(800)

@@ -145,14 +145,27 @@ def _fit_each(
     workers = min(2, max((threads_of(one) for one in makers), default=1))
     if workers == 1:
         return [_fit(one, X, y, extra, rows) for one in makers]
+    # LightGBM has one number of threads for the whole process. Trained side by side, learners that
+    # ask for different numbers write beyond each other's buffers.
+    alone = [_with_threads(one, 1) for one in makers]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda one: _fit(one, X, y, extra, rows), makers))
+        taught = list(pool.map(lambda one: _fit(one, X, y, extra, rows), alone))
+    return [one.set_params(**_threads(maker)) for one, maker in zip(taught, makers, strict=True)]
+
+
+def _with_threads(learner: Any, threads: int) -> Any:
+    return clone(learner).set_params(**dict.fromkeys(_threads(learner), threads))
+
+
+def _threads(learner: Any) -> dict[str, int]:
+    """Return the settings of a learner, or one inside it, that say how many threads it may use."""
+    named = learner.get_params(deep=True)
+    return {name: int(v) for name, v in named.items() if name.rpartition("__")[2] == "threads"}
 
 
 def threads_of(learner: Any) -> int:
     """Return how many threads a learner, or one inside it, may use."""
-    named = learner.get_params(deep=True)
-    return max((int(v) for k, v in named.items() if k.rpartition("__")[2] == "threads"), default=1)
+    return max(_threads(learner).values(), default=1)
 
 
 def _fit(maker: Any, X: Floats, y: Floats, extra: dict[str, Any], rows: Rows) -> Any:
