@@ -1,27 +1,23 @@
 """From a finished run folder to the file that a portal takes; no episode is looked at."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
-from riskadj.digest import digest_of_file
 from riskadj.episodes.files import read_text_table
 from riskadj.errors import (
     ColumnError,
-    FileFormatError,
     FileMissingError,
     OutputError,
     StudyError,
     ValuesError,
 )
-from riskadj.report.folder import MARK
+from riskadj.report.folder import read_json, read_provenance
 from riskadj.report.lookup import rows_of
 from riskadj.report.skde import (
     Indicator,
@@ -210,28 +206,8 @@ def _check_apart(out: Path, folder: Path, organisations: Path | None) -> None:
 
 def _study_of(folder: Path) -> Study:
     """Return the study of a run, if what is read here is what the run wrote."""
-    absent = [one for one in (MARK, *_READ) if not (folder / one).is_file()]
-    if absent:
-        raise FileMissingError(
-            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
-            "Give the folder that riskadj run wrote."
-        )
-    digests = _json_of(folder / MARK).get("files", {})
-    for name in _READ:
-        if digests.get(name) != digest_of_file(folder / name):
-            raise FileFormatError(
-                f"{folder / name}: wanted the file as its run wrote it ({MARK} has its digest); "
-                "got another. Run the study again."
-            )
-    return build(Study, _json_of(folder / "study.json"), str(folder / "study.json"))
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
-    return content if isinstance(content, dict) else {}
+    read_provenance(folder, _READ)
+    return build(Study, read_json(folder / "study.json"), str(folder / "study.json"))
 
 
 def _rules_of(study: Study, folder: Path) -> SkdeRules:

@@ -3,14 +3,15 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from riskadj.errors import OutputError
+from riskadj.digest import digest_of_file
+from riskadj.errors import FileFormatError, FileMissingError, OutputError
 
 MARK = "provenance.json"
 """Names every file of a run, so that a run can be told from anything else in its folder."""
@@ -61,6 +62,73 @@ def write_json(content: Any, path: Path) -> None:
 def write_text(text: str, path: Path) -> None:
     """Write text in UTF-8."""
     path.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a file of a run folder says.
+
+    Raises
+    ------
+    FileFormatError
+        When it is no JSON.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
+    return content if isinstance(content, dict) else {}
+
+
+def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Return what says where a run comes from, if some of its files are as the run wrote them.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+        When the folder is none of a finished run, or a file is not what its run wrote.
+    """
+    absent = [one for one in (MARK, *names) if not (folder / one).is_file()]
+    if absent:
+        raise FileMissingError(
+            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
+            "Give the folder that riskadj run wrote."
+        )
+    provenance = read_json(folder / MARK)
+    for name in names:
+        if provenance.get("files", {}).get(name) != digest_of_file(folder / name):
+            raise FileFormatError(
+                f"{folder / name}: wanted the file as its run wrote it ({MARK} has its digest); "
+                "got another. Run the study again."
+            )
+    return provenance
+
+
+def check_own_place(out: Path, key: str, wanted: str, got: str) -> None:
+    """Refuse to write in the place of anything else that this program wrote, or inside it.
+
+    Parameters
+    ----------
+    out : Path
+    key : str
+        Of the provenance, by which a folder of the same kind is known.
+    wanted, got : str
+        For the message.
+
+    Raises
+    ------
+    OutputError
+    """
+    for place in (out.resolve(), *out.resolve().parents):
+        if (place / MARK).is_file() and key not in _content_of(place / MARK):
+            raise OutputError(
+                f"{out}: wanted a folder of its own for {wanted}; got {got}. Choose another --out."
+            )
+
+
+def _content_of(path: Path) -> dict[str, Any]:
+    with suppress(FileFormatError, OSError):
+        return read_json(path)
+    return {}
 
 
 def _finite(value: Any) -> Any:

@@ -1,18 +1,26 @@
 """From a finished run folder to a settlement, and from a settlement to its folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from riskadj.digest import digest_of_file
-from riskadj.errors import FileFormatError, FileMissingError, OutputError
 from riskadj.payment.accounts import Tables
 from riskadj.payment.contract import Contract
 from riskadj.payment.settle import Settlement, settle_tables
 from riskadj.payment.statement import file_names, statement_texts, statements_html
-from riskadj.report.folder import MARK, files_in, run_folder, write_csv, write_json, write_text
+from riskadj.report.folder import (
+    MARK,
+    check_own_place,
+    files_in,
+    read_json,
+    read_provenance,
+    run_folder,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 _TABLES = ("providers", "rates", "reference", "analyses")
 _READ = (*(f"{one}.csv" for one in _TABLES), "study.json")
@@ -40,12 +48,12 @@ def read_run(folder: str | Path, provider_table: Path | None = None) -> Tables:
     FileMissingError, FileFormatError
     """
     folder = Path(folder)
-    provenance = _provenance_of(folder)
+    provenance = read_provenance(folder, _READ)
     tables = {name: _text_table(folder / f"{name}.csv") for name in _TABLES}
     return Tables(
         **tables,
         given=None if provider_table is None else _provider_table(provider_table),
-        study=_json_of(folder / "study.json"),
+        study=read_json(folder / "study.json"),
         digest=provenance["stages"][-1]["digest"],
     )
 
@@ -67,7 +75,7 @@ def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
     OutputError
     """
     out = Path(out)
-    _check_no_run(out)
+    check_own_place(out, "settlement", "the settlement", "a run folder, or one inside it")
     names = file_names(settlement.totals["provider_id"])
     with run_folder(out) as staging:
         (staging / "statements").mkdir()
@@ -105,42 +113,6 @@ def _summary(settlement: Settlement) -> dict[str, Any]:
             {"rule": rule, "source": source} for rule, source in settlement.unconfirmed
         ],
     }  # fmt: skip
-
-
-def _check_no_run(out: Path) -> None:
-    """Refuse to put a settlement in the place of a run, or inside one."""
-    for place in (out.resolve(), *out.resolve().parents):
-        if (place / MARK).is_file() and "settlement" not in _json_of(place / MARK):
-            raise OutputError(
-                f"{out}: wanted a folder of its own for the settlement; got a run folder, or one "
-                "inside it. Choose another --out."
-            )
-
-
-def _provenance_of(folder: Path) -> dict[str, Any]:
-    """Return what says where a run comes from, if its files are as the run wrote them."""
-    absent = [one for one in (MARK, *_READ) if not (folder / one).is_file()]
-    if absent:
-        raise FileMissingError(
-            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
-            "Give the folder that riskadj run wrote."
-        )
-    provenance = _json_of(folder / MARK)
-    for name in _READ:
-        if provenance.get("files", {}).get(name) != digest_of_file(folder / name):
-            raise FileFormatError(
-                f"{folder / name}: wanted the file as its run wrote it ({MARK} has its digest); "
-                "got another. Run the study again."
-            )
-    return provenance
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
-    return content if isinstance(content, dict) else {}
 
 
 def _text_table(path: Path) -> pd.DataFrame:

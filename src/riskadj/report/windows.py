@@ -1,6 +1,5 @@
 """Variation between providers by component and window: its sentence, tables, figure and folder."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,11 +10,18 @@ import numpy as np
 import pandas as pd
 
 from riskadj.digest import digest_of_file
-from riskadj.errors import OutputError
 from riskadj.expected.windows import COMPONENTS, HOW
 from riskadj.profile.windows import FEWEST_IN_FIFTHS, TOTAL, WindowVariation
 from riskadj.report.drawing import BLUE, GREY, INK, ORANGE, padded, records, to_svg
-from riskadj.report.folder import MARK, files_in, run_folder, write_csv, write_json, write_text
+from riskadj.report.folder import (
+    MARK,
+    check_own_place,
+    files_in,
+    run_folder,
+    write_csv,
+    write_json,
+    write_text,
+)
 from riskadj.report.words import counted, format_number, learner_title, listed
 from riskadj.study import Study
 
@@ -429,7 +435,12 @@ def write_windows(
     OutputError
     """
     out = Path(out)
-    _check_no_run(out)
+    check_own_place(
+        out,
+        "windows",
+        "the comparison of windows",
+        "the folder of something else, or one inside it",
+    )
     writers: dict[str, Callable[[Path], None]] = {
         "windows.csv": lambda path: write_csv(found.table, path),
         "windows.json": lambda path: write_json(summary(found, provenance), path),
@@ -464,21 +475,3 @@ def summary(found: WindowVariation, provenance: Mapping[str, Any]) -> dict[str, 
         "replicates": found.replicates,
         "rows": found.table.to_dict("records"),
     }
-
-
-def _check_no_run(out: Path) -> None:
-    """Refuse to put a comparison in the place of a run or a settlement, or inside one."""
-    for place in (out.resolve(), *out.resolve().parents):
-        if (place / MARK).is_file() and "windows" not in _json_of(place / MARK):
-            raise OutputError(
-                f"{out}: wanted a folder of its own for the comparison of windows; got the folder "
-                "of something else, or one inside it. Choose another --out."
-            )
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

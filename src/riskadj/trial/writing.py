@@ -1,6 +1,5 @@
 """A trial as a folder of files: all of it or nothing, and the same bytes for the same inputs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,16 @@ import pandas as pd
 
 import riskadj
 from riskadj.digest import digest_of_file
-from riskadj.errors import OutputError
 from riskadj.payment.money import from_minor
-from riskadj.report.folder import MARK, files_in, run_folder, write_csv, write_json, write_text
+from riskadj.report.folder import (
+    MARK,
+    check_own_place,
+    files_in,
+    run_folder,
+    write_csv,
+    write_json,
+    write_text,
+)
 from riskadj.trial.drift import found_in
 from riskadj.trial.figures import draw_trial
 from riskadj.trial.run import Trial
@@ -36,7 +42,7 @@ def write_trial(trial: Trial, out: str | Path) -> None:
     OutputError
     """
     out = Path(out)
-    _check_a_trial(out)
+    check_own_place(out, _MARK, "the trial", "a run or a settlement, or a folder inside one")
     with run_folder(out) as staging:
         tables = {
             "operating": trial.found.table,
@@ -83,21 +89,3 @@ def _in_words(trial: Trial) -> pd.DataFrame:
         ]
         table.insert(table.columns.get_loc(f"{name}_minor"), name, told)
     return table
-
-
-def _check_a_trial(out: Path) -> None:
-    """Refuse to put a trial in the place of anything else that this program wrote, or inside it."""
-    for place in (out.resolve(), *out.resolve().parents):
-        if (place / MARK).is_file() and _MARK not in _content_of(place / MARK):
-            raise OutputError(
-                f"{out}: wanted a folder of its own for the trial; got a run or a settlement, or a "
-                "folder inside one. Choose another --out."
-            )
-
-
-def _content_of(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
