@@ -18,8 +18,9 @@ from settling import check_by_hand
 
 from riskadj import load_study, read_study, select_cohort
 from riskadj.episodes.participation import read_participation
-from riskadj.payment.contract import Gate, load_contract
+from riskadj.payment.contract import load_contract
 from riskadj.payment.hrrp import hrrp_payment_factor
+from riskadj.payment.steps import Gate
 from riskadj.pipeline import run_study
 from riskadj.report.settlement import read_run, settle_run, write_settlement
 from riskadj.simulate import load_scenario, simulate_world, write_world

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settling import OURS, STUDY, check_by_hand, content, costs, evaluate, rows, step, steps
 
-from riskadj.payment.accounts import columns_wanted
-from riskadj.payment.contract import Contract, load_contract
+from riskadj.payment.contract import Contract, columns_wanted, load_contract
 from riskadj.payment.formula import larger, number, rounded_to, smaller
 from riskadj.payment.settle import settle
 

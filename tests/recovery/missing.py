@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from threadpoolctl import threadpool_limits
 
-from riskadj.stats.imputation import impute, pool_differences, pool_ratios, student_cut
+from riskadj.stats.imputation import impute
 from riskadj.stats.limits import Z95
+from riskadj.stats.pooling import student_cut
+from riskadj.stats.provider_draws import pool_differences, pool_ratios
 from riskadj.stats.response import fit_response, response_weights, weighted_means
 from riskadj.stats.tipping import effect_with_delta, place_of, tipping_points
 

@@ -28,7 +28,9 @@ from riskadj.report.results import OutcomeResults, build_findings
 from riskadj.report.sections.followup import followup
 from riskadj.report.sections.limitations import limitations
 from riskadj.stats import Z95
-from riskadj.stats.imputation import impute, pool_differences, pool_ratios, student_cut
+from riskadj.stats.imputation import impute
+from riskadj.stats.pooling import student_cut
+from riskadj.stats.provider_draws import pool_differences, pool_ratios
 from riskadj.study import Study
 from riskadj.study.records import FollowUpRules, Outcome, ProfileRules
 

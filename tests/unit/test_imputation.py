@@ -8,16 +8,10 @@ from scipy import optimize, special, stats
 
 from riskadj.errors import ArrayError
 from riskadj.stats import fit_random_intercept
-from riskadj.stats.imputation import (
-    closest_donors,
-    impute,
-    normal_score,
-    own_log_odds,
-    pool,
-    pool_differences,
-    pool_ratios,
-    student_cut,
-)
+from riskadj.stats.imputation import closest_donors, impute
+from riskadj.stats.own_effects import own_log_odds
+from riskadj.stats.pooling import normal_score, pool, student_cut
+from riskadj.stats.provider_draws import pool_differences, pool_ratios
 
 NAN = float("nan")
 

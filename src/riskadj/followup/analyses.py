@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 
 from riskadj.followup.everybody import Covariates, Everybody
 from riskadj.profile.flags import FlagLabels, cut_of, places_from_z
-from riskadj.stats import Z95, reference_effect
-from riskadj.stats.arrays import Floats
-from riskadj.stats.imputation import (
+from riskadj.stats import (
+    Z95,
     Pooled,
     ProviderDraws,
+    TippingPoints,
     impute,
     normal_score,
     pool,
     pool_differences,
+    reference_effect,
     student_cut,
+    tipping_points,
 )
-from riskadj.stats.tipping import TippingPoints, tipping_points
+from riskadj.stats.arrays import Floats
 from riskadj.study import Outcome
 from riskadj.study.records import FollowUpRules, ProfileRules
 

@@ -11,18 +11,6 @@ from scipy.stats import rankdata
 
 from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account
-from riskadj.payment.contract import (
-    AnyCriterion,
-    Composite,
-    ExcessMeasure,
-    Gate,
-    NotNegativeOutlier,
-    OutcomePayment,
-    Penalty,
-    QualityMeasure,
-    RateCriterion,
-    TableCriterion,
-)
 from riskadj.payment.formula import (
     Figure,
     larger,
@@ -41,6 +29,18 @@ from riskadj.payment.lines import (
     ZERO,
     Posting,
     Writer,
+)
+from riskadj.payment.steps import (
+    AnyCriterion,
+    Composite,
+    ExcessMeasure,
+    Gate,
+    NotNegativeOutlier,
+    OutcomePayment,
+    Penalty,
+    QualityMeasure,
+    RateCriterion,
+    TableCriterion,
 )
 
 Values = Mapping[str, Mapping[str, float]]

@@ -15,9 +15,9 @@ import numpy as np
 
 from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account
-from riskadj.payment.contract import Band, HistoricalBaseline, PriceBaseline, Sourced, Target
 from riskadj.payment.formula import Figure, larger, number, smaller
 from riskadj.payment.lines import ONE, Line, Posting, Writer
+from riskadj.payment.terms import Band, HistoricalBaseline, PriceBaseline, Sourced, Target
 
 
 @dataclass(frozen=True)

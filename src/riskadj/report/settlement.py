@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from riskadj.digest import digest_of_file
-from riskadj.payment.accounts import Tables
 from riskadj.payment.contract import Contract
 from riskadj.payment.settle import Settlement, settle_tables
 from riskadj.payment.statement import file_names, statement_texts, statements_html
+from riskadj.payment.tables import Tables
 from riskadj.report.folder import (
     MARK,
     check_own_place,

@@ -76,14 +76,7 @@ from riskadj.stats.funnels import (
     predictive_limits_of_sum,
 )
 from riskadj.stats.groups import Groups, group_rows
-from riskadj.stats.imputation import (
-    Pooled,
-    ProviderDraws,
-    impute,
-    pool,
-    pool_differences,
-    pool_ratios,
-)
+from riskadj.stats.imputation import impute
 from riskadj.stats.intervals import Interval, proportion_interval, ratio_interval
 from riskadj.stats.limits import Z95, Z998, limits_of_mean, z_of_mean
 from riskadj.stats.multiplicity import (
@@ -93,6 +86,8 @@ from riskadj.stats.multiplicity import (
     two_sided_p,
 )
 from riskadj.stats.overlap import case_mix_overlap
+from riskadj.stats.pooling import Pooled, normal_score, pool, student_cut
+from riskadj.stats.provider_draws import ProviderDraws, pool_differences, pool_ratios
 from riskadj.stats.random_intercept import fit_random_intercept
 from riskadj.stats.ranks import expected_rank, rank_probabilities
 from riskadj.stats.reliability import (
@@ -134,9 +129,11 @@ __all__ = [
     "Pooled",
     "ProviderDraws",
     "impute",
+    "normal_score",
     "pool",
     "pool_differences",
     "pool_ratios",
+    "student_cut",
     "TippingPoints",
     "delta_range",
     "effect_with_delta",

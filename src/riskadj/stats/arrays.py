@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from riskadj.errors import ArrayError
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def finite(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> Floats:

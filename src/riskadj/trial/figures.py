@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from riskadj.payment.settle import SETTLED
+from riskadj.payment.status import SETTLED
 from riskadj.report.drawing import (
     BLUE,
     GREY,

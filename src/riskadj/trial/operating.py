@@ -10,7 +10,7 @@ import pandas as pd
 
 from riskadj.errors import ArrayError
 from riskadj.payment.contract import Contract
-from riskadj.payment.settle import SETTLED
+from riskadj.payment.status import SETTLED
 from riskadj.stats.arrays import Floats
 from riskadj.stats.clusters import ClusterSums, Totals, interval_by_cluster, sums_by_cluster
 from riskadj.trial.variants import Variant

@@ -10,8 +10,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from riskadj.digest import digest_of_frame, digest_of_json
-from riskadj.payment.accounts import columns_wanted
-from riskadj.payment.contract import Contract
+from riskadj.payment.contract import Contract, columns_wanted
 from riskadj.report.provenance import digest_of_study
 from riskadj.simulate import Scenario, World, simulate_world
 from riskadj.study import Study

@@ -5,9 +5,9 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from riskadj.payment.accounts import Tables
 from riskadj.payment.contract import Contract
 from riskadj.payment.settle import Settlement, settle_tables
+from riskadj.payment.tables import Tables
 from riskadj.trial.variants import Variant
 
 PAID_COLUMNS = [

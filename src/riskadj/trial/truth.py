@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from riskadj.cohort import Cohort
 from riskadj.errors import UnknownNameError
-from riskadj.payment.accounts import Tables
+from riskadj.payment.tables import Tables
 from riskadj.profile.flags import level_names
 from riskadj.simulate import Scenario, World
 from riskadj.simulate.claim_tables import WINDOWS

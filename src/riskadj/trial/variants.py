@@ -4,17 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from riskadj.errors import StudyError, UnknownNameError
-from riskadj.payment.accounts import outcomes_wanted
-from riskadj.payment.contract import (
-    Contract,
-    Gate,
-    HistoricalBaseline,
-    NotNegativeOutlier,
-    OutcomePayment,
-    Penalty,
-    PriceBaseline,
-    Uplift,
-)
+from riskadj.payment.contract import Contract, outcomes_wanted
+from riskadj.payment.steps import Gate, NotNegativeOutlier, OutcomePayment, Penalty, Uplift
+from riskadj.payment.terms import HistoricalBaseline, PriceBaseline
 from riskadj.study.records import OF_COSTS
 
 SUPPLIED = "reference"

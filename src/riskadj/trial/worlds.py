@@ -19,8 +19,8 @@ from riskadj.episodes.columns import declared_columns
 from riskadj.episodes.participation import Participation, read_participation
 from riskadj.errors import StudyError, UnknownNameError, did_you_mean
 from riskadj.expected import Expectations, cross_fit
-from riskadj.payment.accounts import Tables, columns_wanted, outcomes_wanted
-from riskadj.payment.contract import Contract
+from riskadj.payment.contract import Contract, columns_wanted, outcomes_wanted
+from riskadj.payment.tables import Tables
 from riskadj.profile import Profiles, flag_labels, profile_providers
 from riskadj.report.disclosure import keep_shown, suppress_providers, suppress_rates
 from riskadj.simulate import Scenario, World
