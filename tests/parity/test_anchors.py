@@ -13,13 +13,9 @@ import pytest
 
 from riskadj.episodes import read_episodes
 from riskadj.instruments.thresholds import THRESHOLDS, attainable, responds
-from riskadj.stats.anchors import (
-    bootstrap_threshold,
-    estimate_threshold,
-    mean_change,
-    threshold_along_baseline,
-    threshold_by_baseline,
-)
+from riskadj.stats.anchor_baseline import threshold_along_baseline, threshold_by_baseline
+from riskadj.stats.anchor_intervals import bootstrap_threshold
+from riskadj.stats.anchors import estimate_threshold, mean_change
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "nhs_proms"
 pytestmark = [

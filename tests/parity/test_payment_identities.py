@@ -18,14 +18,11 @@ from riskadj.payment import (
     to_minor,
     transfers_in_minor,
 )
-from riskadj.stats.cost_fit import (
-    constrained_least_squares,
-    cost_fit,
-    net_compensation,
-    predictive_ratio,
-    rescaling_weights,
-)
+from riskadj.stats.constrained import constrained_least_squares
+from riskadj.stats.cost_fit import cost_fit
 from riskadj.stats.links import link_named
+from riskadj.stats.predictive_ratios import net_compensation, predictive_ratio
+from riskadj.stats.rescaling import rescaling_weights
 
 Y = np.array([100.0, 100.0, 300.0, 300.0])
 PAYS = np.array([150.0, 150.0, 200.0, 200.0])

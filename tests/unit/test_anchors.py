@@ -11,14 +11,9 @@ from scipy.special import expit, logit
 from scipy.stats import mannwhitneyu
 
 from riskadj.errors import ArrayError, NoVariationError
-from riskadj.stats.anchors import (
-    METHODS,
-    bootstrap_threshold,
-    estimate_threshold,
-    mean_change,
-    threshold_along_baseline,
-    threshold_by_baseline,
-)
+from riskadj.stats.anchor_baseline import threshold_along_baseline, threshold_by_baseline
+from riskadj.stats.anchor_intervals import bootstrap_threshold
+from riskadj.stats.anchors import METHODS, estimate_threshold, mean_change
 
 NAN = float("nan")
 

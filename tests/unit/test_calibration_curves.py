@@ -15,8 +15,8 @@ from riskadj.stats.calibration import (
     calibration_line,
     recalibrated_risk,
 )
-from riskadj.stats.clusters import mean_by_cluster
 from riskadj.stats.intervals import proportion_interval
+from riskadj.stats.sandwich import mean_by_cluster
 
 
 def expit(x):

@@ -14,16 +14,10 @@ from riskadj.episodes.nhs import read_nhs_file
 from riskadj.errors import ArrayError
 from riskadj.stats.accuracy import accuracy
 from riskadj.stats.calibration import calibration_line
-from riskadj.stats.clusters import (
-    FIGURES,
-    accuracy_by_cluster,
-    accuracy_difference,
-    interval_by_cluster,
-    mean_by_cluster,
-    pool_estimates,
-    regress_by_cluster,
-    sums_by_cluster,
-)
+from riskadj.stats.cluster_accuracy import FIGURES, accuracy_by_cluster, accuracy_difference
+from riskadj.stats.clusters import interval_by_cluster, sums_by_cluster
+from riskadj.stats.meta_analysis import pool_estimates
+from riskadj.stats.sandwich import mean_by_cluster, regress_by_cluster
 
 NHS = Path(__file__).parents[3] / "shared/data/nhs_proms/Hip Replacement Provider 1819.csv.zip"
 METHODS = ("bca", "percentile", "jackknife")

@@ -12,17 +12,15 @@ from riskadj.errors import ArrayError, NoVariationError
 from riskadj.stats.accuracy import accuracy
 from riskadj.stats.calibration import calibration_bins
 from riskadj.stats.clusters import interval_by_cluster, sums_by_cluster
-from riskadj.stats.cost_fit import (
-    PARK_FAMILIES,
-    constrained_least_squares,
-    cost_fit,
+from riskadj.stats.constrained import constrained_least_squares
+from riskadj.stats.cost_fit import cost_fit, top_coded_share
+from riskadj.stats.park import PARK_FAMILIES, park_test
+from riskadj.stats.predictive_ratios import (
     net_compensation,
-    park_test,
     predictive_ratio,
     predictive_ratios_by_tenth,
-    rescaling_weights,
-    top_coded_share,
 )
+from riskadj.stats.rescaling import rescaling_weights
 
 METHODS = ("bca", "percentile", "jackknife")
 GROUP = {"predictive_ratio": predictive_ratio, "net_compensation": net_compensation}

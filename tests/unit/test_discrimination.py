@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from riskadj.errors import ArrayError, NoVariationError
-from riskadj.stats.clusters import accuracy_by_cluster
+from riskadj.stats.cluster_accuracy import accuracy_by_cluster
 from riskadj.stats.discrimination import (
     brier_score,
     c_statistic,

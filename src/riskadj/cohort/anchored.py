@@ -8,14 +8,9 @@ from numpy.typing import NDArray
 
 from riskadj.cohort.select import Cohort
 from riskadj.errors import ColumnError, EmptyCohortError, StudyError
-from riskadj.stats.anchors import (
-    METHODS,
-    AnchorThreshold,
-    bootstrap_threshold,
-    estimate_threshold,
-    mean_change,
-    threshold_along_baseline,
-)
+from riskadj.stats.anchor_baseline import threshold_along_baseline
+from riskadj.stats.anchor_intervals import bootstrap_threshold
+from riskadj.stats.anchors import METHODS, AnchorThreshold, estimate_threshold, mean_change
 
 ANCHOR = "anchor_change"
 DECIMALS = 6

@@ -32,12 +32,9 @@ from riskadj.stats import (
     mean_by_cluster,
     sums_by_cluster,
 )
-from riskadj.stats.cost_fit import (
-    ParkTest,
-    cost_fit,
-    park_test,
-    predictive_ratios_by_tenth,
-)
+from riskadj.stats.cost_fit import cost_fit
+from riskadj.stats.park import ParkTest, park_test
+from riskadj.stats.predictive_ratios import predictive_ratios_by_tenth
 from riskadj.study.kinds import Family
 
 DECILES = 10

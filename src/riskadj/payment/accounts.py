@@ -85,9 +85,8 @@ def open_accounts(contract: Contract, tables: Tables) -> tuple[Account, ...]:
     }
     rates = rates_of(tables.rates, contract.outcomes[0])
     _check_rates(contract, rates)
-    given = given_values(
-        contract, tables.given, [one for rows in known.values() for one in rows.index]
-    )
+    profile = [one for rows in known.values() for one in rows.index]
+    given = given_values(contract, tables.given, profile)
     return tuple(
         _account(contract, party, measures, rates, given)
         for party in sorted(parties, key=lambda one: one.id)
@@ -170,6 +169,13 @@ def _check_money(contract: Contract, study: Mapping[str, Any] | None) -> None:
                 f"in the contract and {theirs} for {contract.cost} in the study. Bring one to the "
                 "other."
             )
+    digits = ((study.get("data") or {}).get("claims") or {}).get("minor_units")
+    if digits is not None and int(digits) != contract.currency.minor_digits:
+        raise StudyError(
+            f"contract {contract.name}: wanted as many currency.minor_digits as the study's claims "
+            f"have decimals (data.claims.minor_units, {digits}); got "
+            f"{contract.currency.minor_digits}. Bring one to the other."
+        )
 
 
 def _parties(contract: Contract, known: Mapping[str, pd.DataFrame]) -> tuple[Party, ...]:

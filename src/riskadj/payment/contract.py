@@ -15,8 +15,11 @@ from pydantic import Field, field_validator, model_validator
 from riskadj.digest import digest_of_json
 from riskadj.payment.steps import (
     AnyStep,
+    Composite,
     Gate,
+    Penalty,
     Reconcile,
+    TableCriterion,
     Withhold,
     outcomes_of,
     uses_target,
@@ -153,6 +156,16 @@ class Contract(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _table_is_used(self) -> "Contract":
+        if self.provider_table is not None and not columns_wanted(self):
+            raise ValueError(
+                "wanted a step or a target that uses a column of provider_table; got "
+                f"{self.provider_table.name}, which nothing uses. Name a column of it, or leave "
+                "it out"
+            )
+        return self
+
     @property
     def adjusts_case_mix(self) -> bool:
         """Whether the price depends on the mean cost of the reference population."""
@@ -208,7 +221,7 @@ def load_contract(path: str | Path, overrides: Iterable[str] = ()) -> Contract:
     content = read_yaml(path)
     if isinstance(content.get("provider_table"), str):
         content["provider_table"] = str(path.parent / content["provider_table"])
-    return build(Contract, content, str(path), overrides)
+    return build(Contract, content, str(path), overrides, whole="contract")
 
 
 def outcomes_wanted(contract: Contract) -> list[str]:

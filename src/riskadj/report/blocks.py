@@ -46,7 +46,13 @@ def table(
         "columns": list(columns),
         "rows": [[_plain(value) for value in row] for row in rows],
         "notes": [one for one in notes if one],
+        "turned": False,
     }
+
+
+def turned(one: Block) -> Block:
+    """Return a table that is shown with a line for each column: many figures of few things."""
+    return one | {"turned": True}
 
 
 def figure(file: str, alt: str, caption: str) -> Block:
@@ -62,8 +68,8 @@ def text(label: str, *, code: bool = False) -> Column:
     return {"label": label, "format": "code" if code else "text", "missing": ""}
 
 
-def number(label: str, decimals: int = 0, missing: str = SUPPRESSED) -> Column:
-    """Return a column of numbers."""
+def number(label: str, decimals: int | None = 0, missing: str = SUPPRESSED) -> Column:
+    """Return a column of numbers; without decimals each has three significant digits."""
     return {"label": label, "format": "number", "decimals": decimals, "missing": missing}
 
 
@@ -72,7 +78,7 @@ def percent(label: str, missing: str = "") -> Column:
     return {"label": label, "format": "percent", "decimals": 1, "missing": missing}
 
 
-def estimate(label: str, decimals: int) -> Column:
+def estimate(label: str, decimals: int | None) -> Column:
     """Return a column of estimates with their interval, three numbers each."""
     return {"label": label, "format": "estimate", "decimals": decimals, "missing": SUPPRESSED}
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from riskadj.report.choices import ESTIMATORS
@@ -81,7 +82,9 @@ def _limits(one: Comparison) -> pd.DataFrame:
     sides = [f"{side}{name}" for name, _, _ in one.told.limits for side in ("lower", "upper")]
     rows = one.compared.sort_values(["n", "provider_id"], ignore_index=True)
     inner = one.told.limits[0][0]
-    middle = (rows[f"lower{inner}"] + rows[f"upper{inner}"]) / 2
+    low, high = rows[f"lower{inner}"], rows[f"upper{inner}"]
+    # Limits of a ratio lie evenly about their middle on the log scale.
+    middle = np.sqrt(low * high) if one.is_ratio else (low + high) / 2
     return rows[sides].astype(float).assign(n=rows["n"].astype(float), middle=middle)
 
 

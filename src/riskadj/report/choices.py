@@ -261,6 +261,29 @@ def chance_in_words(rules: ProfileRules) -> str:
     return f"Of providers that differ no more than most do there would be {told}."
 
 
+_ALLOWING = "; a flag's limits allow for more, so that both need not agree"
+_INTERVALS: Mapping[str, str] = MappingProxyType(
+    {
+        "nominal": "",
+        "multiplicative": _ALLOWING,
+        "additive": _ALLOWING,
+        "winsorised": _ALLOWING,
+        "trimmed": _ALLOWING,
+        "empirical_null": _ALLOWING,
+        "benjamini_hochberg": "; a flag's limits allow for how many providers are looked at, so "
+        "that both need not agree",
+    }
+)
+
+
+def interval_in_words(rules: ProfileRules) -> str:
+    """Return what the interval around a provider's result allows for, beside the limits."""
+    if rules.method in SHRUNKEN_METHODS:
+        return "Bars are 95 % intervals of effects drawn to the middle."
+    more = _INTERVALS[rules.limits]
+    return f"Bars are 95 % intervals{f' by chance alone (nominal){more}' if more else ''}."
+
+
 def _by_level(rules: ProfileRules, words: str) -> str:
     return " and ".join(
         words.format(

@@ -42,6 +42,11 @@ class Contest:
         """No single one: all learners are in it."""
         return ""
 
+    @property
+    def title(self) -> str:
+        """What its learners are called in a caption."""
+        return "every learner"
+
     @cached_property
     def told(self) -> Places:
         """The places that flags tell apart."""

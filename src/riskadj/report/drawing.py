@@ -90,7 +90,12 @@ def to_svg(chart: Any, name: str, title: str, subtitle: str, description: str) -
 
 
 def _title(text: str, subtitle: str) -> dict[str, Any]:
-    return {"text": textwrap.wrap(text, 54), "subtitle": textwrap.wrap(subtitle, 72)}
+    return {"text": _wrapped(text, 54), "subtitle": _wrapped(subtitle, 72)}
+
+
+def _wrapped(words: str, width: int) -> list[str]:
+    """Return lines, none of which ends between a number and its per cent sign."""
+    return textwrap.wrap(words.replace(" %", "\N{NO-BREAK SPACE}%"), width)
 
 
 def _tidied(svg: str, name: str, description: str) -> str:

@@ -18,12 +18,13 @@ from riskadj.report.charts import (
     draw_funnel,
     draw_reliability,
 )
-from riskadj.report.choices import ESTIMATORS, METHODS, chance_in_words
+from riskadj.report.choices import ESTIMATORS, METHODS, chance_in_words, interval_in_words
 from riskadj.report.comparison import Comparison, comparison
 from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
 from riskadj.report.grid import draw_sensitivity
+from riskadj.report.places import Places
 from riskadj.report.value_chart import (
     describe_value,
     draw_value,
@@ -73,11 +74,11 @@ def figure_blocks(findings: Findings, kind: str, outcome: Outcome) -> list[Block
     """Return the figures of one kind and outcome as blocks of a card."""
     return [
         figure(
-            figure_name(kind, outcome.name, learner),
-            description,
-            f"{outcome.name}, {learner or 'every learner'}",
+            figure_name(kind, outcome.name, one.learner),
+            _KINDS[kind].describe(one),
+            f"{one.called}, {one.title}",
         )
-        for learner, description in figure_descriptions(findings, kind, outcome).items()
+        for one in _subjects(findings, kind, outcome)
     ]
 
 
@@ -155,7 +156,7 @@ def _describe_funnel(one: Comparison) -> str:
 def _caterpillar_words(one: Comparison) -> tuple[str, ...]:
     return (
         f"{one.called}: providers in order of {one.result}",
-        f"Bars are 95 % intervals. {_gain_against(one)}",
+        f"{interval_in_words(one.rules)} {_gain_against(one)}",
         "Where bars overlap, the order between neighbours is not to be relied on.",
     )
 
@@ -297,9 +298,15 @@ def _follow_up_words(one: Answering) -> tuple[str, ...]:
     return (
         f"{one.called}: would it come out otherwise if everybody had answered?",
         f"A row is a provider; on the right, the share that answered. Expected by {one.title}.",
-        "NHS England's method with nominal limits, dashed and grey.",
+        f"Upright lines: the reference, and limits by NHS England's method for chance alone"
+        f"{_lines_in_words(one)}.",
         _who_answered(one),
     )
+
+
+def _lines_in_words(one: Answering) -> str:
+    *inner, outer = [words for _, _, words in Places(one.rules).limits]
+    return f", {inner[0]} dashed and {outer} whole" if inner else f", {outer}"
 
 
 def _who_answered(one: Answering) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from riskadj.report.blocks import TODO_MARK, Block
-from riskadj.report.words import format_number
+from riskadj.report.words import format_number, three_digits
 
 DIGEST_SHOWN = 12
 SHORT = 24
@@ -101,11 +101,18 @@ def todo_notice(fields: Sequence[str]) -> str:
     return f"{TODO_MARK}: {len(fields)} of the card's texts are still to be written: {names}."
 
 
+def is_turned(block: Block) -> bool:
+    """Whether a table is shown with a line for each of its columns; one without rows never is."""
+    return bool(block.get("turned") and block["rows"])
+
+
 def _percent(value: float, decimals: int | None) -> str:
     return f"{format_number(100 * value, decimals)} %"
 
 
 def _estimate(value: Sequence[float], decimals: int | None) -> str:
+    if decimals is None:
+        decimals = three_digits(max(map(abs, value)))
     middle, low, high = (format_number(one, decimals) for one in value)
     return f"{middle} ({low} to {high})"
 
@@ -168,6 +175,13 @@ def _md_facts(block: Block) -> str:
 
 
 def _md_table(block: Block) -> str:
+    rows = _md_turned(block) if is_turned(block) else _md_rows(block)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    notes = [part for note in block["notes"] for part in ("", _md(note))]
+    return "\n".join([f"**{_md(block['caption'])}**", "", *lines, *notes])
+
+
+def _md_rows(block: Block) -> list[list[str]]:
     columns = block["columns"]
     rule = ["---" if _is_words(one) else "---:" for one in columns]
     rows = [[_md(one["label"]) for one in columns], rule]
@@ -175,11 +189,20 @@ def _md_table(block: Block) -> str:
         [_md_value(value, column) for value, column in zip(row, columns, strict=True)]
         for row in block["rows"]
     ]
-    if not block["rows"]:
-        rows.append(["none", *("" for _ in columns[1:])])
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = [part for note in block["notes"] for part in ("", _md(note))]
-    return "\n".join([f"**{_md(block['caption'])}**", "", *lines, *notes])
+    return rows if block["rows"] else [*rows, ["none", *("" for _ in columns[1:])]]
+
+
+def _md_turned(block: Block) -> list[list[str]]:
+    first, *columns = block["columns"]
+    head = [_md(first["label"]), *(_md_value(row[0], first) for row in block["rows"])]
+    return [
+        head,
+        ["---", *("---:" for _ in block["rows"])],
+        *(
+            [_md(column["label"]), *(_md_value(row[place], column) for row in block["rows"])]
+            for place, column in enumerate(columns, start=1)
+        ),
+    ]
 
 
 def _md_figure(block: Block) -> str:
@@ -212,6 +235,7 @@ def _environment() -> Environment:
         "groups": _groups,
         "is_short": _is_short,
         "together": _together,
+        "is_turned": is_turned,
     }
     environment.globals["todo_notice"] = todo_notice
     return environment

@@ -1,5 +1,6 @@
 """How a report calls things and writes numbers."""
 
+import re
 from collections.abc import Iterable, Mapping
 from math import ceil, isfinite
 from types import MappingProxyType
@@ -191,6 +192,32 @@ def feature_label(name: str, columns: Mapping[str, Column]) -> str:
     return meaning if 0 < len(meaning) <= LONGEST_LABEL else name.replace("_", " ")
 
 
+def kept_in(file: str, what: str) -> str:
+    """Return where a reader finds what a table leaves out.
+
+    Examples
+    --------
+    >>> kept_in("providers.csv", "every provider")
+    'Every provider is in the table providers.csv of the run folder.'
+    """
+    verb = "are" if what.startswith("all ") else "is"
+    return f"{what[0].upper()}{what[1:]} {verb} in the table {file} of the run folder."
+
+
+def in_order(text: str) -> tuple[tuple[bool, float, str], ...]:
+    """Return what puts texts into the order that people expect: 2 before 10.
+
+    Examples
+    --------
+    >>> sorted(["10", "2", "not recorded", "1", "60 to 69"], key=in_order)
+    ['1', '2', '10', '60 to 69', 'not recorded']
+    """
+    parts = [one for one in re.split(r"([0-9]+(?:\.[0-9]+)?)", text) if one]
+    return tuple(
+        (False, float(one), "") if one[0].isdigit() else (True, 0.0, one) for one in parts
+    )
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number of things.
 
@@ -230,7 +257,7 @@ def format_number(value: float, decimals: int | None = None) -> str:
     ('38,136', '22.7', '0.0123')
     """
     if decimals is None:
-        decimals = 0 if isinstance(value, int) else _three_digits(value)
+        decimals = 0 if isinstance(value, int) else three_digits(value)
     shown = f"{abs(value):,.{decimals}f}"
     negative = value < 0 and any(one in shown for one in "123456789")
     return f"\N{MINUS SIGN}{shown}" if negative else shown
@@ -247,7 +274,14 @@ def format_volume(episodes: float) -> str:
     return format_number(ceil(episodes)) if isfinite(episodes) else NO_VOLUME
 
 
-def _three_digits(value: float) -> int:
+def three_digits(value: float) -> int:
+    """Return how many decimals make three significant digits.
+
+    Examples
+    --------
+    >>> three_digits(120331.4), three_digits(3.817), three_digits(0.0821)
+    (0, 2, 4)
+    """
     if abs(value) < ROUNDS_TO_ZERO:
         return 0
     exponent = int(f"{value:e}".rpartition("e")[2])

@@ -7,13 +7,9 @@ from riskadj.stats.agreement import (
     split_half,
     year_on_year,
 )
-from riskadj.stats.anchors import (
-    bootstrap_threshold,
-    estimate_threshold,
-    mean_change,
-    threshold_along_baseline,
-    threshold_by_baseline,
-)
+from riskadj.stats.anchor_baseline import threshold_along_baseline, threshold_by_baseline
+from riskadj.stats.anchor_intervals import bootstrap_threshold
+from riskadj.stats.anchors import estimate_threshold, mean_change
 from riskadj.stats.bootstrap import ProviderBootstrap, bootstrap_predicted_over_expected
 from riskadj.stats.calibration import (
     Calibration,
@@ -26,19 +22,8 @@ from riskadj.stats.calibration import (
     groups_by_rank,
     recalibrated_risk,
 )
-from riskadj.stats.clusters import (
-    ClusterRegression,
-    ClusterSums,
-    Estimate,
-    PooledEstimate,
-    accuracy_by_cluster,
-    accuracy_difference,
-    interval_by_cluster,
-    mean_by_cluster,
-    pool_estimates,
-    regress_by_cluster,
-    sums_by_cluster,
-)
+from riskadj.stats.cluster_accuracy import accuracy_by_cluster, accuracy_difference
+from riskadj.stats.clusters import ClusterSums, Estimate, interval_by_cluster, sums_by_cluster
 from riskadj.stats.discrimination import (
     Brier,
     ClusterFigure,
@@ -79,6 +64,7 @@ from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.imputation import impute
 from riskadj.stats.intervals import Interval, proportion_interval, ratio_interval
 from riskadj.stats.limits import Z95, Z998, limits_of_mean, z_of_mean
+from riskadj.stats.meta_analysis import PooledEstimate, pool_estimates
 from riskadj.stats.multiplicity import (
     benjamini_hochberg,
     empirical_null,
@@ -107,6 +93,7 @@ from riskadj.stats.response import (
     response_weights,
     weighted_means,
 )
+from riskadj.stats.sandwich import ClusterRegression, mean_by_cluster, regress_by_cluster
 from riskadj.stats.shrinkage import shrink
 from riskadj.stats.standardise import (
     direct_standardisation,

@@ -113,8 +113,8 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def a_row(name: str, values: ArrayLike) -> Floats:
-    """Return the values as floats, one per provider.
+def a_row(name: str, values: ArrayLike, per: str = "provider") -> Floats:
+    """Return the values as floats, one per provider or whatever `per` says.
 
     Raises
     ------
@@ -129,8 +129,46 @@ def a_row(name: str, values: ArrayLike) -> Floats:
     """
     array = finite(name, values)
     if array.ndim != 1 or not array.size:
-        raise ArrayError(f"{name}: wanted one number per provider; got shape {array.shape}.")
+        raise ArrayError(f"{name}: wanted one number per {per}; got shape {array.shape}.")
     return array
+
+
+def a_mask(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Bools:
+    """Return True and False, or 1 and 0, one for each episode.
+
+    Raises
+    ------
+    ArrayError
+
+    Examples
+    --------
+    >>> a_mask("member", [0, 2], (2,))
+    Traceback (most recent call last):
+    riskadj.errors.ArrayError: member: wanted True or False for each episode; got other numbers.
+    """
+    mask = finite(name, values, shape)
+    if not np.isin(mask, (0, 1)).all():
+        raise ArrayError(f"{name}: wanted True or False for each episode; got other numbers.")
+    return mask == 1
+
+
+def covariate_rows(X: ArrayLike, n: int) -> Floats:
+    """Return covariates as floats of shape (n, n_covariates); a row of n is one covariate.
+
+    Raises
+    ------
+    ArrayError
+
+    Examples
+    --------
+    >>> covariate_rows([1, 2], 2).shape
+    (2, 1)
+    """
+    matrix = finite("X", X)
+    columns = matrix[:, None] if matrix.ndim == 1 else matrix
+    if columns.ndim != 2 or len(columns) != n:
+        raise ArrayError(f"X: wanted {n:,} rows of covariates; got shape {matrix.shape}.")
+    return columns
 
 
 def a_number(name: str, value: float, least: float = -np.inf) -> float:

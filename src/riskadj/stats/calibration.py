@@ -9,17 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from riskadj.errors import ArrayError, NoVariationError
-from riskadj.stats.arrays import Floats, a_number, finite, one_of, plain, whole
-from riskadj.stats.clusters import (
-    Estimate,
+from riskadj.stats.arrays import Floats, a_number, a_row, finite, one_of, plain, whole
+from riskadj.stats.clusters import Estimate
+from riskadj.stats.groups import Groups, group_rows
+from riskadj.stats.intervals import proportion_interval
+from riskadj.stats.sandwich import (
     clusters_of,
     mean_by_cluster,
     regress_by_cluster,
     robust_sum,
     student,
 )
-from riskadj.stats.groups import Groups, group_rows
-from riskadj.stats.intervals import proportion_interval
 
 Bools = NDArray[np.bool_]
 
@@ -350,7 +350,7 @@ def events(name: str, values: ArrayLike) -> Bools:
     >>> events("event", [0, 1, 1]).tolist()
     [False, True, True]
     """
-    array = _episodes(name, values)
+    array = a_row(name, values, "episode")
     strange = array[(array != 0) & (array != 1)]
     if strange.size:
         raise ArrayError(f"{name}: wanted 0 or 1; got {strange[0]:g}.")
@@ -363,16 +363,9 @@ def events(name: str, values: ArrayLike) -> Bools:
     return happened
 
 
-def _episodes(name: str, values: ArrayLike) -> Floats:
-    array = finite(name, values)
-    if array.ndim != 1 or not array.size:
-        raise ArrayError(f"{name}: wanted one number per episode; got shape {array.shape}.")
-    return array
-
-
 def _outcomes(observed: ArrayLike, expected: ArrayLike, kind: str) -> tuple[Floats, Floats]:
     if one_of("kind", kind, KINDS) == "mean":
-        o = _episodes("observed", observed)
+        o = a_row("observed", observed, "episode")
         return o, finite("expected", expected, o.shape)
     o = events("observed", observed).astype(np.float64)
     e = finite("expected", expected, o.shape)

@@ -11,8 +11,10 @@ from scipy import special, stats
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, finite, one_of, tail_of, whole
 from riskadj.stats.calibration import KINDS, Bools, assess_calibration, events, groups_by_rank
-from riskadj.stats.clusters import Estimate, PooledEstimate, clusters_of, pool_estimates
+from riskadj.stats.clusters import Estimate
 from riskadj.stats.groups import Groups, group_rows
+from riskadj.stats.meta_analysis import PooledEstimate, pool_estimates
+from riskadj.stats.sandwich import clusters_of
 
 
 @dataclass(frozen=True)

@@ -83,16 +83,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         problem = (error.problem or "cannot be read").splitlines()[0]
         raise StudyError(f"{path}:{line}: wanted YAML 1.2; got a fault: {problem}.") from None
     except YAMLError as error:
-        raise StudyError(f"{path}: wanted YAML 1.2; got {str(error).splitlines()[0]}") from None
+        raise StudyError(f"{path}: wanted YAML 1.2; got {str(error).splitlines()[0]}.") from None
     if not isinstance(content, Mapping):
         raise StudyError(f"{path}: wanted a mapping of keys to values; got {_kind(content)}.")
     return content  # type: ignore[return-value]
 
 
 def build(
-    model: type[AnyRecord], content: Mapping[str, Any], source: str, overrides: Iterable[str] = ()
+    model: type[AnyRecord],
+    content: Mapping[str, Any],
+    source: str,
+    overrides: Iterable[str] = (),
+    whole: str = "study",
 ) -> AnyRecord:
     """Check a mapping against a record and return the record.
+
+    `whole` is what a fault calls the mapping that is at fault as a whole.
 
     Raises
     ------
@@ -100,7 +106,7 @@ def build(
         Each fault as `source:line: key: what was wanted; what came`, with a did-you-mean.
     """
     plain = _plain(content)
-    origin = _Origin(source, content, tuple(_override(plain, text) for text in overrides))
+    origin = _Origin(source, content, tuple(_override(plain, text) for text in overrides), whole)
     try:
         return model.model_validate(plain)
     except ValidationError as error:
@@ -117,13 +123,14 @@ class _Origin:
     source: str
     content: Mapping[str, Any]
     overridden: tuple[str, ...]
+    whole: str
 
     def of(self, location: Sequence[Any]) -> str:
         """Return `file:line: key` or `--set key`."""
         key = ".".join(str(one) for one in location)
         if any(f"{key}.".startswith(f"{one}.") for one in self.overridden):
             return f"--set {key}"
-        return f"{self.source}{_line(self.content, location)}: {key or 'study'}"
+        return f"{self.source}{_line(self.content, location)}: {key or self.whole}"
 
 
 def anchor_paths(content: dict[str, Any], folder: Path) -> None:
@@ -281,7 +288,12 @@ def _fault(
     problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
     problem = _MAPPING_WANTED.sub("a mapping", problem)
     got = "" if "got" in problem else f"; got {_short(error['input'])}"
-    return StudyError(f"{where}: {problem}{got}.")
+    return StudyError(_ended(f"{where}: {problem}{got}"))
+
+
+def _ended(sentence: str) -> str:
+    """Return a sentence with a mark at its end, and only one."""
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _tag_problem(error: Any) -> str:

@@ -31,7 +31,7 @@ from riskadj.report.words import (
     named,
     table_decimals,
 )
-from riskadj.stats.cost_fit import PARK_FAMILIES
+from riskadj.stats.park import PARK_FAMILIES
 from riskadj.study import Outcome
 
 _LEARNER_MEANINGS = {
