@@ -16,7 +16,12 @@
     |-- InSampleError           33   an expectation for an episode that its model was fitted on
     |-- ArrayError              34   arrays that a statistic cannot be computed from
     |-- OutputError             40   results that could not be written
-    `-- TrackingError           41   results that could not be logged; they stay on disk
+    |-- TrackingError           41   results that could not be logged; they stay on disk
+    |-- ChangedFileError        50   a run's file that is not what the run wrote
+    |-- ChangedDataError        51   data or a study other than those that a run was made from
+    |-- OtherCodeError          52   code other than that which a run was made by
+    |-- NotRederivedError       53   figures that a fresh run does not give again
+    `-- IncompleteError         54   an audit that could not look at everything
 
 A message is one line: what was wanted, what came, where, and the way out.
 Exit code 2 is a command line that could not be understood.
@@ -119,6 +124,36 @@ class TrackingError(RiskadjError):
     """Results that could not be logged; they stay on disk."""
 
     exit_code = 41
+
+
+class ChangedFileError(RiskadjError):
+    """A run's file that is not what the run wrote: changed, missing or added."""
+
+    exit_code = 50
+
+
+class ChangedDataError(RiskadjError):
+    """Data or a study other than those that a run was made from."""
+
+    exit_code = 51
+
+
+class OtherCodeError(RiskadjError):
+    """Code other than that which a run was made by."""
+
+    exit_code = 52
+
+
+class NotRederivedError(RiskadjError):
+    """Figures that a fresh run does not give again."""
+
+    exit_code = 53
+
+
+class IncompleteError(RiskadjError):
+    """An audit that could not look at everything."""
+
+    exit_code = 54
 
 
 def raise_all(faults: Iterable[RiskadjError]) -> None:

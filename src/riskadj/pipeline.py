@@ -28,7 +28,7 @@ from riskadj.profile import profile_providers
 from riskadj.profile.windows import WindowVariation, vary_by_window
 from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder
-from riskadj.report.provenance import build_provenance, digest_of_study
+from riskadj.report.provenance import build_provenance, digest_of_study, is_made_again
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
 from riskadj.study import Outcome, Study, load_study, read_yaml
@@ -176,7 +176,12 @@ def follow_outcome(
     with stages("follow_up", outcome.name):
         followed = follow_up(expectations, study)
     with stages("explain", outcome.name):
-        explanation = explain_expectations(expectations)
+        explanation = explain_expectations(
+            expectations,
+            study.casemix,
+            interactions=study.explain.interactions,
+            seed=study.split.seed,
+        )
     stages.digests |= {
         ("select", outcome.name): cohort.digest,
         ("expect", outcome.name): expectations.digest,
@@ -351,7 +356,7 @@ def _said_if_interrupted(what_is_left: str) -> Iterator[None]:
 
 
 def _log(study: Study, folder: Path, stages: Stages) -> "LoggedRun | None":
-    if study.tracking.uri == "off":
+    if study.tracking.uri == "off" or is_made_again():
         return None
     from riskadj.tracking import log_run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from findings_example import example_findings
 
+from riskadj.report.blocks import estimate, number, table, text, turned
 from riskadj.report.card import build_card
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import render_html
@@ -209,3 +210,90 @@ def test_print_leaves_out_the_contents_and_keeps_every_table(opened):
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
     assert page.locator("table").count() == page.locator("table:visible").count()
+
+
+# --- tables that are wider than their box ---------------------------------------------------------
+
+A4 = 717
+"""Pixels between the margins of a page of A4."""
+
+
+def wide_card():
+    """Return a card with a table turned, one that is wide, and a narrow one with a long caption."""
+    learners = [f"learner_{number}" for number in range(9)]
+    figures = [text("Learner", code=True), *(estimate(f"Figure {one}", 3) for one in range(20))]
+    rows = [[one, *([[0.117, 0.076, 0.163]] * 20)] for one in learners]
+    wide = [text("Provider"), *(number(f"Figure {one}", 2) for one in range(13))]
+    blocks = [
+        turned(table("Turned: performance", figures, rows)),
+        table("Wide", wide, [[f"P{one}", *([1234.5] * 13)] for one in range(3)]),
+        table(f"Narrow, {'with many words ' * 5}", [text("A"), number("B")], [["a", 1]]),
+    ]
+    section = {"title": "Tables", "anchor": "tables", "blocks": blocks}
+    study = {"name": "wide", "version": "1"}
+    return {"title": "Wide", "study": study, "summary": [], "todo": [], "sections": [section]}
+
+
+@pytest.fixture(scope="module")
+def wide_address(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "card.html"
+    path.write_text(render_html(wide_card(), {}), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_table_wider_than_its_box_scrolls_in_it(opened, wide_address, width):
+    page = opened(width)
+    page.goto(wide_address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ends = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].slice(0, 2).map(one => {
+            one.scrollLeft = 1e6;
+            const cells = [...one.querySelectorAll("td:last-child")];
+            return [one.scrollWidth - one.clientWidth,
+                    Math.max(...cells.map(cell => cell.getBoundingClientRect().right))];
+        })"""
+    )
+    assert ends[0][0] > 0
+    assert all(right <= width for _, right in ends)
+
+
+def test_the_names_of_figures_stay_in_sight_while_learners_scroll(opened, wide_address):
+    page = opened(390)
+    page.goto(wide_address)
+    region = page.get_by_role("region", name="Turned: performance")
+    region.evaluate("one => { one.scrollLeft = 300; }")
+    heads = region.locator("tbody th")
+    assert heads.count() == 20
+    assert heads.first.bounding_box()["x"] == pytest.approx(region.bounding_box()["x"], abs=1)
+
+
+def test_a_wide_table_prints_whole(opened, wide_address):
+    page = opened(A4)
+    page.goto(wide_address)
+    page.emulate_media(media="print")
+    rights = page.evaluate(
+        """() => [...document.querySelectorAll("th, td")]
+            .map(one => one.getBoundingClientRect().right)"""
+    )
+    assert len(rights) > 200
+    assert max(rights) <= A4
+
+
+def test_every_table_of_the_card_prints_whole(opened):
+    page = opened(A4)
+    page.emulate_media(media="print")
+    rights = page.evaluate(
+        """() => [...document.querySelectorAll("table")]
+            .map(one => one.getBoundingClientRect().right)"""
+    )
+    assert max(rights) <= A4
+
+
+def test_a_caption_is_not_squeezed_into_a_narrow_table(opened, wide_address):
+    page = opened()
+    page.goto(wide_address)
+    region = page.locator(".scroll").last
+    assert region.locator("caption").bounding_box()["height"] < 40
+    assert region.locator("table").bounding_box()["width"] < 300
+    assert region.evaluate("one => one.scrollWidth - one.clientWidth") == 0

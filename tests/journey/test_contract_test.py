@@ -17,8 +17,9 @@ STOCKHOLM, TEAM = (
 )
 SMALL = ("--set-scenario", "episodes_per_period=700", "--set-scenario", "providers.number=12",
          "--set-scenario", "claims.others=0", "--worlds", "2")  # fmt: skip
-FILES = ["by_volume.csv", "drift.csv", "figures/paid_right.svg", "figures/share_by_volume.svg",
-         "operating.csv", "operating.json", "provenance.json", "providers.csv"]  # fmt: skip
+FILES = ["by_volume.csv", "differences.csv", "drift.csv", "figures/paid_right.svg",
+         "figures/share_by_volume.svg", "operating.csv", "operating.json", "provenance.json",
+         "providers.csv"]  # fmt: skip
 
 
 def files_of(folder):
@@ -49,6 +50,11 @@ def test_the_command_says_what_is_misallocated_and_what_to_watch(tried, out):
     assert re.search(r"Case mix: in [012] of 2 worlds", told)
     assert "us_team_spine: USD of 2023 in the contract and SEK of 2023 in the world" in told
     assert "of its rules not confirmed in their source" in told
+    assert re.search(r"In the same worlds as \w+ by linear, the best here: \w+ by linear: [\d.]+ "
+                     r"percentage points more misallocated \(-?[\d.]+ to [\d.]+", told)  # fmt: skip
+    assert re.search(
+        r"\d+ of 24 provider-years wrongly paid, of which too few \d+; too few in", told
+    )
     assert all(len(one) <= 80 for one in tried.splitlines() if str(out) not in one)
 
 
@@ -65,6 +71,22 @@ def test_every_payment_is_in_the_table_and_no_patient_is(tried, out):
     for name in FILES:
         text = (out / name).read_text(encoding="utf-8")
         assert not re.search(r"\b[EN]\d{7}\b", text), name
+
+
+def test_figures_of_the_comparison_have_intervals_that_stay_where_they_can_be(tried, out):
+    table = pd.read_csv(out / "operating.csv")
+    for name in ("misallocated_share", "wrongly_paid", "wrongly_paid_too_few"):
+        bounds = table[[f"{name}_lower95", name, f"{name}_upper95"]]
+        assert bounds.dropna().apply(lambda row: row.is_monotonic_increasing, axis=1).all()
+        assert bounds.stack().between(0, 1).all()
+    assert (table["settled"] + table["too_few"] == table["provider_years"]).all()
+    differences = pd.read_csv(out / "differences.csv").set_index("figure")
+    row, shares = differences.loc["misallocated_share"], table["misallocated_share"]
+    assert row["difference"] == pytest.approx(shares[1] - shares[0], rel=1e-6)
+    bands = pd.read_csv(out / "by_volume.csv")
+    few = bands["provider_years"] < 10
+    assert bands.loc[few, "told"].eq("fewer than 10 provider-years").all()
+    assert bands.loc[few, "misallocated_share"].isna().all()
 
 
 def test_every_file_is_in_the_provenance(tried, out):
@@ -147,6 +169,21 @@ def test_a_study_gives_what_a_scenario_without_claims_lacks(riskadj, tmp_path):
     )  # fmt: skip
     assert code == 0, error
     assert "norway_spine" in told
+
+
+def test_a_penalty_on_readmission_ratios_is_tried_on_the_true_ones(riskadj, tmp_path):
+    code, told, error = riskadj(
+        "contract", "test", CONFIGS / "contracts" / "us_hrrp.yaml", "--scenario",
+        CONFIGS / "scenarios" / "us_tha.yaml", "--out", tmp_path / "out", "--worlds", "2",
+        "--set-scenario", "episodes_per_period=2000", "--set-scenario", "claims.others=0",
+    )  # fmt: skip
+    assert code == 0, error
+    assert "us_hrrp" in told
+    paid = pd.read_csv(tmp_path / "out" / "providers.csv")
+    for name in ("right_minor", "paid_minor"):
+        assert (paid[name] <= 0).all()
+        assert (paid[name] < 0).any()
+    assert (paid["right_minor"] != paid["paid_minor"]).any()
 
 
 def test_the_schema_is_that_of_a_contract(riskadj):

@@ -12,7 +12,7 @@ from settling import OURS, check_by_hand, step
 from worlds import LINEAR, OUT_OF_FOLD, episode_frame, study_content, write_study
 
 from riskadj.digest import digest_of_file
-from riskadj.errors import FileFormatError, FileMissingError, OutputError, StudyError
+from riskadj.errors import FileFormatError, FileMissingError, OutputError, StudyError, ValuesError
 from riskadj.payment.contract import Contract, load_contract
 from riskadj.pipeline import run_study
 from riskadj.report.settlement import read_run, settle_run, write_settlement
@@ -178,6 +178,21 @@ def test_a_settlement_that_cannot_be_written_leaves_nothing(run, tmp_path, monke
 
     monkeypatch.setattr("riskadj.report.settlement.statement_texts", full)
     with pytest.raises(OutputError, match="No space left"):
+        write_settlement(settled, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_not_there_is_refused_with_the_way_to_one(riskadj, tmp_path):
+    code, _, error = riskadj("settle", HIP, tmp_path / "nope", "--out", tmp_path / "settled")
+    assert code == 20
+    assert "wanted the folder of a finished run, or a study to run first; got neither" in error
+    assert f"riskadj run STUDY.yaml --out {tmp_path / 'nope'}" in error
+
+
+def test_a_settlement_that_no_longer_adds_up_is_not_written(run, tmp_path):
+    settled = settle_run(load_contract(HIP, ["learner=linear"]), run)
+    settled.totals.loc[0, "total_minor"] += 1
+    with pytest.raises(ValuesError, match="every total is the sum of its lines"):
         write_settlement(settled, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -24,7 +24,7 @@ from riskadj.payment.steps import Gate
 from riskadj.pipeline import run_study
 from riskadj.report.settlement import read_run, settle_run, write_settlement
 from riskadj.simulate import load_scenario, simulate_world, write_world
-from riskadj.simulate.claims import covered
+from riskadj.simulate.claim_course import covered
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VALUE_SETS = CONFIGS.parents[1] / "shared" / "data" / "eq5d_value_sets"
@@ -252,7 +252,8 @@ def test_bundles_reconcile_actual_cost_with_the_target(system):
 @of("us_tha", "us_tka")
 def test_the_pro_measure_scales_a_composite_score_of_the_bundle(system):
     factors = system.lines.query("kind == 'factor'")
-    assert factors["label"].str.contains("Composite quality score \\(THA/TKA PRO-PM").any()
+    assert factors["label"].str.startswith("Points of THA/TKA PRO-PM").any()
+    assert factors["label"].str.startswith("Composite quality score").any()
     rows = system.run.findings.providers.query("outcome == @system.contract.outcomes[0]")
     assert rows["observed"].dropna().between(0.4, 1.0).all()
     assert system.run.findings.study.cohort.follow_up_days.model_dump() == {

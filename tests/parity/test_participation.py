@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from riskadj.stats.response import RATES, follow_up_rates
+from riskadj.stats.follow_up import RATES, follow_up_rates
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "nhs_proms"
 pytestmark = [

@@ -19,8 +19,10 @@ from riskadj.stats.imputation import impute
 from riskadj.stats.limits import Z95
 from riskadj.stats.pooling import student_cut
 from riskadj.stats.provider_draws import pool_differences, pool_ratios
-from riskadj.stats.response import fit_response, response_weights, weighted_means
+from riskadj.stats.response import fit_response
+from riskadj.stats.response_weights import response_weights
 from riskadj.stats.tipping import effect_with_delta, place_of, tipping_points
+from riskadj.stats.weighted_means import weighted_means
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from riskadj.stats.joint import joint_profile, region_radius
+from riskadj.stats.joint import joint_profile
+from riskadj.stats.normal_pairs import region_radius
 
 LOWEST, HIGHEST = 0.935, 0.965
 SD, COST_SD, RESIDUAL, SHAPE, WITHIN = 1.0, 0.12, 7.0, 2.0, -0.3

@@ -65,7 +65,7 @@ def test_where_providers_are_alike_all_money_is_misallocated():
     for one in ("stockholm_spine", "saved"):
         assert got.loc[one, "right"] == pytest.approx(0, abs=1e-5 * got.loc[one, "paid"])
         assert got.loc[one, "misallocated_share"] == pytest.approx(1, abs=1e-5)
-        assert got.loc[one, "follows_truth"] == pytest.approx(0, abs=0.15)
+        assert got.loc[one, "follows_truth"] < 0.05  # below 0 where all repay, as with a withhold
         assert got.loc[one, "fair_from"].startswith("none")
 
 

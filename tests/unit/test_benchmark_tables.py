@@ -1,11 +1,14 @@
 """The tables of the benchmarks: every target has a row, and no row says more than was measured."""
 
 import importlib.util
+import json
 import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from riskadj.claims import ClaimRules
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 ITS_MODULES = ("report", "tasks", "objective")
@@ -130,3 +133,28 @@ def test_the_tables_of_missing_follow_up_are_those_of_its_functions(recovery, mo
     assert len(rows) == counts.get(name, 1)
     assert all(one["replicates"] == 2 for one in rows)
     assert len({frozenset(one) for one in rows}) == 1
+
+
+@pytest.fixture
+def claims(report):
+    """Load benchmarks/claims.py; `report` lets it find the machine."""
+    spec = importlib.util.spec_from_file_location("claims_benchmark", FOLDER / "claims.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("comorbidity", [True, False])
+def test_the_rules_of_the_claims_benchmark_are_rules(claims, comorbidity, tmp_path):
+    more = {} if comorbidity else {"comorbidity": claims._NO_COMORBIDITY}
+    rules = ClaimRules.model_validate(claims.RULES | {"patients": tmp_path / "p.parquet"} | more)
+    assert rules.comorbidity.wanted == comorbidity
+
+
+def test_the_table_of_claims_is_that_of_what_was_measured(claims):
+    kept = json.loads((claims.RESULTS / "claims.json").read_text(encoding="utf-8"))
+    table = (claims.RESULTS / "claims.md").read_text(encoding="utf-8")
+    assert table == claims.as_markdown(kept)
+    (most,) = [one for one in kept if one["lines"] == 20_000_000]
+    assert most["seconds"] <= 600
+    assert most["peak_gib"] <= 8

@@ -28,6 +28,7 @@ from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.report.card import build_card
 from riskadj.report.choices import rules_in_words
 from riskadj.report.contest import contest
+from riskadj.report.families import FAMILIES, families_in_words
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
 from riskadj.report.sections.providers import providers
@@ -37,6 +38,7 @@ from riskadj.study.records import (
     SHRUNKEN_METHODS,
     Between,
     CardText,
+    Learner,
     Limits,
     Method,
     ProfileRules,
@@ -588,7 +590,10 @@ def test_the_model_of_the_fold_is_a_theme_with_a_note(findings):
 def test_tables_of_themes_say_who_is_not_in_them(card):
     text = render_markdown(card)
     assert "of 37 providers with 30 episodes or more: those beyond the 99.8 % limits and" in text
-    assert "All others are in shap_providers.csv, but for those that are suppressed." in text
+    assert (
+        "Every provider but those that are suppressed is in the table shap_providers.csv of the "
+        "run folder." in text
+    )
 
 
 def test_what_is_not_explained_is_named(card):
@@ -842,7 +847,7 @@ def test_the_page_can_be_read_by_ear(card, drawn):
     assert len(ids) == len(set(ids))
     assert all(one["href"][1:] in ids for one in page.all("a"))
     assert len(page.all("caption")) == len(page.all("table")) > 0
-    assert all(one.get("scope") == "col" for one in page.all("th"))
+    assert {one.get("scope") for one in page.all("th")} == {"col", "row"}
     assert len(page.all("h1")) == 1
     assert page.all("html")[0]["lang"] == "en-GB"
 
@@ -1282,3 +1287,94 @@ def test_the_command_line_counts_who_is_outside_by_place(rules):
     outside = ~rows["adjusted"].between(rows[f"lower{level}"], rows[f"upper{level}"])
     wanted = outside.groupby([rows["outcome"], rows["learner"]], sort=False).agg(["sum", "size"])
     assert [*table.columns[-1].cells] == [f"{sum_}/{size}" for sum_, size in wanted.to_numpy()]
+
+
+# --- how tables are shown -------------------------------------------------------------------------
+
+
+def test_performance_is_shown_with_a_line_per_figure(card):
+    text = render_markdown(card)
+    start = text.index("**Oxford Hip Score (ohs), points: performance**")
+    lines = text[start:].split("\n\n")[1].splitlines()
+    assert lines[0] == "| Learner | `linear` | `lightgbm` |"
+    assert lines[1] == "| --- | ---: | ---: |"
+    labels = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]]
+    table = only(tables(card, "performance", "(ohs), points: performance"))
+    assert labels == list(table.columns[1:])
+
+
+def test_a_card_from_before_tables_could_be_turned_is_shown_as_it_was(card):
+    columns = [{"label": "A", "format": "text"}, {"label": "B", "format": "number"}]
+    block = {"kind": "table", "caption": "Old", "notes": [], "columns": columns, "rows": [["a", 1]]}
+    section = {"title": "One", "anchor": "one", "blocks": [block]}
+    old = {**card, "sections": [section]}
+    assert "| A | B |" in render_markdown(old)
+    assert "<td" in render_html(old, {})
+
+
+def test_every_figure_with_a_short_name_is_explained(card):
+    (told,) = [one for one in section(card, "performance")["blocks"]
+               if one["kind"] == "facts"]  # fmt: skip
+    labels = {one["label"] for one in told["items"]}
+    table = only(tables(card, "performance", "(ohs), points: performance"))
+    assert {"MAE", "RMSE", "Bias", "Total O/E"} <= labels <= set(table.columns)
+    assert "C-statistic" not in labels
+
+
+def test_levels_of_subgroups_stand_in_the_order_of_numbers(findings):
+    one = findings.subgroups.query("outcome == 'ohs' and column == 'sex'").iloc[[0]]
+    levels = ["1", "10", "2", "not recorded", "9"]
+    rows = pd.concat([one.assign(column="deprivation_decile", level=level) for level in levels])
+    card = build_card(dataclasses.replace(findings, subgroups=rows))
+    table = only(tables(card, "subgroups", "(ohs)"))
+    assert list(table["Level"]) == ["1", "2", "9", "10", "not recorded"]
+
+
+def test_files_are_named_with_what_they_are(card):
+    notes = [note for one in card["sections"] for block in one["blocks"]
+             for note in block.get("notes", ())]  # fmt: skip
+    named = [one for note in notes for one in note.split(". ") if ".csv" in one]
+    assert named
+    assert all(re.search(r"(is|are) in the table \w+\.csv of the run folder", one) for one in named)
+
+
+def test_an_estimate_without_decimals_has_those_of_its_largest_number():
+    column = {"format": "estimate", "decimals": None}
+    assert format_value([11210.253, 3640.96, 18779.546], column) == "11,210 (3,641 to 18,780)"
+    assert format_value([1.531, 0.691, 2.371], column) == "1.53 (0.69 to 2.37)"
+
+
+@pytest.mark.parametrize(
+    ("slope", "low", "high", "words"),
+    [
+        (2.1, 1.95, 2.25, ", gamma, two_part, or lightgbm with objective gamma."),
+        (1.6, 1.5, 1.7, "tweedie with power 1.6, or lightgbm with objective tweedie."),
+        (1.9, 1.5, 2.3, "tweedie with power 1.9, or lightgbm with objective tweedie; or gamma, "),
+        (
+            2.9,
+            1.6,
+            4.1,
+            "by the gamma model, gamma, two_part, or lightgbm with objective gamma; or",
+        ),
+        (3.0, 2.8, 3.2, "though variance is steeper than in any family here."),
+        (0.1, -0.2, 0.4, "linear (normal)."),
+        (0.6, 0.4, 0.8, "tweedie with power 1.1, or lightgbm with objective tweedie, though it"),
+    ],
+)
+def test_the_park_slope_names_learners_of_ours(slope, low, high, words):
+    figures = {"park_slope": slope, "park_slope_lower95": low, "park_slope_upper95": high}
+    told = families_in_words("cost", {"gamma": figures})
+    assert told.startswith("Nearest family for cost: by the gamma model, ")
+    assert words in told
+
+
+def test_learners_that_are_suggested_are_learners():
+    kinds = {get_args(one.model_fields["kind"].annotation)[0]
+             for one in get_args(get_args(Learner)[0])}  # fmt: skip
+    words = {word for one in FAMILIES for word in re.findall("[a-z_]+", one.learners)}
+    assert {"linear", "tweedie", "lightgbm", "gamma", "two_part"} == words & kinds
+
+
+def test_nothing_is_said_of_a_slope_that_is_not_known():
+    none = {"park_slope": float("nan"), "park_slope_lower95": None}
+    assert families_in_words("cost", {"gamma": none, "linear": {}}) == ""

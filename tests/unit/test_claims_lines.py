@@ -67,6 +67,46 @@ def test_lines_that_are_wrong_are_named_and_counted(
     assert all(name not in str(caught.value) for name in ("ann", "bob", "carl"))
 
 
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_faults_name_the_first_five_rows_of_the_file(tmp_path: Path, ending: str) -> None:
+    wrong = {**VISIT, "paid_amount": "-1"}
+    lines = [INDEX, wrong, VISIT, *({**wrong, "claim_id": f"c{one}"} for one in range(9))]
+    path = tmp_path / f"claims.{ending}"
+    write_world(tmp_path, lines, [patient("ann")])
+    table = pd.DataFrame(lines)
+    if ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
+    with pytest.raises(ValuesFault) as caught:
+        read_claims([path], rules_of(tmp_path), threads=2)
+    assert "10 lines differ (rows 2, 4, 5, 6, 7)" in str(caught.value)
+
+
+def test_rows_are_counted_by_file_where_there_are_several(tmp_path: Path) -> None:
+    wrong = {**VISIT, "setting": "hotel"}
+    write_world(tmp_path, [INDEX], [patient("ann")])
+    names = ["a.csv", "b.csv", "c.csv"]
+    for name, lines in zip(names, ([INDEX, wrong], [VISIT], [VISIT, VISIT, wrong]), strict=True):
+        pd.DataFrame(lines).to_csv(tmp_path / name, index=False)
+    with pytest.raises(ValuesFault) as caught:
+        read_claims([tmp_path / one for one in names], rules_of(tmp_path), threads=1)
+    assert "2 lines differ ('hotel' in 2; a.csv row 2; c.csv row 3)" in str(caught.value)
+
+
+def test_rows_count_on_over_cells_with_line_breaks_and_many_rows(tmp_path: Path) -> None:
+    odd = {**VISIT, "procedure_code": "two\nlines"}
+    many = [{**VISIT, "claim_id": f"c{one}"} for one in range(30_000)]
+    wrong = {**VISIT, "paid_amount": "-1"}
+    with pytest.raises(ValuesFault, match=r"1 line differs \(row 30003\)"):
+        read(tmp_path, [INDEX, odd, *many, wrong])
+
+
+def test_a_negative_amount_is_taken_for_a_reversal(tmp_path: Path) -> None:
+    with pytest.raises(ValuesFault, match="net the two by claim before, or drop both"):
+        read(tmp_path, [INDEX, {**VISIT, "paid_amount": "-25.50"}])
+
+
 @pytest.mark.parametrize("amount", [0.1 + 0.2, 99_999_999.99, 1.1, 4.35])
 def test_an_amount_that_is_off_by_binary_fractions_is_taken(tmp_path: Path, amount: float) -> None:
     files = write_world(tmp_path, [INDEX], [patient("ann")])
@@ -78,7 +118,8 @@ def test_an_amount_that_is_off_by_binary_fractions_is_taken(tmp_path: Path, amou
 
 def test_a_line_that_is_there_twice_is_refused_unless_the_rules_keep_it(tmp_path: Path) -> None:
     lines = [INDEX, VISIT, VISIT, VISIT, {**VISIT, "paid_amount": "25.51"}]
-    with pytest.raises(ValuesFault, match=r"claim_id: wanted each line once.*2 lines differ"):
+    told = r"claim_id: wanted each line once.*2 lines differ \(rows 2, 3, 4\)"
+    with pytest.raises(ValuesFault, match=told):
         read(tmp_path, lines)
     table = read(tmp_path, lines, duplicates="keep").table
     assert table["cost_outpatient_30d"].tolist() == [102.01]
@@ -118,7 +159,21 @@ def test_patients_who_are_wrong_are_named_and_counted(
 ) -> None:
     with pytest.raises(ValuesFault, match=f"patients.csv: .*{message}") as caught:
         read(tmp_path, [INDEX], [patient("ann"), patient("bob", **change)])
+    assert "row 2" in str(caught.value) or "rows 1, 2" in str(caught.value)
     assert "'ann'" not in str(caught.value)
+
+
+def test_columns_of_the_patients_are_told_by_their_own_rows(tmp_path: Path) -> None:
+    people = [patient("zoe", bmi="25"), patient("eve", bmi="30"), patient("ann", bmi="heavy")]
+    later = line("ann", "2021-06-01", to_date="2021-06-05", drg="470", claim_id="later")
+    lines = [line("eve", "2020-03-01", to_date="2020-03-05", drg="470"), INDEX, later]
+    told = r"patients.csv: bmi: wanted a number; 1 row differs \(row 3: heavy\)"
+    with pytest.raises(ValuesFault, match=told):
+        read(tmp_path, lines, people)
+    people[2]["bmi"] = "900"
+    told = r"bmi: wanted 10 to .*; 2 episodes differ \(row 3 of patients.csv: 900; row 3 of"
+    with pytest.raises(ValuesFault, match=told):
+        read(tmp_path, lines, people)
 
 
 @pytest.mark.parametrize(

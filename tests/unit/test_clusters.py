@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from riskadj.episodes.nhs import read_nhs_file
@@ -20,6 +19,8 @@ from riskadj.stats.meta_analysis import pool_estimates
 from riskadj.stats.sandwich import mean_by_cluster, regress_by_cluster
 
 NHS = Path(__file__).parents[3] / "shared/data/nhs_proms/Hip Replacement Provider 1819.csv.zip"
+
+
 METHODS = ("bca", "percentile", "jackknife")
 
 
@@ -152,109 +153,6 @@ def test_intervals_of_r2_cover_where_those_of_episodes_do_not(method):
         inside["episodes"] += alone.lower < truth < alone.upper
     assert inside["clusters"] >= 178
     assert inside["episodes"] < inside["clusters"] - 15
-
-
-@given(st.integers(2, 40), st.integers(0, 10_000))
-def test_without_clusters_the_error_of_a_mean_is_the_textbook_one(n, seed):
-    y = np.random.default_rng(seed).normal(size=n)
-    got = mean_by_cluster(y)
-    assert got.standard_error == pytest.approx(y.std(ddof=1) / np.sqrt(n))
-
-
-def test_with_equal_clusters_the_error_of_a_mean_is_that_of_their_means():
-    rng = np.random.default_rng(11)
-    y, cluster = rng.normal(size=60), np.repeat(np.arange(12), 5)
-    means = y.reshape(12, 5).mean(axis=1)
-    wanted = means.std(ddof=1) / np.sqrt(12)
-    assert mean_by_cluster(y, cluster).standard_error == pytest.approx(wanted)
-
-
-def test_a_fit_is_least_squares_and_its_errors_the_sandwich():
-    rng = np.random.default_rng(12)
-    cluster = rng.integers(0, 15, 300)
-    X = 1e4 + rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
-    y = X @ [1.0, -2.0, 0.5] + rng.normal(0, 1, 15)[cluster] + rng.normal(size=300)
-    got = regress_by_cluster(y, X, cluster)
-    fit = LinearRegression().fit(X, y)
-    np.testing.assert_allclose(got.coef, [fit.intercept_, *fit.coef_], rtol=1e-6)
-    design = np.column_stack([np.ones(300), X - X.mean(axis=0)])
-    rest = y - fit.predict(X)
-    scores = np.array([design[cluster == one].T @ rest[cluster == one] for one in range(15)])
-    bread = np.linalg.inv(design.T @ design)
-    wanted = bread @ scores.T @ scores @ bread * 15 / 14 * 299 / 296
-    np.testing.assert_allclose(got.covariance[1:, 1:], wanted[1:, 1:], rtol=1e-6)
-    assert got.standard_error[0] == pytest.approx(np.sqrt(got.covariance[0, 0]))
-
-
-def test_the_error_of_the_intercept_is_that_at_zero():
-    rng = np.random.default_rng(13)
-    x, cluster = rng.normal(3, 1, 200), rng.integers(0, 10, 200)
-    y = x + rng.normal(size=200)
-    design = np.column_stack([np.ones(200), x])
-    rest = y - design @ np.linalg.lstsq(design, y)[0]
-    scores = np.array([design[cluster == one].T @ rest[cluster == one] for one in range(10)])
-    bread = np.linalg.inv(design.T @ design)
-    wanted = bread @ scores.T @ scores @ bread * 10 / 9 * 199 / 198
-    np.testing.assert_allclose(regress_by_cluster(y, x, cluster).covariance, wanted, rtol=1e-9)
-
-
-def test_slopes_cover_where_clusters_share_an_error():
-    rng, inside, naive = np.random.default_rng(14), 0, 0
-    cluster = np.repeat(np.arange(80), 10)
-    for _ in range(300):
-        x = rng.normal(size=80)[cluster] + 0.3 * rng.normal(size=800)
-        y = 2 * x + rng.normal(size=80)[cluster] + rng.normal(size=800)
-        got, alone = regress_by_cluster(y, x, cluster), regress_by_cluster(y, x)
-        inside += got.lower[1] < 2 < got.upper[1]
-        naive += alone.lower[1] < 2 < alone.upper[1]
-    assert inside >= 274  # 0.95 less 3 standard errors
-    assert naive < 210
-
-
-def test_pooling_on_the_identity_scale_is_random_effects_by_hand():
-    """Ten trials of Hartung and Knapp's kind; the data of Viechtbauer's REML example."""
-    effect = np.array([-0.581, 0.530, 0.771, 1.031, 0.553, 0.295, 0.078, 0.573, -0.176, -0.232])
-    variance = np.array([0.023, 0.052, 0.060, 0.115, 0.095, 0.203, 0.200, 0.211, 0.051, 0.040])
-    got = pool_estimates(effect, np.sqrt(variance))
-    weight = 1 / (variance + got.tau**2)
-    mean = weight @ effect / weight.sum()
-    q = weight @ (effect - mean) ** 2 / 9
-    error = np.sqrt(max(q, 1) / weight.sum())
-    assert got.tau**2 == pytest.approx(0.2232, abs=5e-5)
-    assert got.value == pytest.approx(mean)
-    assert got.upper == pytest.approx(mean + 2.262157 * error, rel=1e-6)  # t, 9 df
-    assert got.prediction_upper == pytest.approx(
-        mean + 2.306004 * np.sqrt(got.tau**2 + error**2), rel=1e-6  # t, 8 df
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("scale", "there"), [("logit", lambda y: np.log(y / (1 - y))), ("log", np.log)]
-)
-def test_pooling_on_a_scale_is_pooling_what_was_moved_there(scale, there):
-    y, step = np.array([0.6, 0.7, 0.75, 0.8]), 1e-6
-    error = np.array([0.02, 0.01, 0.03, 0.02])
-    slope = (there(y + step) - there(y - step)) / (2 * step)
-    one, two = pool_estimates(y, error, scale), pool_estimates(there(y), error * slope)
-    for name in ("value", "lower", "upper", "prediction_lower", "prediction_upper"):
-        assert there(getattr(one, name)) == pytest.approx(getattr(two, name), rel=1e-6)
-
-
-def test_prediction_intervals_cover_the_next_cluster():
-    rng, inside, mean_inside = np.random.default_rng(15), 0, 0
-    for _ in range(400):
-        error = rng.uniform(0.05, 0.2, 20)
-        got = pool_estimates(rng.normal(1, 0.2, 20) + rng.normal(0, error), error)
-        inside += got.prediction_lower < rng.normal(1, 0.2) < got.prediction_upper
-        mean_inside += got.lower < 1 < got.upper
-    assert 0.92 < inside / 400 < 0.98
-    assert 0.92 < mean_inside / 400 < 0.985
-
-
-def test_two_clusters_have_a_mean_and_no_prediction():
-    got = pool_estimates([1.0, 1.2], [0.1, 0.1])
-    assert got.value == pytest.approx(1.1)
-    assert np.isnan(got.prediction_lower)
 
 
 @settings(max_examples=50)

@@ -152,6 +152,9 @@ REFUSED = {
         {"steps": steps({one: value for one, value in PAID.items() if one != "no_result"})},
         "no_result: wanted a value",
     ),
+    "a provider table that nothing uses": (
+        {"provider_table": "tables/table.csv"}, "got table.csv, which nothing uses",
+    ),
     "no step at all": ({"steps": []}, "wanted one or more; got none"),
 }  # fmt: skip
 
@@ -181,6 +184,28 @@ def test_every_fault_has_its_line_and_key(tmp_path):
     first = str(refused.value.faults[0])
     assert first.startswith(f"{path}:{line}: steps.1.amuont")
     assert "Did you mean 'amount'?" in first
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("currency.code=SLE1", "--set currency.code: wanted the ISO 4217 code"),
+        ("outcomes=[ohs, ohs]", "contract: wanted each of outcomes once; got ohs twice."),
+        ("cost=null", "contract.yaml: contract: wanted a cost outcome"),
+    ],
+)
+def test_a_fault_of_the_whole_is_the_contracts_and_ends_in_one_mark(tmp_path, change, told):
+    path = tmp_path / "contract.yaml"
+    spine = next(one for one in READY if one.stem == "us_team_spine")
+    path.write_text(spine.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(StudyError) as refused:
+        load_contract(path, [change])
+    faults = [str(one) for one in refused.value.faults]
+    assert any(told in one for one in faults), faults
+    for one in faults:
+        assert "study:" not in one
+        assert one.endswith((".", "?"))
+        assert not one.endswith(("?.", ".."))
 
 
 def test_a_contract_that_is_not_there_is_refused(tmp_path):

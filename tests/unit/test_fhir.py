@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskadj.episodes import COLUMNS, fhir, find_faults, to_declared
+from riskadj.episodes import COLUMNS, fhir_json, find_faults, to_declared
 from riskadj.episodes.fhir import read_fhir
-from riskadj.episodes.mapping import FhirMapping, read_mapping
+from riskadj.episodes.fhir_mapping import FhirMapping
+from riskadj.episodes.mapping import read_mapping
 from riskadj.episodes.scores import add_scores
 from riskadj.errors import (
     FileFormatError,
@@ -642,7 +643,7 @@ def test_a_file_beyond_the_limits_is_refused_while_it_is_unpacked(
     text = "\n".join(lines) if "nd" in ending else bundle
     path = tmp_path / f"file{ending}"
     path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
-    monkeypatch.setattr(fhir, limit, size)
+    monkeypatch.setattr(fhir_json, limit, size)
     if limit == "MAX_FILE_BYTES" and "nd" not in ending:
         assert len(read_fhir(path, mapping())) == 1
         return

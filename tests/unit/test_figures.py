@@ -20,8 +20,15 @@ from riskadj.episodes.columns import COLUMNS
 from riskadj.report import charts, labels
 from riskadj.report.comparison import comparison as compare
 from riskadj.report.contest import MOST_SHOWN, contest
-from riskadj.report.drawing import FLAG_STYLES, _tidied, padded, style_of
-from riskadj.report.figures import _KINDS, _draw, _subjects, draw_figures, figure_descriptions
+from riskadj.report.drawing import FLAG_STYLES, _tidied, _wrapped, padded, style_of
+from riskadj.report.figures import (
+    _KINDS,
+    _draw,
+    _subjects,
+    draw_figures,
+    figure_blocks,
+    figure_descriptions,
+)
 from riskadj.report.places import Places
 from riskadj.report.words import LONGEST_LABEL, feature_label, format_number
 
@@ -595,3 +602,38 @@ def test_numbers_read_as_people_write_them(value, decimals, text):
 def test_places_count_everybody_compared(comparison):
     assert sum(comparison.places.values()) == len(comparison.compared)
     assert isinstance(comparison.compared, pd.DataFrame)
+
+
+# --- intervals beside limits ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({}, "Bars are 95 % intervals. Expected"),
+        ({"limits": "additive"}, "by chance alone (nominal); a flag's limits allow for more,"),
+        ({"limits": "benjamini_hochberg"}, "limits allow for how many providers are looked at"),
+        ({"method": "empirical_bayes"}, "Bars are 95 % intervals of effects drawn to the middle."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_caterpillar_says_whether_its_bars_are_as_its_limits(rules, words):
+    found, _ = under(**rules)
+    assert words in read(draw(found, "caterpillar"))
+
+
+def test_captions_name_outcome_and_learner_as_people_do():
+    found = example_findings()
+    (outcome, *_) = found.study.outcomes
+    captions = [one["caption"] for one in figure_blocks(found, "funnel", outcome)]
+    assert captions == ["Oxford Hip Score, the linear model", "Oxford Hip Score, boosted trees"]
+    (grid,) = figure_blocks(found, "sensitivity", outcome)
+    assert grid["caption"] == "Oxford Hip Score, every learner"
+
+
+def test_no_line_of_a_title_ends_between_a_number_and_its_per_cent_sign():
+    words = "Bars are intervals of "
+    for width in range(10, 40):
+        lines = _wrapped(f"{words}95 % and of {words}99.8 % by chance", width)
+        assert not any(line.startswith("%") for line in lines)
+        assert " ".join(lines) == f"{words}95 % and of {words}99.8 % by chance"

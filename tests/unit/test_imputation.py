@@ -1,16 +1,15 @@
-"""Multiple imputation: Rubin's rules by hand, and draws against the model they are drawn from."""
+"""Multiple imputation: draws against the model they are drawn from."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from riskadj.errors import ArrayError
 from riskadj.stats import fit_random_intercept
 from riskadj.stats.imputation import closest_donors, impute
-from riskadj.stats.own_effects import own_log_odds
-from riskadj.stats.pooling import normal_score, pool, student_cut
+from riskadj.stats.pooling import pool
 from riskadj.stats.provider_draws import pool_differences, pool_ratios
 
 NAN = float("nan")
@@ -29,110 +28,6 @@ def world():
     y = 3 + 0.9 * expected + 2 * covariate + rng.normal(0, 2, 40)[provider] + rng.normal(0, 6, n)
     gone = (rng.random(n) < 0.4) & (provider > 0) | (provider == 39)
     return np.where(gone, NAN, y), expected, provider, covariate
-
-
-# --- Rubin's rules ---
-
-
-def test_pooling_is_what_is_worked_by_hand():
-    found = pool([[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]], [[2.0, 1.0], [4.0, 1.0], [6.0, 1.0]])
-    assert found.estimate.tolist() == [3.0, 5.0]
-    assert (found.within.tolist(), found.between.tolist()) == ([4.0, 1.0], [7.0, 0.0])
-    np.testing.assert_allclose(found.variance, [4 + 4 / 3 * 7, 1.0])
-    r = 4 / 3 * 7 / 4
-    np.testing.assert_allclose(found.df, [2 * (1 + 1 / r) ** 2, np.inf])
-    np.testing.assert_allclose(
-        found.missing_information, [(r + 2 / (found.df[0] + 3)) / (r + 1), 0.0]
-    )
-    assert found.imputations == 3
-
-
-@pytest.mark.parametrize("complete", [5.0, 50.0, 1e9])
-def test_degrees_of_freedom_are_those_of_barnard_and_rubin(complete):
-    q, u = np.array([1.0, 2.0, 6.0, 4.0]), np.full(4, 3.0)
-    found = pool(q, u, complete_df=complete)
-    share = 1.25 * q.var(ddof=1) / (3 + 1.25 * q.var(ddof=1))
-    old = 3 / share**2
-    observed = (complete + 1) / (complete + 3) * complete * (1 - share)
-    assert found.df == pytest.approx(old * observed / (old + observed))
-    assert found.df < min(complete, old)
-
-
-def test_without_disagreement_degrees_of_freedom_are_those_of_complete_data():
-    found = pool([2.0, 2.0], [1.0, 1.0], complete_df=30.0)
-    assert found.df == pytest.approx(31 / 33 * 30)
-    assert found.missing_information == 0.0
-
-
-@given(shift=st.floats(-50, 50), scale=st.floats(0.1, 10))
-def test_pooling_goes_along_with_shift_and_scale(shift, scale):
-    q, u = np.array([1.0, 2.5, 4.0]), np.array([1.0, 2.0, 1.5])
-    one, other = pool(q, u), pool(shift + scale * q, scale**2 * u)
-    assert other.estimate == pytest.approx(shift + scale * one.estimate)
-    assert other.error == pytest.approx(scale * one.error)
-    assert other.df == pytest.approx(one.df)
-    assert other.z(shift) == pytest.approx(one.z(0.0), rel=1e-6)
-
-
-def test_a_z_is_as_far_out_as_its_t():
-    found = pool([1.0, 2.0, 6.0], [1.0, 1.0, 1.0])
-    t = found.estimate / found.error
-    assert 2 * stats.norm.sf(found.z()) == pytest.approx(2 * stats.t.sf(t, found.df))
-    assert 0 < found.z() < t
-    assert found.z(6.0) == pytest.approx(-found.z(0.0))
-
-
-def test_an_interval_and_a_z_agree_about_the_target():
-    found = pool([1.0, 2.0, 6.0], [1.0, 1.0, 1.0])
-    low, high = found.interval(0.95)
-    assert found.z(low) == pytest.approx(1.959964, abs=1e-5)
-    assert found.z(high) == pytest.approx(-1.959964, abs=1e-5)
-
-
-@given(t=st.floats(-30, 30), df=st.floats(1, 1e4))
-def test_a_score_is_beyond_its_limit_where_t_is_beyond_its_own(t, df):
-    cut = student_cut(1.959964, df)
-    assert cut > 1.959964
-    assert normal_score(cut, df) == pytest.approx(1.959964)
-    assert (np.abs(normal_score(t, df)) > 1.959964) == (np.abs(t) > cut)
-    assert normal_score(t, df) * t >= 0
-
-
-@pytest.mark.parametrize("df", [300.0, 5000.0, 1e7, np.inf])
-def test_however_far_out_a_score_is_a_number_and_grows_with_its_t(df):
-    t = np.linspace(0, 200, 2001)
-    score = normal_score(t, np.full(t.size, df))
-    assert np.isfinite(score).all()
-    # Where tails are too small for numbers scores are approximate, to a thousandth of themselves.
-    assert (np.diff(score) > -1e-3 * score[1:]).all()
-    assert (np.diff(score)[:100] > 0).all()
-    assert (score <= t + 1e-9).all()
-    near = slice(0, 200)
-    wanted = stats.norm.isf(stats.t.sf(t[near], df))
-    np.testing.assert_allclose(score[near], wanted, rtol=1e-7, atol=1e-12)
-
-
-def test_imputations_that_agree_leave_the_normal_distribution():
-    found = pool([3.0, 3.0], [4.0, 4.0])
-    assert found.z() == pytest.approx(1.5)
-    assert found.interval().upper == pytest.approx(3 + 2 * 1.959964, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("estimates", "variances", "df", "said"),
-    [
-        ([1.0], [1.0], np.inf, "wanted two imputations or more"),
-        (1.0, 1.0, np.inf, "wanted two imputations or more"),
-        ([1.0, NAN], [1.0, 1.0], np.inf, "estimates: wanted finite"),
-        ([1.0, 2.0], [1.0], np.inf, "variances: wanted shape"),
-        ([1.0, 2.0], [1.0, 0.0], np.inf, "variances: wanted numbers above 0"),
-        ([1.0, 2.0], [1.0, 1.0], 0.0, "complete_df: wanted numbers above 0"),
-        ([1.0, 2.0], [1.0, 1.0], NAN, "complete_df: wanted numbers above 0"),
-    ],
-)
-def test_what_cannot_be_pooled_is_refused(estimates, variances, df, said):
-    with pytest.raises(ArrayError, match=said):
-        pool(estimates, variances, df)
 
 
 # --- draws ---
@@ -480,56 +375,6 @@ def test_a_provider_with_no_events_or_only_events_is_imputed_with_doubt(events):
     assert pooled.z()[1] > 3
 
 
-@pytest.mark.parametrize(("n", "events"), [(1, 0), (4, 4), (20, 3), (300, 150)])
-def test_log_odds_of_alike_episodes_are_those_of_a_beta_distribution(n, events):
-    found = own_log_odds((np.arange(n) < events) * 1.0, np.full(n, 0.7), np.zeros(n, dtype=int))
-    np.testing.assert_allclose(found.events, events + 0.5, rtol=1e-6)
-    np.testing.assert_allclose(found.others, n - events + 0.5, rtol=1e-6)
-    rng = np.random.default_rng(1)
-    chance = special.expit(
-        0.7 + found.mode + np.concatenate([found.draw(rng) for _ in range(4_000)])
-    )
-    _, p = stats.kstest(chance, stats.beta(events + 0.5, n - events + 0.5).cdf)
-    assert p > 0.001
-
-
-@pytest.mark.parametrize(
-    ("n", "events", "spread"), [(10, 0, 1.0), (10, 5, 2.0), (30, 3, 1.5), (30, 30, 1.0)]
-)
-def test_log_odds_of_unlike_episodes_are_near_their_posterior(n, events, spread):
-    """Of the mean chance: a grid of the likelihood times the root of the information."""
-    rng = np.random.default_rng(3)
-    offset = spread * rng.standard_normal(n) - 1
-    y = np.zeros(n)
-    y[np.argsort(rng.standard_normal(n) - offset)[:events]] = 1
-    grid = np.linspace(-30, 30, 12_001)
-    p = special.expit(offset[:, None] + grid)
-    likelihood = events * grid - np.logaddexp(0, offset[:, None] + grid).sum(axis=0)
-    density = np.exp(likelihood - likelihood.max()) * np.sqrt((p * (1 - p)).sum(axis=0))
-    density /= density.sum()
-    mean = density @ p.mean(axis=0)
-    sd = np.sqrt(density @ (p.mean(axis=0) - mean) ** 2)
-    found = own_log_odds(y, offset, np.zeros(n, dtype=int))
-    assert found.mode[0] == pytest.approx(grid[density.argmax()], abs=0.01)
-    effect = found.mode + np.concatenate([found.draw(rng) for _ in range(4_000)])
-    chance = special.expit(offset[:, None] + effect).mean(axis=0)
-    assert chance.mean() == pytest.approx(mean, abs=0.08 * sd)
-    assert chance.std() == pytest.approx(sd, rel=0.08)
-
-
-@given(seed=st.integers(0, 10_000), n=st.integers(1, 40), spread=st.floats(0, 4))
-def test_the_likeliest_log_odds_solve_the_penalised_score(seed, n, spread):
-    rng = np.random.default_rng(seed)
-    offset, y = spread * rng.standard_normal(n), (rng.random(n) < rng.random()) * 1.0
-    found = own_log_odds(y, offset, np.zeros(n, dtype=int))
-    p = special.expit(offset + found.mode)
-    weight = p * (1 - p)
-    score = (y - p).sum() + (weight * (1 - 2 * p)).sum() / weight.sum() / 2
-    assert abs(score) < 1e-6 * n
-    assert min(found.events[0], found.others[0]) > 0
-    assert np.isfinite(found.draw(rng)).all()
-
-
 def test_ratios_are_observed_over_expected(events):
     draws = impute(*events, seed=1, family="binomial")
     plain, log = pool_ratios(draws), pool_ratios(draws, "log")
@@ -551,12 +396,15 @@ def test_a_ratio_without_events_has_no_logarithm(events):
 
 # --- refusals ---
 
+
 GOOD = {
     "observed": [1.0, 2.0, NAN, 3.0, 5.0, 4.0, NAN, 2.5],
     "expected": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0],
     "provider": list("aabbcccc"),
     "seed": 1,
 }
+
+
 EVENTS = {"observed": [0, 1, NAN, 1, 0, 1, NAN, 0], "family": "binomial"}
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from riskadj.episodes import COLUMNS
+from riskadj.episodes.fhir_mapping import FhirMapping
 from riskadj.episodes.mapping import (
     MAX_MAPPING_BYTES,
-    FhirMapping,
-    RedcapMapping,
     check_mapped_columns,
     mapped_columns,
     read_mapping,
 )
+from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.errors import ColumnError, FileMissingError, RiskadjError, StudyError
 
 READY = Path(__file__).parents[2] / "configs" / "mappings"

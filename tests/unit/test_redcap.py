@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskadj.episodes import COLUMNS, ValuesFault, find_faults, to_declared
-from riskadj.episodes.mapping import RedcapMapping, read_mapping
+from riskadj.episodes.mapping import read_mapping
 from riskadj.episodes.redcap import read_redcap
+from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
 from riskadj.errors import ColumnError, FileFormatError, FileMissingError, UnknownNameError
 

@@ -22,7 +22,8 @@ from settling import (
 from riskadj.errors import ColumnError, RiskadjError, StudyError, UnknownNameError, ValuesError
 from riskadj.payment import hrrp_payment_factor
 from riskadj.payment.contract import Contract, load_contract
-from riskadj.payment.settle import settle
+from riskadj.payment.settle import recheck, settle
+from riskadj.payment.status import MEANINGS, NOT_COUNTED, NOT_SETTLED
 
 CONTRACTS = Path(__file__).parents[2] / "configs" / "contracts"
 ONE = {"names": ("A",), "n": (100,), "observed": (19_000,), "expected": (20_000,)}
@@ -323,7 +324,7 @@ def test_procedures_are_counted_where_the_contract_says_so():
     made, odi = gated(PART, count="procedures")
     found = settle(made, odi, RATES, study=STUDY)
     assert found.totals["total_minor"].tolist() == [120 * 55_000, 0, 0, 50 * 55_000]
-    assert found.totals["status"].tolist()[2] == "not settled"
+    assert found.totals["status"].tolist()[2] == "not settled, episodes not known"
 
 
 # --- too few --------------------------------------------------------------------------------------
@@ -338,8 +339,8 @@ def test_a_hidden_provider_is_not_settled_and_nothing_of_it_is_shown():
     mine = found.lines[found.lines["provider_id"] == "B"]
     assert mine["kind"].tolist() == ["note"]
     assert mine["formula"].tolist() == [""]
-    assert found.totals.set_index("provider_id").loc["B", "status"] == "not settled"
-    assert "not settled, as results are hidden or of too few episodes: 1" in found.told
+    assert found.totals.set_index("provider_id").loc["B", "status"] == NOT_COUNTED
+    assert found.told[0].startswith("not settled, episodes not known: 1 of 4 providers")
 
 
 def test_a_provider_under_the_minimum_is_settled_at_target_where_the_contract_says_so():
@@ -349,7 +350,7 @@ def test_a_provider_under_the_minimum_is_settled_at_target_where_the_contract_sa
     found = settle(contract(too_few="at_target"), table, study=STUDY)
     row = found.totals.set_index("provider_id").loc["B"]
     assert (row["status"], row["total_minor"], row["actual"]) == ("at target", 0, row["target"])
-    assert settle(contract(), table, study=STUDY).totals["status"].tolist()[1] == "not settled"
+    assert settle(contract(), table, study=STUDY).totals["status"].tolist()[1] == NOT_SETTLED
 
 
 def test_at_target_nothing_is_paid_on_an_outcome_that_is_hidden():
@@ -381,9 +382,13 @@ def test_a_status_says_what_is_hidden(what):
     table.loc[lost, ["adjusted", "z"]] = None
     assert of_b(table)["status"] == status
     told = settle(contract(too_few="at_target"), table, study=STUDY).told
-    assert told == (
-        (f"{status}, as results are hidden or of too few episodes: 1",) * bool(lost.any())
-    )
+    assert len(told) == lost.any()
+    assert all(one.startswith(f"{status}: 1 of 4 providers") for one in told)
+
+
+def test_every_status_has_a_meaning_of_its_own_name():
+    assert len(MEANINGS) == 8
+    assert all(one.startswith(("settled", "at target", "not settled")) for one in MEANINGS)
 
 
 def test_without_a_cost_a_status_says_that_the_outcome_is_hidden():
@@ -476,6 +481,46 @@ def test_without_a_given_median_ratios_are_held_against_peers():
     assert found.totals["total_minor"].tolist() == [0, -5000, 0, 0]
 
 
+def scores_of(found):
+    """Return the composite score of each provider."""
+    rows_ = found.lines[found.lines["label"].str.startswith("Composite quality score")]
+    return rows_["value"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("scale", "label", "formula"),
+    [
+        ({"kind": "percentile"}, "rank 3 from the worst, of 4 with a result",
+         "100 * (3 - 0.5) / 4"),
+        ({"kind": "linear", "zero": 15, "full": 25}, "20, where 15 is 0 and 25 is 100",
+         "min(100, max(0, 100 * (20 - 15) / (25 - 15)))"),
+    ],
+)  # fmt: skip
+def test_a_statement_shows_where_points_come_from(scale, label, formula):
+    made = contract(steps=steps(composite(scale=scale)))
+    found = settle(made, pd.concat([rows("odi", adjusted=[20.0, 18, 16, 21]), costs()]),
+                   study=STUDY)  # fmt: skip
+    assert check_by_hand(found)
+    line = found.lines[found.lines["label"].str.startswith("Points of odi")].iloc[0]
+    assert (line["label"], line["formula"]) == (f"Points of odi: {label}", formula)
+
+
+@pytest.mark.parametrize("within", [{"floor": -0.5, "cap": 0.5}, {"floor": 0, "cap": 0.001}])
+def test_the_least_and_the_most_of_a_payment_are_shown_whether_they_bind_or_not(within):
+    made = contract(steps=paid_for_outcome(within=within))
+    found = settle(made, pd.concat([BETTER, CHEAP]), study=STUDY)
+    shown = found.lines[found.lines["label"].str.contains("that is paid")]["value"].tolist()
+    assert shown == [f"{within[one] * TARGET / 100:.2f}" for one in ("floor", "cap")]
+
+
+@pytest.mark.parametrize(("kind", "what"), [("stop_gain", "paid"), ("stop_loss", "repaid")])
+def test_a_limit_is_shown_where_it_is_not_reached(kind, what):
+    found = settle(contract(steps=steps(step(kind, share=0.5))), pd.concat([BETTER, CHEAP]),
+                   study=STUDY)  # fmt: skip
+    (line,) = found.lines[found.lines["label"].str.contains(f"the most that is {what},")]["value"]
+    assert line == f"{TARGET // 200}.00"
+
+
 def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the_rest():
     column = {"name": "safety", "weight": 0.75, "column": "safety", "scale": {"kind": "percentile"}}
     made = contract(
@@ -486,7 +531,7 @@ def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the
     given = pd.DataFrame({"provider_id": list("ABCD"), "safety": [1, 1, 5, None]})
     found = settle(made, tables(), None, given, study=STUDY)
     assert check_by_hand(found)
-    scores = found.lines.query("kind == 'factor'").set_index("provider_id")["value"]
+    scores = dict(zip("ABCD", scores_of(found), strict=True))
     third = 100 * 1 / 3
     assert scores["A"] == f"{0.25 * 62.5 + 0.75 * round(third, 6):.6f}".rstrip("0")
     assert scores["D"] == "87.5"
@@ -500,8 +545,7 @@ def test_more_is_worse_where_the_contract_says_so():
     )
     given = pd.DataFrame({"provider_id": list("ABCD"), "x": [1, 2, 3, 4]})
     found = settle(made, tables(), None, given, study=STUDY)
-    scores = found.lines.query("kind == 'factor'")["value"].tolist()
-    assert scores == ["87.5", "62.5", "37.5", "12.5"]
+    assert scores_of(found) == ["87.5", "62.5", "37.5", "12.5"]
 
 
 LESS = {"outcomes": [{"name": "odi", "instrument": "ODI", "kind": "final_score"},
@@ -523,7 +567,7 @@ def test_a_linear_scale_runs_from_one_end_to_the_other_as_values_are_measured(
     odi = rows("odi", adjusted=[10.0, 20.0, 30.0, 40.0])
     found = settle(made, pd.concat([odi, costs()]), study=study)
     assert check_by_hand(found)
-    assert found.lines.query("kind == 'factor'")["value"].tolist() == values
+    assert scores_of(found) == values
 
 
 def test_a_linear_scale_of_a_column_keeps_its_sign():
@@ -534,15 +578,14 @@ def test_a_linear_scale_of_a_column_keeps_its_sign():
     )
     given = pd.DataFrame({"provider_id": list("ABCD"), "x": [0, 1, 2, 5]})
     found = settle(made, tables(), None, given, study=STUDY)
-    assert found.lines.query("kind == 'factor'")["value"].tolist() == ["100", "75", "50", "0"]
+    assert scores_of(found) == ["100", "75", "50", "0"]
 
 
 def test_percentiles_of_an_outcome_of_which_less_is_better_are_highest_for_the_least():
     made = contract(steps=steps(composite(scale={"kind": "percentile"})))
     odi = rows("odi", adjusted=[10.0, 20.0, 30.0, 40.0])
     found = settle(made, pd.concat([odi, costs()]), study=LESS)
-    points = found.lines.query("kind == 'factor'")["value"].tolist()
-    assert points == ["87.5", "62.5", "37.5", "12.5"]
+    assert scores_of(found) == ["87.5", "62.5", "37.5", "12.5"]
 
 
 def test_the_least_reduction_is_taken_of_those_above_their_peers_alone():
@@ -579,7 +622,7 @@ def test_scaling_leaves_losses_alone_where_gains_are_too_many():
 
 
 def test_a_settlement_that_does_not_add_up_is_refused(monkeypatch):
-    module = import_module("riskadj.payment.settle")
+    module = import_module("riskadj.payment.ledger")
     monkeypatch.setattr(module, "BALANCERS", {"shift": lambda *_: {}})
     made = contract(budget={"kind": "neutral", "pool": 1} | OURS)
     with pytest.raises(RiskadjError, match=r"wanted the budget's pool: 1\.00; got .* Nothing was"):
@@ -590,6 +633,73 @@ def test_what_cannot_be_scaled_to_a_pool_is_refused():
     budget = {"kind": "neutral", "how": "scale", "pool": 1e9} | OURS
     with pytest.raises(ValuesError, match="wanted to scale losses so that settlements sum to"):
         settle(contract(budget=budget), tables(), study=STUDY)
+
+
+def add_a_line(found):
+    found.lines.loc[len(found.lines)] = found.lines.iloc[-1].to_dict() | {"amount_minor": 1}
+
+
+def raise_a_total(found):
+    found.totals.loc[0, "total_minor"] += 1
+
+
+def rewrite_an_amount(found):
+    found.totals.loc[0, "total"] = "1.00"
+
+
+def rename_a_provider(found):
+    found.totals.loc[0, "provider_id"] = "Z"
+
+
+def move_between_providers(found):
+    at = found.lines.index[found.lines["kind"] == "payment"][:2]
+    found.lines.loc[at[0], "amount_minor"] += 5
+    found.lines.loc[at[1], "amount_minor"] -= 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (add_a_line, "every total is the sum of its lines"),
+        (raise_a_total, "every total is the sum of its lines"),
+        (rewrite_an_amount, "every amount is written as it is paid: 8; got 7"),
+        (rename_a_provider, "every total is the sum of its lines: 4; got 3"),
+        (move_between_providers, "every total is the sum of its lines: 4; got 2"),
+    ],
+)
+def test_a_settlement_that_was_changed_no_longer_holds(spoil, told):
+    found = settle(contract(), tables(), study=STUDY)
+    recheck(found)
+    spoil(found)
+    with pytest.raises(ValuesError, match=told):
+        recheck(found)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "status", "due"),
+    [
+        ({"kind": "price", "amount": 20_000}, "at target", 10 * 55_000),
+        ({"kind": "expected"}, "settled without a target, cost hidden", 10 * 55_000),
+    ],
+)
+def test_a_volume_of_the_contract_settles_who_is_hidden(baseline, status, due):
+    """What a payer does about a hidden number of episodes: it states its own."""
+    named = [{"id": one, "volume": 10} for one in "ABCD"]
+    row = of_b(
+        hidden(tables(), "B"), count="volume", providers=named,
+        target={"baseline": baseline | OURS}, steps=steps(step("uplift", amount=550)),
+    )  # fmt: skip
+    assert (row["status"], row["total_minor"], row["episodes"]) == (status, due, 10)
+
+
+COUNTS = {"odi": [100, 80, None, 40], "cost": [100, 80, 60, 40]}
+
+
+@pytest.mark.parametrize("outcome", COUNTS)
+def test_episodes_with_a_result_are_counted_and_hidden_where_results_are(outcome):
+    both = pd.concat([hidden(rows("odi"), "C"), costs()], ignore_index=True)
+    totals = settle(contract(too_few="at_target"), both, study=STUDY).totals
+    assert [None if pd.isna(one) else one for one in totals[f"with_{outcome}"]] == COUNTS[outcome]
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -626,6 +736,10 @@ REFUSED = {
     ),
     "other prices": (
         made(), {"study": other_money("price_year", 2020)}, StudyError, "one price_year",
+    ),
+    "other decimals than the study's claims have": (
+        made(), {"study": STUDY | {"data": {"claims": {"minor_units": 0}}}}, StudyError,
+        "(data.claims.minor_units, 0); got 2. Bring one to the other.",
     ),
     "a cost that is none": (
         made(cost="odi"), {}, StudyError, "wanted a cost outcome of kind cost; got 'odi'",
@@ -743,7 +857,11 @@ def test_what_the_study_capped_is_told():
     odi, cost = STUDY["outcomes"]
     study = {"outcomes": [odi, cost | {"winsorise": {"upper": 0.99, "by": "drg"}}]}
     told = settle(contract(), tables(), study=study).told
-    assert told == ("actual costs are capped at their 0.99 quantile by drg, by the study",)
+    (only,) = told
+    assert only == (
+        "actual costs are capped: an episode's cost above the 0.99 quantile of its drg counts as "
+        "that quantile, as the study says"
+    )
 
 
 # --- the record -----------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from riskadj.episodes.validation import find_faults
 from riskadj.errors import OutputError, StudyError
 from riskadj.instruments.thresholds import responds, threshold
 from riskadj.simulate import Scenario, World, load_scenario, simulate_world, write_world
+from riskadj.simulate.claim_law import draw_days
 from riskadj.simulate.claim_lines import join_lines
 from riskadj.simulate.claim_tables import BUNDLES, CONDITION_CODES, PARTS, SETTINGS, WINDOWS
-from riskadj.simulate.claims import _draw_days
 from riskadj.simulate.populations import SPINE
 from riskadj.study import load_study
 from riskadj.study.load import read_yaml
@@ -340,7 +340,7 @@ class TestClaims:
         assert changed or not may_change
 
     def test_days_stay_in_their_slice(self) -> None:
-        days = _draw_days(np.random.default_rng(0), (0.0, 0.0, 1.0, 0.0, 0.0), 1000)
+        days = draw_days(np.random.default_rng(0), (0.0, 0.0, 1.0, 0.0, 0.0), 1000)
         assert (days.min(), days.max()) == (61, 90)
 
     def test_lines_come_by_patient_and_date(self, busy: World) -> None:

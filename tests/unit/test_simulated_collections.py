@@ -12,8 +12,10 @@ import pytest
 import riskadj
 from riskadj.episodes import COLUMNS, find_faults, to_declared
 from riskadj.episodes.fhir import read_fhir
-from riskadj.episodes.mapping import FhirMapping, RedcapMapping, mapped_columns, read_mapping
+from riskadj.episodes.fhir_mapping import FhirMapping
+from riskadj.episodes.mapping import mapped_columns, read_mapping
 from riskadj.episodes.redcap import read_redcap
+from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
 from riskadj.errors import OutputError, StudyError
 from riskadj.simulate import World, load_scenario, simulate_world

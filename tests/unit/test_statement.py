@@ -48,13 +48,18 @@ def of_strange_names():
     return names, settle(contract(title="Care <b>for</b> all"), both, study=STUDY)
 
 
+def plain(value):
+    """Return an amount as a calculator takes it."""
+    return value.replace(",", "").replace("\N{MINUS SIGN}", "-")
+
+
 def printed(text):
     """Return label, formula and value of each printed line, joined again where it was wrapped."""
     rows_, pending = [], None
     for line in text.splitlines():
         if re.match(r"(\+ |    )\S.*  \S+$", line) and not line.startswith("      "):
             label, value = line.rsplit(maxsplit=1)
-            pending = [label, "", value]
+            pending = [label, "", plain(value)]
             rows_.append(pending)
         elif line.startswith("      ") and pending:
             pending[1] += f" {line.strip()}"
@@ -71,7 +76,7 @@ def test_every_printed_formula_gives_the_printed_amount(provider):
         came = evaluate(formula.strip())
         if isinstance(came, bool):
             assert value == ("met" if came else "not met")
-        elif "Units beyond" in label or "score" in label:
+        elif "above expectation" in label or "per episode" in label or "oints" in label:
             assert round(came, 6) == Fraction(value)
         else:
             assert Fraction(round(came * 100), 100) == Fraction(value), label
@@ -82,10 +87,11 @@ def test_every_printed_formula_gives_the_printed_amount(provider):
 @pytest.mark.parametrize("provider", ["A", "B", "C", "D"])
 def test_the_printed_sum_is_that_of_the_marked_amounts_and_the_total(provider):
     text = statement_text(settled(), provider)
-    marked = [Fraction(one.rsplit(maxsplit=1)[1]) for one in text.splitlines() if one[:2] == "+ "]
+    lines = text.splitlines()
+    marked = [Fraction(plain(one.rsplit(maxsplit=1)[1])) for one in lines if one[:2] == "+ "]
     (total,) = re.findall(r"^TOTAL +(\S+)$", text, re.M)
     summed = re.search(r"^  = (.*?)\n\n", text, re.M | re.S)[1]
-    assert sum(marked) == Fraction(total) == evaluate(" ".join(summed.split()))
+    assert sum(marked) == Fraction(plain(total)) == evaluate(" ".join(summed.split()))
 
 
 def test_a_statement_fits_on_80_columns():
@@ -139,9 +145,9 @@ def test_the_page_is_whole_and_escapes_every_text():
     read.feed(page)
     assert "script" not in read.tags
     assert "b" not in read.tags
-    assert page.count("&lt;script&gt;") == 2
+    assert page.count("&lt;script&gt;") == 4  # index, heading, fact, label of the table
     assert read.tags.count("section") == len(names)
-    assert sorted(read.links) == sorted(f"#{one}" for one in read.ids)
+    assert {*read.links} == {f"#{one}" for one in read.ids}
 
 
 def test_file_names_are_safe_and_all_different():
@@ -165,8 +171,63 @@ def test_a_statement_of_somebody_else_is_refused():
 def test_who_is_not_settled_is_told_why():
     table = tables().assign(n=lambda one: one["n"].where(one["provider_id"] != "B"))
     text = statement_text(settle(contract(), table, study=STUDY), "B")
-    assert "Not settled: its number of episodes is hidden or not known" in text
+    words = " ".join(text.split())
+    assert "Status not settled, episodes not known: its number of episodes is hidden" in words
+    assert "Due not worked out; counts EUR 0.00 in sums" in words
+    assert "0 is no verdict, and what it is due has to be agreed otherwise" in words
     assert re.search(r"^TOTAL +0\.00$", text, re.M)
+
+
+HEAD = {
+    "Programme": "A small contract (small, version 1)",
+    "Study": "Spines (spines, version 2)",
+    "Period settled": "2021, 2022",
+    "Episodes settled": "those with a result in cost",
+    "Outcome": "Oswestry Disability Index, 0 to 100, lower is better; gain (odi); expected by "
+    "linear",
+    "Cost": "Cost: everything to day 90 (cost), counted from discharge; expected by linear",
+    "Cap of costs": "an episode's cost above the 0.99 quantile counts as that quantile, as the "
+    "study says",
+    "Money": "EUR, prices of 2023",
+    "Provider": "A",
+    "Status": "settled: on its results",
+    "Episodes": "100",
+    "with odi": "100",
+    "with cost": "100",
+}
+KNOWN = STUDY | {
+    "name": "spines", "version": "2", "title": "Spines", "split": {"test": ["2021", "2022"]},
+    "data": {"claims": {"counted_from": "discharge", "minor_units": 2}},
+    "outcomes": [STUDY["outcomes"][0], STUDY["outcomes"][1] | {"winsorise": {"upper": 0.99}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", HEAD)
+def test_a_statement_says_at_its_head_what_it_rests_on(label):
+    found = settle(contract(), tables(), study=KNOWN)
+    text = " ".join(statement_text(found, "A").split())
+    page = re.sub(r"\s+", " ", statements_html(found)).replace("&#39;", "'")
+    assert f"{label} {HEAD[label]}" in text
+    assert f"<dt>{label}</dt><dd>{HEAD[label]}</dd>" in page
+
+
+def test_the_index_has_everybody_and_the_most_first():
+    found = settle(contract(), tables(), study=STUDY)
+    page = statements_html(found)
+    index = page[page.index('id="providers"') : page.index("<caption>Checks")]
+    row = r'<a href="#(s\d)">(\w)</a></td><td>(.*?)</td>.*?paid.*?>(.*?)</td></tr>'
+    rows_ = re.findall(row, index)
+    assert [one[1] for one in rows_] == ["A", "D", "C", "B"]
+    assert rows_[0] == ("s1", "A", "settled", "99,975.00")
+    assert rows_[-1][3] == "\N{MINUS SIGN}40,000.00"
+    for anchor, name, *_ in rows_:
+        assert re.search(rf'id="{anchor}">\s*<h2>{name}</h2>', page)
+
+
+def test_what_has_to_be_paid_back_is_said_so():
+    assert "Due               EUR \N{MINUS SIGN}40,000.00, to be paid back" in statement_text(
+        settle(contract(), tables(), study=STUDY), "B"
+    )
 
 
 def test_all_statements_together_are_each_of_them():

@@ -9,9 +9,9 @@ from pydantic import Field
 from worlds import make_study, study_content, write_study
 
 from riskadj.errors import FileMissingError, StudyError, UnknownNameError
+from riskadj.record import Record
 from riskadj.study import Study, load_study, read_yaml, study_schema
 from riskadj.study.load import StudyFaults, build
-from riskadj.study.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(

@@ -1,12 +1,14 @@
 """Claim lines in, episodes out: the canonical table, made by declared rules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from riskadj.claims.costs import (
     comorbidity_columns,
@@ -16,7 +18,7 @@ from riskadj.claims.costs import (
 )
 from riskadj.claims.database import Database, frame_of, open_database
 from riskadj.claims.events import Events, find_events
-from riskadj.claims.lines import patients_more, read_lines, read_patients
+from riskadj.claims.lines import ROW, patients_more, read_lines, read_patients
 from riskadj.claims.proms import join_proms, read_proms
 from riskadj.claims.rules import ClaimRules
 from riskadj.digest import digest_of_json
@@ -69,8 +71,8 @@ def read_claims(
     threads : int, optional
         All that there are.
     folder : str or Path, optional
-        Where the database keeps its files meanwhile: about 20 bytes for a claim line, 60 with
-        diagnoses.
+        Where the database keeps its files meanwhile: about 35 bytes for a claim line of Parquet,
+        with diagnoses or without (`benchmarks/claims.py`).
 
     Returns
     -------
@@ -85,8 +87,8 @@ def read_claims(
     StudyError
         When a declaration clashes with another, or the work does not fit into the memory.
     ValuesFault
-        With every rule that some lines or patients break, and how many do. Care that begins
-        after a death breaks one.
+        With every rule that some lines or patients break, how many do, and the numbers of up to
+        five rows. Care that begins after a death breaks one.
     EmptyCohortError
         When no line is an index event, or every index event is left out.
     """
@@ -99,16 +101,21 @@ def read_claims(
         events = find_events(database, rules)
         _check_some(events)
         parts = _identity(database, rules, events, period_from)
-        parts |= _known(database, rules, {one: declared[one] for one in more if one in declared})
+        known = _known(database, rules, {one: declared[one] for one in more if one in declared})
+        parts |= known.columns
         parts |= _costs(database, rules, events)
         parts |= comorbidity_columns(database, rules, parts["age_years"], parts["sex"])
     table, left_out = pd.DataFrame(parts), dict(events.left_out)
+    origins = [_Origin(rules.patients.name, frozenset(known.columns), known.rows)]
     if rules.proms is not None:
         proms, source = read_proms(rules.proms, declared, made=MADE | {"sex"})
+        answered = frozenset(proms.columns) - MADE
+        proms = proms.assign(**{ROW: range(1, len(proms) + 1)})
         table, unmatched = join_proms(table, proms, rules.proms_within_days, rules.proms)
+        origins.append(_Origin(rules.proms.name, answered, table.pop(ROW).to_numpy()))
         sources.append(source)
         left_out |= unmatched
-    table = _checked(table, declared, rules, value_sets)
+    table = _checked(table, declared, origins, value_sets)
     sources.append(Source("claims rules", _digest_of(rules), 0))
     digest = digest_of_json([one.digest for one in sources])
     kept = {one: declared[one] for one in table}
@@ -186,15 +193,42 @@ _IDENTITY = """
 """
 
 
-def _known(
-    database: Database, rules: ClaimRules, more: Mapping[str, Column]
-) -> dict[str, pd.Series]:
-    """Return what the patients' file says of them."""
+class _Origin(NamedTuple):
+    """Which columns of the episodes a file holds, and the number of its row of each episode."""
+
+    file: str
+    columns: Collection[str]
+    rows: NDArray[np.float64]
+
+
+class _Known(NamedTuple):
+    """What the patients' file says of each episode's patient, and in which of its rows."""
+
+    columns: dict[str, pd.Series]
+    rows: NDArray[np.float64]
+
+
+def _known(database: Database, rules: ClaimRules, more: Mapping[str, Column]) -> _Known:
+    """Return what the patients' file says of them; a patient of several episodes is read once."""
     wanted = {name: column for name, column in more.items() if name not in MADE}
-    found, faults = to_declared(patients_more(database, list(wanted)), wanted)
+    frame = patients_more(database, list(wanted))
+    once = frame.drop_duplicates(ROW).set_index(ROW)
+    found, faults = to_declared(once, wanted)
     if faults:
-        raise ValuesFault(str(rules.patients), faults)
-    return {name: found[name] for name in found}
+        rows = once.index.to_numpy(dtype=np.float64)
+        raise ValuesFault(str(rules.patients), [_numbered(one, rows) for one in faults])
+    beside = found.loc[frame[ROW]].reset_index(drop=True)
+    return _Known(
+        {name: beside[name] for name in beside}, frame[ROW].to_numpy(dtype=np.float64)
+    )  # fmt: skip
+
+
+def _numbered(fault: Fault, rows: NDArray[np.float64]) -> Fault:
+    """Return a fault with the numbers of a file's rows in the place of those of a table."""
+    shown = tuple(
+        (int(rows[row - 1]), value) for row, value in fault.examples if np.isfinite(rows[row - 1])
+    )
+    return replace(fault, examples=shown)
 
 
 def _costs(database: Database, rules: ClaimRules, events: Events) -> dict[str, Any]:
@@ -217,15 +251,46 @@ def _costs(database: Database, rules: ClaimRules, events: Events) -> dict[str, A
 def _checked(
     table: pd.DataFrame,
     declared: Mapping[str, Column],
-    rules: ClaimRules,
+    origins: Sequence[_Origin],
     value_sets: Mapping[str, ValueSet] | None,
 ) -> pd.DataFrame:
     table, score_faults = add_scores(table, value_sets)
     faults: list[Fault] = find_faults(table, declared) + score_faults
     if faults:
-        files = [str(rules.patients), *([str(rules.proms)] if rules.proms else [])]
-        raise ValuesFault(f"episodes out of the claims, {' and '.join(files)}", faults)
+        files = " and ".join(one.file for one in origins)
+        told = [_of_episodes(one, origins) for one in faults]
+        raise ValuesFault(f"episodes out of the claims, {files}", told)
     return table[[name for name in declared if name in table.columns]]
+
+
+@dataclass(frozen=True)
+class EpisodesFault(Fault):
+    """A rule that some episodes break; `examples` are rows of `file`, or of none if claims made it.
+
+    Attributes
+    ----------
+    file : str
+        The name of the file that holds the column; empty where claims made it.
+    """
+
+    file: str = ""
+
+    def __str__(self) -> str:
+        shown = "; ".join(
+            f"row {row} of {self.file}: {value}" if self.file else value
+            for row, value in self.examples
+        )
+        differ = "episode differs" if self.count == 1 else "episodes differ"
+        return f"{self.column}: wanted {self.rule}; {self.count:,} {differ} ({shown})"
+
+
+def _of_episodes(fault: Fault, origins: Sequence[_Origin]) -> EpisodesFault:
+    """Return a fault of the table of episodes with rows of the file that its column is from."""
+    for one in origins:
+        if fault.column in one.columns:
+            fault = _numbered(fault, one.rows)
+            return EpisodesFault(fault.column, fault.rule, fault.count, fault.examples, one.file)
+    return EpisodesFault(fault.column, fault.rule, fault.count, fault.examples)
 
 
 def _digest_of(rules: ClaimRules) -> str:

@@ -2,11 +2,12 @@
 
 Three tables come of it. `patients` numbers patients in order of their ids, so that no result
 depends on the order of the files. `patient_more` has what else is known of them. `lines` has a
-row per claim line, amounts as whole minor units. Messages show counts, and values of codes; never
-a patient, a claim or a provider.
+row per claim line, amounts as whole minor units. Messages show counts, numbers of rows, and values
+of codes; never a patient, a claim or a provider.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,25 +33,49 @@ from riskadj.claims.rules import (
 )
 from riskadj.digest import digest_of_file
 from riskadj.episodes import Fault, Source, ValuesFault
+from riskadj.episodes.validation import EXAMPLES
 from riskadj.errors import ColumnError, FileFormatError, did_you_mean
 
 MOST = 1e12
 """An amount beyond this is a mistake, and would not add up exactly."""
 
 _SHOWN = 3
+ROW = "row_of_file_"
+"""What the number of a row is called; no column of ours is."""
 
 
 @dataclass(frozen=True)
 class CountedFault(Fault):
-    """A rule that some rows break; `examples` are how often which value did."""
+    """A rule that some rows break; `examples` are how often which value did.
+
+    Attributes
+    ----------
+    noun : str
+        What a row is.
+    rows : tuple of (str, tuple of int)
+        By file, the numbers of up to five of its rows (1 = first row under the header); an empty
+        name where there is one file, which the message names anyhow.
+    hint : str
+        What to do.
+    """
 
     noun: str = "line"
+    rows: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    hint: str = ""
 
     def __str__(self) -> str:
         shown = ", ".join(f"{value!r} in {count:,}" for count, value in self.examples)
         differ = f"{self.noun} differs" if self.count == 1 else f"{self.noun}s differ"
-        values = f" ({shown})" if shown else ""
-        return f"{self.column}: wanted {self.rule}; {self.count:,} {differ}{values}"
+        told = "; ".join(one for one in (shown, *map(_rows_in_words, self.rows)) if one)
+        values = f" ({told})" if told else ""
+        hint = f". {self.hint}" if self.hint else ""
+        return f"{self.column}: wanted {self.rule}; {self.count:,} {differ}{values}{hint}"
+
+
+def _rows_in_words(of_file: tuple[str, tuple[int, ...]]) -> str:
+    name, rows = of_file
+    listed = ", ".join(map(str, rows))
+    return f"{name} row{'' if len(rows) == 1 else 's'} {listed}".lstrip()
 
 
 class _Check(NamedTuple):
@@ -60,6 +85,7 @@ class _Check(NamedTuple):
     rule: str
     wrong: str
     shown: str | None = None
+    hint: str = ""
 
 
 def read_patients(database: Database, rules: ClaimRules) -> tuple[Source, list[str]]:
@@ -80,15 +106,15 @@ def read_patients(database: Database, rules: ClaimRules) -> tuple[Source, list[s
     file = view_file(database, path, "raw_patients", rules.rename)
     file.need(PATIENT_COLUMNS)
     more = [one for one in file.theirs if one not in PATIENT_COLUMNS or one == "sex"]
-    with reading(path):
+    with reading(path), _in_order(database):
         database.execute(_patients_statement(file, more))
-    _raise_faults(database, "raw_people", _patient_checks(), {}, str(path), noun="patient")
+    _raise_patient_faults(database, str(path))
     database.execute(
         "CREATE TABLE patients AS SELECT CAST(row_number() OVER (ORDER BY patient_id) AS INTEGER) "
         "AS pk, patient_id, birth_date, enrolled_from, enrolled_to, death_date FROM raw_people"
     )
     database.execute(
-        "CREATE TABLE patient_more AS SELECT p.pk, "
+        f"CREATE TABLE patient_more AS SELECT p.pk, r.{ROW}, "
         + ", ".join(f"r.{quoted(one)}" for one in more)
         + " FROM patients p JOIN raw_people r USING (patient_id)"
     )
@@ -131,23 +157,26 @@ def read_lines(
         for number, path in enumerate(files)
     )
     _check_once(sources)
-    _check_duplicates(database, rules)
+    _check_duplicates(database, files, rules)
     return sources
 
 
-def _check_duplicates(database: Database, rules: ClaimRules) -> None:
+def _check_duplicates(database: Database, files: list[Path], rules: ClaimRules) -> None:
     """Refuse lines that are there twice: each would count."""
     if rules.duplicates == "keep":
         return
-    found = frame_of(
-        database,
-        "SELECT coalesce(sum(n - 1), 0) AS more FROM ("
-        "SELECT count(*) AS n FROM lines GROUP BY pk, from_date, content HAVING count(*) > 1)",
+    database.execute(
+        "CREATE TABLE twice AS SELECT pk, from_date, content, count(*) - 1 AS more FROM lines "
+        "GROUP BY pk, from_date, content HAVING count(*) > 1"
     )
-    count = int(found["more"].iloc[0])
+    count = int(frame_of(database, "SELECT sum(more) AS n FROM twice").fillna(0)["n"].iloc[0])
     if count:
         rule = "each line once, or claims.duplicates: keep"
-        raise ValuesFault("claims", [CountedFault("claim_id", rule, count, ())])
+        among = f"(pk, from_date, hash({_CONTENT})) IN (SELECT pk, from_date, content FROM twice)"
+        check = _Check("claim_id", rule, among)
+        (rows,) = _rows_of(database, files, [check], rules)
+        raise ValuesFault("claims", [CountedFault("claim_id", rule, count, (), rows=rows)])
+    database.execute("DROP TABLE twice")
 
 
 def _check_once(sources: tuple[Source, ...]) -> None:
@@ -178,9 +207,19 @@ def _make_types(database: Database) -> None:
         database.execute(f"CREATE TYPE {name} AS ENUM ({listed})")
 
 
+@contextmanager
+def _in_order(database: Database) -> Iterator[None]:
+    """Let the database keep the order of a file's rows while it reads, so that they count up."""
+    database.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        database.execute("SET preserve_insertion_order = false")
+
+
 def _patients_statement(file: FileColumns, more: list[str]) -> str:
     dates = ["birth_date", "enrolled_from", "enrolled_to", "death_date"]
-    parts = [f"{file.text('patient_id')} AS patient_id"]
+    parts = [f"row_number() OVER () AS {ROW}", f"{file.text('patient_id')} AS patient_id"]
     parts += [f"{file.date(one)} AS {one}" for one in dates]
     parts += [f"({file.text(one)}) IS NOT NULL AS {one}_there" for one in dates]
     parts += [f"{quoted(file.theirs[one])} AS {quoted(one)}" for one in more]
@@ -206,25 +245,22 @@ def _patient_checks() -> list[_Check]:
     ]
 
 
-def _raise_faults(
-    database: Database,
-    table: str,
-    checks: list[_Check],
-    values: dict[str, Any],
-    source: str,
-    noun: str,
-) -> None:
-    counts = ", ".join(
-        f"count(*) FILTER (WHERE {one.wrong}) AS c{number}" for number, one in enumerate(checks)
-    )
-    found = database.execute(f"SELECT {counts} FROM {table}", values or None).fetchone() or ()
+def _raise_patient_faults(database: Database, source: str) -> None:
+    checks = _patient_checks()
+    parts = ", ".join(f"count(*) FILTER (WHERE {one.wrong}), {_first_rows(one)}" for one in checks)
+    found = database.execute(f"SELECT {parts} FROM raw_people").fetchone() or ()
     faults = [
-        CountedFault(one.column, one.rule, int(count), (), noun)
-        for one, count in zip(checks, found, strict=True)
+        CountedFault(one.column, one.rule, int(count), (), "patient", (("", tuple(rows)),))
+        for one, count, rows in zip(checks, found[::2], found[1::2], strict=True)
         if count
     ]
     if faults:
         raise ValuesFault(source, faults)
+
+
+def _first_rows(check: _Check) -> str:
+    """Return the expression of the numbers of the first rows that break a rule."""
+    return f"min({ROW}, {EXAMPLES}) FILTER (WHERE {check.wrong})"
 
 
 _LINES_TABLE = """
@@ -234,6 +270,11 @@ CREATE TABLE lines (
     cents BIGINT, status status_type, faults INTEGER, content UBIGINT
 )
 """
+
+
+_REVERSALS = (
+    "Where a negative amount takes back another line, net the two by claim before, or drop both"
+)
 
 
 def _line_checks(rules: ClaimRules) -> list[_Check]:
@@ -251,7 +292,7 @@ def _line_checks(rules: ClaimRules) -> list[_Check]:
         ),
         _Check("setting", f"one of {', '.join(SETTINGS)}", "setting IS NULL", "raw_setting"),
         _Check("paid_amount", "an amount", "amount IS NULL OR isnan(amount)"),
-        _Check("paid_amount", "0 or more", "amount < 0"),
+        _Check("paid_amount", "0 or more", "amount < 0", hint=_REVERSALS),
         _Check(
             "paid_amount",
             f"at most {rules.minor_units} decimals (minor_units)",
@@ -295,8 +336,9 @@ def _needed(rules: ClaimRules) -> list[str]:
     return [one for one in CLAIM_COLUMNS if optional.get(one, True)]
 
 
-def _parsed(file: FileColumns, rules: ClaimRules) -> str:
+def _parsed(file: FileColumns, rules: ClaimRules, *, numbered: bool = False) -> str:
     """Return the statement of a file's lines, typed, as they are before they are checked."""
+    row = f"row_number() OVER () AS {ROW}," if numbered else ""
     text = file.text
     currency = text("currency") if "currency" in file.theirs else "$currency"
     diagnoses = "NULL"
@@ -304,7 +346,7 @@ def _parsed(file: FileColumns, rules: ClaimRules) -> str:
         diagnoses = f"upper(replace({text('diagnosis_codes')}, '.', ''))"
     return f"""
         SELECT p.pk, l.* FROM (
-            SELECT {text("claim_id")} AS claim_id, {text("patient_id")} AS patient_id,
+            SELECT {row} {text("claim_id")} AS claim_id, {text("patient_id")} AS patient_id,
                 {text("provider_id")} AS provider_id,
                 {file.date("from_date")} AS from_date, {file.date("to_date")} AS to_date,
                 {text("setting")} AS raw_setting,
@@ -345,7 +387,7 @@ def _insert_lines(
             {of_index(name="status")}, {bits}, {content}
         FROM ({_parsed(file, rules)})
     """
-    values = _values(rules) | {"file": number, "minor": 10.0**rules.minor_units}
+    values = _values(rules) | {"file": number}
     with reading(file.path):
         database.execute(statement, values)
 
@@ -355,6 +397,7 @@ def _values(rules: ClaimRules) -> dict[str, Any]:
         "begins": rules.period.begins,
         "ends": rules.period.ends,
         "currency": rules.currency,
+        "minor": 10.0**rules.minor_units,
     }
 
 
@@ -368,17 +411,37 @@ def _raise_line_faults(
     if found.empty:
         return
     wrong = [files[number] for number in sorted(found["file"].unique())]
+    counts = [int(found.loc[found["faults"] & 1 << bit != 0, "n"].sum())
+              for bit in range(len(checks))]  # fmt: skip
+    broken = [(one, count) for one, count in zip(checks, counts, strict=True) if count]
+    rows = _rows_of(database, wrong, [one for one, _ in broken], rules)
     faults = [
         CountedFault(
-            one.column,
-            one.rule,
-            count,
-            _shown(database, wrong, one, rules) if one.shown else (),
+            one.column, one.rule, count, _shown(database, wrong, one, rules) if one.shown else (),
+            rows=some, hint=one.hint,
         )
-        for bit, one in enumerate(checks)
-        if (count := int(found.loc[found["faults"] & 1 << bit != 0, "n"].sum()))
-    ]
+        for (one, count), some in zip(broken, rows, strict=True)
+    ]  # fmt: skip
     raise ValuesFault(" and ".join(str(one) for one in wrong), faults)
+
+
+def _rows_of(
+    database: Database, files: list[Path], checks: list[_Check], rules: ClaimRules
+) -> list[tuple[tuple[str, tuple[int, ...]], ...]]:
+    """Return where each rule is broken first, by file; the files are read again for it."""
+    found: list[list[tuple[str, tuple[int, ...]]]] = [[] for _ in checks]
+    asked = ", ".join(_first_rows(one) for one in checks)
+    for path in files:
+        file = view_file(database, path, "raw_claims", rules.rename)
+        statement = f"SELECT {asked} FROM ({_parsed(file, rules, numbered=True)})"
+        with reading(path), _in_order(database):
+            rows = database.execute(statement, _used(statement, rules)).fetchone() or ()
+        name = path.name if len(files) > 1 else ""
+        for told, some in zip(found, rows, strict=True):
+            left = EXAMPLES - sum(len(each) for _, each in told)
+            if some and left > 0:
+                told.append((name, tuple(some[:left])))
+    return [tuple(one) for one in found]
 
 
 def _shown(
@@ -388,24 +451,28 @@ def _shown(
     counts: dict[str, int] = {}
     for path in files:
         file = view_file(database, path, "raw_claims", rules.rename)
-        rows = database.execute(
+        statement = (
             f"SELECT coalesce({check.shown}, ''), count(*) FROM ({_parsed(file, rules)}) "
-            f"WHERE {check.wrong} GROUP BY 1",
-            {one: value for one, value in _values(rules).items() if _uses(check, one, file)},
-        ).fetchall()
+            f"WHERE {check.wrong} GROUP BY 1"
+        )
+        rows = database.execute(statement, _used(statement, rules)).fetchall()
         for value, count in rows:
             counts[value[:30]] = counts.get(value[:30], 0) + count
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return tuple((count, value) for value, count in ordered[:_SHOWN])
 
 
-def _uses(check: _Check, name: str, file: FileColumns) -> bool:
-    return f"${name}" in check.wrong or (name == "currency" and "currency" not in file.theirs)
+def _used(statement: str, rules: ClaimRules) -> dict[str, Any]:
+    """Return the values that a statement names."""
+    return {name: value for name, value in _values(rules).items() if f"${name}" in statement}
 
 
 def patients_more(database: Database, columns: list[str]) -> pd.DataFrame:
-    """Return what else is known of the patients of the episodes, in their order."""
-    listed = ", ".join(f"m.{quoted(one)}" for one in columns)
+    """Return what else is known of the patients of the episodes, in their order.
+
+    Beside it, as `ROW`, stands the number of the row in the patients' file.
+    """
+    listed = ", ".join([f"m.{ROW}", *(f"m.{quoted(one)}" for one in columns)])
     return frame_of(
         database,
         f"SELECT {listed} FROM chosen c JOIN patient_more m USING (pk) ORDER BY c.event",

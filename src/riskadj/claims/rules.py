@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from riskadj.errors import did_you_mean
+from riskadj.record import Record
 
 Setting = Literal[
     "inpatient", "outpatient", "professional", "snf", "rehab", "home_health", "hospice", "drug",
@@ -51,12 +52,6 @@ PATIENT_COLUMNS = (
 
 MAX_GROUPS = 60
 """Groups are bits of one whole number."""
-
-
-class Record(BaseModel):
-    """A frozen record that refuses keys it does not know, and numbers that are none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _as_written(value: object) -> str:

@@ -6,22 +6,27 @@ import typer
 from typer.core import TyperGroup
 
 from riskadj.cli.anchor import anchor
+from riskadj.cli.audit import audit
 from riskadj.cli.columns import columns
 from riskadj.cli.contract import contracts
 from riskadj.cli.demo import demo
+from riskadj.cli.diff import diff
+from riskadj.cli.explain import explain
 from riskadj.cli.export import export
 from riskadj.cli.log import log
+from riskadj.cli.report import report
 from riskadj.cli.run import run
 from riskadj.cli.schema import schema
 from riskadj.cli.settle import settle
 from riskadj.cli.simulate import simulate
 from riskadj.cli.thresholds import thresholds
+from riskadj.cli.ui import ui
 from riskadj.cli.validate import validate
 from riskadj.cli.windows import windows
 
 EPILOG = (
     "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
-    "40 output, 41 tracking, 70 a defect of ours, 130 interrupted."
+    "40 output, 41 tracking, 50-54 audit, 70 a defect of ours, 130 interrupted."
 )
 
 
@@ -52,8 +57,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export, settle,
-    windows,
+    run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export, report, settle,
+    ui, windows, explain, audit, diff,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(contracts)

@@ -117,82 +117,49 @@ def _show(trial: "Trial", out: Path) -> None:
     """Show the comparison, what it means, what to watch, and where it is."""
     from rich.console import Console
 
+    from riskadj.trial import words
     from riskadj.trial.writing import NO_CLAIM
 
     console = Console()
     console.width = min(console.width, _WIDTH)
     console.print(_table(trial))
-    for line in (*_meanings(trial), *_drifted(trial), NO_CLAIM):
+    told = (words.against_best, words.too_few, words.meanings, words.drifted)
+    for line in (*(line for one in told for line in one(trial)), NO_CLAIM):
         console.print(line, markup=False, highlight=False)
-    for name in ("operating.csv", "figures/paid_right.svg", "figures/share_by_volume.svg"):
+    for name in _NAMED:
         console.print(out / name, soft_wrap=True, highlight=False, markup=False)
 
 
+_NAMED = ("operating.csv", "differences.csv", "figures/paid_right.svg",
+          "figures/share_by_volume.svg")  # fmt: skip
+
+
 def _table(trial: "Trial") -> "Table":
+    """Return the comparison: every figure with its interval under it."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
+    from riskadj.trial.words import fair_shortly, with_interval
+
     title = f"Money misallocated against known truth, {trial.scenario.name}, per cent"
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("contract", "learner"):
-        table.add_column(name, overflow="fold")
-    for name in ("off", "95 %", "follows", "wrong", "gate"):
+    table.add_column("contract\nlearner", overflow="fold")
+    for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("fair from", justify="right")
+    table.add_column("fair\nfrom", justify="right")
     for one in trial.found.table.to_dict("records"):
-        wrong = one["bonus_for_penalty"] + one["penalty_for_bonus"]
-        gate = one["failed_though_fine"] + one["passed_though_failing"]
-        low, high = (one[f"misallocated_share_{side}95"] for side in ("lower", "upper"))
-        table.add_row(
-            escape(one["contract"]), escape(one["learner"]),
-            _percent(one["misallocated_share"]),
-            "" if low != low else f"{_percent(low)} to {_percent(high)}",
-            _percent(one["follows_truth"]), _percent(wrong), _percent(gate),
-            _short(one["fair_from"]),
-        )  # fmt: skip
+        figures = (with_interval(one, name) for name in _COLUMNS.values())
+        named = f"{one['contract']}\n{one['learner']}"
+        table.add_row(escape(named), *figures, fair_shortly(one))
     return table
 
 
-def _percent(share: float) -> str:
-    return "" if share != share else f"{100 * share:.0f}"
-
-
-def _short(words: str) -> str:
-    """Return the beginning of what is said of a fair volume; operating.csv has it whole."""
-    return words.partition(" within")[0].partition(":")[0].partition(" (")[0]
-
-
-def _meanings(trial: "Trial") -> list[str]:
-    found, rules = trial.found.table, trial.settings
-    first = found.iloc[0]
-    years, worlds = int(first["provider_years"]), int(first["worlds"])
-    told = [
-        f"{worlds} world{'s' * (worlds > 1)}, {years:,} provider-years. off: half the sum of "
-        "|paid - right|, of the money moved. follows: share of what payments differ by that is "
-        f"true. wrong: paid where repaying is right, or the other way round, beyond "
-        f"{rules.tolerance:g} of the target. gate: passed or failed wrongly, where worse by more "
-        f"than {rules.margin:g} SD truly fails. fair from: episodes of a provider from which on "
-        f"{100 * rules.target_share:g} % follows."
-    ]
-    rest = {one.name: len(one.contract.unconfirmed()) for one in trial.variants}
-    told += [
-        f"{name}: {number} of its rules not confirmed in their source"
-        for name, number in rest.items() if number
-    ]  # fmt: skip
-    return [*told, *trial.told]
-
-
-def _drifted(trial: "Trial") -> list[str]:
-    from riskadj.trial.drift import found_in
-
-    table = found_in(trial.drift)
-    whole, rest = table.iloc[0], table.iloc[1:]
-    if not whole["worlds"]:
-        return []
-    seen = rest[rest["found"] > 0].sort_values("found", ascending=False, kind="stable")
-    named = ", ".join(f"{one.measure} ({one.found})" for one in seen.itertuples())
-    return [
-        f"Case mix: in {whole['found']} of {whole['worlds']} worlds providers change more "
-        f"differently from period to period than by chance{f': {named}' if named else ''}."
-    ]
+_COLUMNS = {
+    "off": "misallocated_share",
+    "follows": "follows_truth",
+    "wrong": "wrongly_paid",
+    "of it\ntoo few": "wrongly_paid_too_few",
+    "gate": "misjudged",
+}
+"""What is shown of every contract and learner, with the column of operating.csv."""

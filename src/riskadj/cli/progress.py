@@ -67,9 +67,17 @@ def show_run(run: "Run") -> None:
     console.print(_seconds_table(run.seconds))
     console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
     console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)
+    console.print(f"seal      {_seal(run)}", soft_wrap=True, highlight=False)
     if run.logged:
         where = f"run {run.logged.run_id} at {run.logged.uri}"
         console.print(f"MLflow    {where}", soft_wrap=True, highlight=False)
+
+
+def _seal(run: "Run") -> str:
+    """Return the digest of the whole folder, to be kept elsewhere: `riskadj audit` checks it."""
+    from riskadj.report.folder import MARK, read_json
+
+    return str(read_json(run.folder / MARK)["seal"])
 
 
 def show_demo(demo: "Demo") -> None:

@@ -30,9 +30,16 @@ def settle(
     set: Set = None,
 ) -> None:
     """Settle a contract on a run: who is paid what, and a statement for each provider."""
+    from riskadj.errors import FileMissingError
     from riskadj.payment.contract import load_contract
 
     loaded = load_contract(contract, set or [])
+    if not run.exists():
+        raise FileMissingError(
+            f"{run}: wanted the folder of a finished run, or a study to run first; got neither, "
+            "as nothing is there. Check the path, or run the study first (riskadj run STUDY.yaml "
+            f"--out {run})."
+        )
     folder = run if run.is_dir() else _run_first(run)
     from riskadj.report.settlement import settle_run, write_settlement
 
@@ -58,13 +65,16 @@ def _show(settled: "Settlement", out: Path) -> None:
     """Show who gets what, what holds, and what is not confirmed."""
     from rich.console import Console
 
+    from riskadj.payment.words import for_people
+
     console = Console()
     console.print(_table(settled))
     totals = settled.totals
     if len(totals) > _MOST_ROWS:
         console.print(f"{len(totals)} providers, {_MOST_ROWS} shown; all in settlement.csv")
     for one in settled.checks:
-        console.print(f"{'holds' if one.holds else 'FAILS'}  {one.name}: {one.got}", markup=False)
+        told = f"{'holds' if one.holds else 'FAILS'}  {one.name}: {for_people(one.got)}"
+        console.print(told, markup=False)
     for told in settled.told:
         console.print(told, markup=False, highlight=False)
     if settled.unconfirmed:
@@ -78,6 +88,7 @@ def _table(settled: "Settlement") -> "Table":
     from rich.table import Table
 
     from riskadj.payment.money import from_minor
+    from riskadj.payment.words import for_people
 
     code = settled.currency.code
     table = Table(title=escape(settled.contract.title))
@@ -86,12 +97,11 @@ def _table(settled: "Settlement") -> "Table":
     for name in ("episodes", "target", f"total {code}"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in _shown(settled.totals).itertuples():
-        cells = (one.status, one.episodes, one.target, one.total)
-        table.add_row(
-            *(escape(str(cell).replace("<NA>", "")) for cell in (one.provider_id, *cells))
-        )
+        counts = str(one.episodes).replace("<NA>", "")
+        money = (for_people(str(cell)) for cell in (counts, one.target, one.total))
+        table.add_row(*(escape(str(cell)) for cell in (one.provider_id, one.status, *money)))
     table.add_section()
-    table.add_row("all", "", "", "", from_minor(settled.pool, settled.currency))
+    table.add_row("all", "", "", "", for_people(from_minor(settled.pool, settled.currency)))
     return table
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from riskadj.episodes.participation import COUNTS, NATION, Participation
 from riskadj.errors import ValuesError
-from riskadj.stats.response import RATES, follow_up_rates
+from riskadj.stats.follow_up import RATES, follow_up_rates
 from riskadj.study import Outcome, Study
 
 ALL = "(all)"

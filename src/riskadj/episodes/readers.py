@@ -12,16 +12,12 @@ import pandas as pd
 from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.episodes.columns import Column, declared_columns
 from riskadj.episodes.fhir import read_fhir
+from riskadj.episodes.fhir_mapping import FhirMapping
 from riskadj.episodes.files import check_there, read_parquet_table, read_text_table
-from riskadj.episodes.mapping import (
-    LEFT_OUT,
-    FhirMapping,
-    RedcapMapping,
-    check_mapped_columns,
-    read_mapping,
-)
+from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
 from riskadj.episodes.redcap import read_redcap
+from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
 from riskadj.episodes.sparcs import read_sparcs_file
 from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared

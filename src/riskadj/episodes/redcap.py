@@ -17,7 +17,8 @@ import pandas as pd
 from riskadj.episodes.columns import COLUMNS
 from riskadj.episodes.distinct import map_distinct
 from riskadj.episodes.files import read_text_table
-from riskadj.episodes.mapping import LEFT_OUT, RedcapColumn, RedcapMapping
+from riskadj.episodes.mapping import LEFT_OUT
+from riskadj.episodes.redcap_mapping import RedcapColumn, RedcapMapping
 from riskadj.episodes.validation import EXAMPLES, Fault, ValuesFault
 from riskadj.errors import ColumnError, FileFormatError, UnknownNameError, did_you_mean
 

@@ -83,6 +83,10 @@ class CostRegressor(Regressor):
         check_is_fitted(self)
         return self._cost(self._line(self._check(X)))
 
+    def cost_at(self, line: Floats) -> Floats:
+        """Return the cost expected where the line is, pulled into the range learned from."""
+        return self._cost(np.clip(line, *self.range_))
+
     def _line(self, X: Floats) -> Floats:
         standard = (design_matrix(X, self.factors_) - self.centre_) / self.spread_
         return np.clip(standard @ self.coef_ + self.intercept_, *self.range_)

@@ -73,8 +73,6 @@ class Expectations:
         By learner that was tuned, one per member.
     shifts : mapping of str to Series
         By learner: how far each provider's mean expectation is moved by slopes within providers.
-    used_within : mapping of str to bool
-        By learner in `shifts`: whether the expectations are those with such slopes.
     """
 
     casemix: CaseMix
@@ -85,7 +83,6 @@ class Expectations:
     digest: str
     searches: Mapping[str, tuple[Tuning, ...]] = field(default_factory=dict)
     shifts: Mapping[str, pd.Series] = field(default_factory=dict)
-    used_within: Mapping[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for learner, rows in self.table.groupby("learner", sort=False):
@@ -116,6 +113,10 @@ class Expectations:
         """The cohort that was expected for."""
         return self.casemix.cohort
 
+    def uses_within(self, learner: str) -> bool:
+        """Whether the expectations of a learner in `shifts` are those with such slopes."""
+        return bool(self.models[learner].members[0].slopes == "within")
+
     def by_learner(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield each learner with its rows, in the order of the cohort's episodes."""
         for learner, rows in self.table.groupby("learner", sort=False):
@@ -142,7 +143,6 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     learned: dict[str, tuple[Learned, ...]] = {}
     searches: dict[str, tuple[Tuning, ...]] = {}
     shifts: dict[str, pd.Series] = {}
-    used_within: dict[str, bool] = {}
     link = LINK_OF[cohort.outcome.compares.family]
     for learner in study.learners_of(cohort.outcome):
         if learner.kind == SUPPLIED:
@@ -157,7 +157,6 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
             if fitted.other is not None:
                 other = fitted.other.expect_raw(cohort.test, folds.of_test)
                 within = getattr(learner, "slopes", "") == "within"
-                used_within[learner.kind] = within
                 shifts[learner.kind] = _shift(
                     expected - other if within else other - expected, cohort
                 )
@@ -171,9 +170,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     table = pd.concat(parts, ignore_index=True)
     column = GROUP_COLUMNS[study.split.group]
     digest = digest_of_frame(table, cohort.digest)
-    return Expectations(
-        casemix, table, models, learned, column, digest, searches, shifts, used_within
-    )
+    return Expectations(casemix, table, models, learned, column, digest, searches, shifts)
 
 
 def _shift(difference: NDArray[np.float64], cohort: Cohort) -> pd.Series:

@@ -264,7 +264,7 @@ def _slopes(expectations: Expectations) -> pd.DataFrame:
     """Summarise how far slopes within providers move expectations."""
     outcome = expectations.cohort.outcome.name
     rows = [
-        (outcome, learner, expectations.used_within[learner], len(shift), shift.std(),
+        (outcome, learner, expectations.uses_within(learner), len(shift), shift.std(),
          shift.abs().max())
         for learner, shift in expectations.shifts.items()
     ]  # fmt: skip

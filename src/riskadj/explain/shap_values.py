@@ -1,19 +1,28 @@
-"""SHAP values of the boosted trees, on the scale of the expected score.
+"""What each column adds to the expectation of every episode, of every learner that adds up.
 
-Path-dependent TreeSHAP (Lundberg et al. 2020, Nature Machine Intelligence 2:56-67) as LightGBM
-computes it, exactly and in double precision. Contributions describe the model, not causes.
+Boosted trees have exact path-dependent SHAP values (Lundberg et al. 2020, Nature Machine
+Intelligence 2:56-67), lines their terms: see `additive`. What is expected of an episode is taken
+apart by the model that did not learn from it. Contributions describe the model, not causes.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from riskadj.casemix.roles import refusal, refusal_by
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
+from riskadj.episodes import Column
+from riskadj.errors import CaseMixError
 from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
+from riskadj.explain.additive import Asked, contributions_of, why_not
+from riskadj.explain.pairs import PAIR_COLUMNS, pairs_of
 from riskadj.stats.links import link_named
+from riskadj.study.records import CaseMixRules
 
 if TYPE_CHECKING:
     import shap
@@ -23,8 +32,16 @@ FOLD = "(fold)"
 START = "(score before)"
 """Stands for the gain that is left when patients start higher or lower."""
 ADDITIVITY = 1e-6
+LARGEST = {"logit": 15.0}
+"""By link: how far out numbers still tell chances from 0 and 1 to the last digits wanted."""
 ROUNDING = 1e-9
 KEYS = ["outcome", "learner"]
+ROLE_COLUMNS = [*KEYS, "role", "columns", "mean_absolute", "share"]
+PART_COLUMNS = [*KEYS, "part", "n", "feature", "mean_absolute", "share", "rank"]
+
+
+def _nothing(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=columns)
 
 
 @dataclass(frozen=True)
@@ -38,9 +55,10 @@ class Explanation:
     episodes : DataFrame
         A row per learner and episode: `outcome, learner, episode_id, provider_id, base`, one
         column per case-mix column, `expected_score` (of a chance its log-odds, of a cost its
-        logarithm); base plus contributions is the latter.
+        logarithm); base plus contributions is the latter. Null where a learner does not ask for
+        the column.
     features : DataFrame
-        `outcome, learner, feature, theme, mean_absolute, share`, largest first.
+        `outcome, learner, feature, theme, mean_absolute, share, role`, largest first.
     providers : DataFrame
         `outcome, learner, provider_id, n, feature, theme, contribution, difference`: how far
         the mean contribution of the provider's episodes to the expectation is from that of all,
@@ -49,27 +67,48 @@ class Explanation:
         the provider's mean expected gain (or what else is compared; of chances their log-odds, of
         costs their logarithms) minus that of all.
     digest : str
+    roles : DataFrame
+        `outcome, learner, role, columns, mean_absolute, share`: how many columns of a role there
+        are, and the sum of what they move.
+    folds : DataFrame
+        `outcome, learner, part, n, feature, mean_absolute, share, rank`: the same as in `features`
+        by fold, each expected by another model; of a single model, by random halves of the
+        providers.
+    interactions : DataFrame
+        `outcome, learner, first, second, n, mean_absolute`: what two columns do together in
+        boosted trees, in a random sample of `n` episodes; the largest. Empty unless asked for.
     """
 
     episodes: pd.DataFrame
     features: pd.DataFrame
     providers: pd.DataFrame
     digest: str
+    roles: pd.DataFrame = field(default_factory=partial(_nothing, ROLE_COLUMNS))
+    folds: pd.DataFrame = field(default_factory=partial(_nothing, PART_COLUMNS))
+    interactions: pd.DataFrame = field(default_factory=partial(_nothing, PAIR_COLUMNS))
 
-    def to_shap(self, casemix: pd.DataFrame) -> "shap.Explanation":
+    def of(self, learner: str) -> pd.DataFrame:
+        """Return the episodes of one learner, without columns that it does not ask for."""
+        rows = self.episodes[self.episodes["learner"] == learner]
+        return rows.dropna(axis=1, how="all").reset_index(drop=True)
+
+    def to_shap(self, casemix: pd.DataFrame, learner: str | None = None) -> "shap.Explanation":
         """Return a `shap.Explanation`, for that library's plots.
 
         Parameters
         ----------
         casemix : DataFrame of shape (n_episodes, n_columns)
             What the episodes hold, in their order.
+        learner : str, optional
+            The first that is explained, unless given.
         """
         import shap
 
-        names = feature_columns(self.episodes)
+        episodes = self.of(learner or str(self.episodes["learner"].iloc[0]))
+        names = feature_columns(episodes)
         return shap.Explanation(
-            values=self.episodes[names].to_numpy(),
-            base_values=self.episodes["base"].to_numpy(),
+            values=episodes[names].to_numpy(),
+            base_values=episodes["base"].to_numpy(),
             data=casemix[names].to_numpy(),
             feature_names=names,
         )
@@ -81,43 +120,107 @@ def feature_columns(episodes: pd.DataFrame) -> list[str]:
     return [one for one in episodes.columns if one not in fixed]
 
 
-def explain_expectations(expectations: Expectations) -> Explanation | None:
-    """Explain the expectations of the boosted trees, or return None when there are none.
+def explain_expectations(
+    expectations: Expectations,
+    rules: CaseMixRules | None = None,
+    *,
+    interactions: bool = False,
+    seed: int = 0,
+) -> Explanation | None:
+    """Explain the expectations of every learner that adds up, or return None when none does.
+
+    Parameters
+    ----------
+    expectations : Expectations
+    rules : CaseMixRules, optional
+        What the study lets in; without them, whatever a study could let in.
+    interactions : bool
+        Whether to look at pairs of columns, too.
+    seed : int
+        Of halves of the providers, and of the episodes whose pairs are looked at.
 
     Raises
     ------
+    CaseMixError
+        When a column carries weight that may be no case mix: an identifier, one that is not known
+        at baseline, or one that the provider influences and the study does not let in.
     ArithmeticError
         When base plus contributions differ from the expected score by more than 1e-6.
     """
+    parts = [
+        _explain(expectations, model, rows, rules, interactions, seed)
+        for model, rows in _additive(expectations)
+    ]
+    if not parts:
+        return None
+    tables = {name: _stacked([getattr(one, name) for one in parts]) for name in _TABLES}
+    return Explanation(**tables, digest=digest_of_frame(tables["episodes"], expectations.digest))
+
+
+_TABLES = ("episodes", "features", "providers", "roles", "folds", "interactions")
+
+
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [one for one in tables if not one.empty] or tables[:1]
+    return pd.concat(filled, ignore_index=True)
+
+
+def unexplained(expectations: Expectations) -> dict[str, str]:
+    """Return why the other learners are not explained, by learner."""
+    reasons = {
+        learner: why_not(expectations.models[learner].members[0])
+        if learner in expectations.models
+        else "its expectations come from outside"
+        for learner, _ in expectations.by_learner()
+    }
+    return {learner: why for learner, why in reasons.items() if why}
+
+
+def _additive(expectations: Expectations) -> Iterator[tuple[ExpectationModel, pd.DataFrame]]:
     for learner, rows in expectations.by_learner():
         model = expectations.models.get(learner)
-        if model and isinstance(model.members[0], LightGBMExpectation):
-            episodes = _episodes(expectations, model, rows)
-            return Explanation(
-                episodes,
-                _by_feature(episodes, _themes(model)),
-                _by_provider(episodes, _themes(model), expectations.cohort),
-                digest_of_frame(episodes, expectations.digest),
-            )
-    return None
+        if model is not None and not any(why_not(one) for one in model.members):
+            yield model, rows
+
+
+def _explain(
+    expectations: Expectations,
+    model: ExpectationModel,
+    rows: pd.DataFrame,
+    rules: CaseMixRules | None,
+    interactions: bool,
+    seed: int,
+) -> Explanation:
+    episodes = _episodes(expectations, model, rows)
+    features = _by_feature(episodes, model)
+    _refuse_banned(features, expectations.cohort, model, rules)
+    return Explanation(
+        episodes,
+        features,
+        _by_provider(episodes, _themes(model), expectations.cohort),
+        "",
+        _by_role(features),
+        _by_part(episodes, rows["fold"].to_numpy(), len(model.members), seed),
+        _pairs(expectations, model, rows, seed) if interactions else _nothing(PAIR_COLUMNS),
+    )
 
 
 def _episodes(
     expectations: Expectations, model: ExpectationModel, rows: pd.DataFrame
 ) -> pd.DataFrame:
-    values = _contributions(model, expectations.casemix.test, rows["fold"].to_numpy())
-    by_column = _sum_by_source(values[:, :-1], model)
-    base = model.intercept + model.slope * values[:, -1]
+    values, base = _contributions(expectations, model, rows["fold"].to_numpy())
     table = pd.concat(
         [
             rows[[*KEYS, "episode_id", "provider_id"]].reset_index(drop=True),
-            pd.DataFrame({"base": base}),
-            pd.DataFrame(model.slope * by_column, columns=[one.name for one in model.columns]),
+            pd.DataFrame({"base": model.intercept + model.slope * base}),
+            pd.DataFrame(
+                model.slope * sum_by_source(values, model), columns=[c.name for c in model.columns]
+            ),
             pd.DataFrame({"expected_score": _on_scale(model, rows["expected_score"])}),
         ],
         axis=1,
     )
-    _check_additive(table)
+    _check_additive(table, LARGEST.get(model.link, np.inf))
     return table
 
 
@@ -125,17 +228,30 @@ def _on_scale(model: ExpectationModel, expected: pd.Series) -> np.ndarray:
     return link_named(model.link).predictor(expected.to_numpy(dtype=float))
 
 
-def _contributions(model: ExpectationModel, casemix: pd.DataFrame, fold: np.ndarray) -> np.ndarray:
-    X = model.encode(casemix)
-    values = np.empty((len(X), X.shape[1] + 1))
+def _contributions(
+    expectations: Expectations, model: ExpectationModel, fold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return contributions by feature, and what they start from, each by its own member."""
+    X = model.encode(expectations.cohort.test)
+    values, base, taught = np.zeros_like(X), np.zeros(len(X)), _taught(expectations, model)
     for k, member in enumerate(model.members):
         inside = fold == k
-        if inside.any() and isinstance(member, LightGBMExpectation):
-            values[inside] = member.contributions(X[inside])
-    return values
+        if inside.any():
+            asked = Asked(X[inside], taught(k), getattr(member, "threads", 1))
+            values[inside], base[inside] = contributions_of(member, asked)
+    return values, base
 
 
-def _sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
+def _taught(expectations: Expectations, model: ExpectationModel) -> Callable[[int], np.ndarray]:
+    """Return what tells whom a member learned from; of trees, whose mean is their own, nobody."""
+    train = expectations.cohort.train
+    if isinstance(model.members[0], LightGBMExpectation):
+        return lambda _: np.empty((0, 0))
+    X, learned = model.encode(train), expectations.learned[model.learner]
+    return lambda k: X[train["episode_id"].isin(learned[k].episode_ids).to_numpy()]
+
+
+def sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
     """Add up the features that come from one case-mix column, such as the levels of a text."""
     names = [one.name for one in model.columns]
     summed = np.zeros((len(values), len(names)))
@@ -144,26 +260,98 @@ def _sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
     return summed
 
 
-def _check_additive(table: pd.DataFrame) -> None:
+def _check_additive(table: pd.DataFrame, most: float) -> None:
     total = table["base"] + table[feature_columns(table)].sum(axis=1)
-    gap = float((total - table["expected_score"]).abs().max())
+    gap = float((total.clip(-most, most) - table["expected_score"].clip(-most, most)).abs().max())
     if not gap <= ADDITIVITY:
         raise ArithmeticError(
             f"wanted base plus contributions within {ADDITIVITY:g} of the expectation; got {gap:g}"
         )
 
 
+# --- what may carry weight ------------------------------------------------------------------------
+
+
+def _refuse_banned(
+    features: pd.DataFrame, cohort: Cohort, model: ExpectationModel, rules: CaseMixRules | None
+) -> None:
+    """Refuse weight on what may be no case mix, whatever way it came in."""
+    for one in model.columns:
+        declared = cohort.columns.get(one.name, one)
+        weight = float(features.set_index("feature").at[one.name, "mean_absolute"])
+        why = "" if one.name == cohort.outcome.measured.supplied else _banned(declared, rules)
+        if why and weight > ROUNDING:
+            raise CaseMixError(
+                f"{cohort.outcome.name} by {model.learner}: wanted no weight on what may be no "
+                f"case mix; got a mean contribution of {weight:.3g} from {one.name!r}: {why}. Take "
+                "it out of casemix.columns and run again."
+            )
+
+
+def _banned(column: Column, rules: CaseMixRules | None) -> str:
+    if rules is None:
+        return refusal(column, allow_provider_influenced=True, coded_at_discharge=True)
+    return refusal_by(rules, column)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _by_role(features: pd.DataFrame) -> pd.DataFrame:
+    sums = features.groupby([*KEYS, "role"], sort=False, as_index=False).agg(
+        columns=("feature", "size"), mean_absolute=("mean_absolute", "sum"), share=("share", "sum")
+    )
+    return sums.sort_values(["mean_absolute", "role"], ascending=[False, True])[ROLE_COLUMNS]
+
+
+def _by_part(episodes: pd.DataFrame, fold: np.ndarray, members: int, seed: int) -> pd.DataFrame:
+    """Return the size of contributions by fold, or of a single model by half of the providers."""
+    part = fold if members > 1 else _halves(episodes["provider_id"], seed)
+    word = "fold" if members > 1 else "half"
+    size = episodes[feature_columns(episodes)].abs().groupby(part).mean()
+    table = size.stack().rename("mean_absolute").rename_axis(["at", "feature"]).reset_index()
+    sums = table.groupby("at")["mean_absolute"]
+    table = table.assign(
+        part=[f"{word} {one + 1}" for one in table["at"]],
+        n=table["at"].map(pd.Series(part).value_counts()),
+        share=_share(table["mean_absolute"], sums.transform("sum")),
+        rank=sums.rank(ascending=False, method="first").astype(int),
+    )
+    ordered = table.sort_values(["at", "rank"])
+    return _keyed(ordered, episodes, PART_COLUMNS[len(KEYS) :])
+
+
+def _halves(provider: pd.Series, seed: int) -> np.ndarray:
+    names = np.sort(provider.unique())
+    order = np.random.default_rng(seed).permutation(len(names))
+    return provider.map(dict(zip(names, order % 2, strict=True))).to_numpy()
+
+
+def _share(part: pd.Series, whole: Any) -> pd.Series:
+    """Return shares; 0 where nothing moves."""
+    return (part / whole).fillna(0.0)
+
+
+def _pairs(
+    expectations: Expectations, model: ExpectationModel, rows: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    fold, X = rows["fold"].to_numpy(), model.encode(expectations.cohort.test)
+    found = pairs_of(model, X, fold, seed)
+    return _keyed(found, rows, PAIR_COLUMNS[len(KEYS) :])
+
+
 def _themes(model: ExpectationModel) -> dict[str, str]:
     return {one.name: one.theme for one in model.columns} | {FOLD: FOLD, START: "room to gain"}
 
 
-def _by_feature(episodes: pd.DataFrame, themes: dict[str, str]) -> pd.DataFrame:
+def _by_feature(episodes: pd.DataFrame, model: ExpectationModel) -> pd.DataFrame:
     size = episodes[feature_columns(episodes)].abs().mean()
     table = size.rename("mean_absolute").rename_axis("feature").reset_index()
-    table["share"] = table["mean_absolute"] / table["mean_absolute"].sum()
+    table["share"] = _share(table["mean_absolute"], table["mean_absolute"].sum())
     table = table.sort_values(["mean_absolute", "feature"], ascending=[False, True])
-    table["theme"] = table["feature"].map(themes)
-    return _keyed(table, episodes, ["feature", "theme", "mean_absolute", "share"])
+    table["theme"] = table["feature"].map(_themes(model))
+    table["role"] = table["feature"].map({one.name: one.role for one in model.columns})
+    return _keyed(table, episodes, ["feature", "theme", "mean_absolute", "share", "role"])
 
 
 def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:

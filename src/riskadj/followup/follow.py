@@ -35,13 +35,9 @@ from riskadj.followup.everybody import (
 from riskadj.profile.flags import flag_labels
 from riskadj.profile.providers import held_back, peer_groups
 from riskadj.stats import FitWarning
-from riskadj.stats.response import (
-    ResponseModel,
-    ResponseWeights,
-    balance,
-    fit_response,
-    response_weights,
-)
+from riskadj.stats.balance import balance
+from riskadj.stats.response import ResponseModel, fit_response
+from riskadj.stats.response_weights import ResponseWeights, response_weights
 from riskadj.stats.tipping import place_of
 from riskadj.study import Study
 

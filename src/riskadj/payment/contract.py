@@ -32,8 +32,8 @@ from riskadj.payment.terms import (
     Sourced,
     Target,
 )
+from riskadj.record import Record
 from riskadj.study.load import build, read_yaml
-from riskadj.study.records import Record
 
 
 class Budget(Sourced):

@@ -94,6 +94,18 @@ def rounded_number(value: Fraction, digits: int) -> Figure:
     return _written(Decimal(round(value * 10**digits)).scaleb(-digits))
 
 
+def decimal_text(one: Figure, digits: int) -> str:
+    """Return a number as decimal text, rounded half to even, without needless zeros.
+
+    Examples
+    --------
+    >>> decimal_text(number(-0.5), 6), decimal_text(number(2) / number(3), 4)
+    ('-0.5', '0.6667')
+    """
+    exact = Decimal(round(one.value * 10**digits)).scaleb(-digits).normalize()
+    return f"{exact + 0:f}"
+
+
 def _written(exact: Decimal) -> Figure:
     plain = exact.normalize()
     text = f"{abs(plain):f}"

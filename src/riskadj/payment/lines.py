@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal
 
-from riskadj.payment.formula import Figure, number, rounded_number
+from riskadj.payment.formula import Figure, decimal_text, number, rounded_number
 from riskadj.payment.money import Currency, from_minor, to_minor
 
 LineKind = Literal["payment", "sum", "factor", "test", "note"]
@@ -107,7 +107,7 @@ class Writer:
 
     def factor(self, label: str, one: Figure) -> Line:
         """Return a line that shows a ratio, rounded as the contract says."""
-        return self._line(label, "factor", one.text, self.rounded(one).text)
+        return self._line(label, "factor", one.text, decimal_text(one, self.digits))
 
     def rounded(self, one: Figure) -> Figure:
         """Return what a line of a ratio shows, to go on with."""

@@ -1,13 +1,12 @@
-"""What quality does to money: gates, penalties, composite scores, payment per unit of outcome."""
+"""What quality does to money: gates, penalties, payment per unit of outcome."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add, ge, gt, le, lt
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account
@@ -22,7 +21,6 @@ from riskadj.payment.formula import (
 from riskadj.payment.hrrp import MEASURE_COLUMNS, REASONS, hrrp_penalties
 from riskadj.payment.lines import (
     FAILED,
-    HUNDRED,
     MET,
     NOT_KNOWN,
     ONE,
@@ -32,21 +30,21 @@ from riskadj.payment.lines import (
 )
 from riskadj.payment.steps import (
     AnyCriterion,
-    Composite,
     ExcessMeasure,
     Gate,
     NotNegativeOutlier,
     OutcomePayment,
     Penalty,
-    QualityMeasure,
     RateCriterion,
     TableCriterion,
 )
+from riskadj.payment.words import for_people
 
 Values = Mapping[str, Mapping[str, float]]
 """By provider, then by measure; NaN where not known."""
 _DIGITS = 14
 """Of ratios in a penalty, as programmes publish them."""
+
 
 # --- a gate ---------------------------------------------------------------------------------------
 
@@ -157,7 +155,9 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     held = held if parts else ZERO  # the least reduction is of those above their peers
     factor = rounded_to(ONE - held, step.factor_digits)
     whole = rounded_number(factor.value, step.factor_digits)
-    lines.append(writer.factor("Payment adjustment factor", factor))
+    between = f"{number(step.reduction.floor).text} and {number(step.reduction.cap).text}"
+    label = f"Payment adjustment factor, the reduction held between {between}"
+    lines.append(writer.factor(label, factor))
     return Posting((*lines, writer.payment("Penalty", ((ONE - whole) * base).negated())))
 
 
@@ -195,120 +195,6 @@ def _ratio_of(one: ExcessMeasure, account: Account) -> tuple[float, float]:
     return measure["n"], measure["predicted_ratio"]
 
 
-# --- a composite quality score --------------------------------------------------------------------
-
-
-def score_all(step: Composite, accounts: Sequence[Account]) -> Values:
-    """Return each provider's points, 0 to 100, by measure.
-
-    percentile: (rank - 1/2) / providers x 100, ties sharing their mean rank. Without a result:
-    what `no_score` says.
-    """
-    found: dict[str, dict[str, float]] = {one.provider_id: {} for one in accounts}
-    for measure in step.measures:
-        values = np.array([_quality(measure, one) for one in accounts], dtype=float)
-        points = _SCALES[measure.scale.kind](measure, values, _better(measure, accounts))
-        points = np.where(np.isnan(points), _FILLS[step.no_score](points), points)
-        for account, one in zip(accounts, points, strict=True):
-            found[account.provider_id][measure.name] = float(one)
-    return found
-
-
-def _median(points: np.ndarray) -> float:
-    known = points[~np.isnan(points)]
-    return float(np.median(known)) if known.size else np.nan
-
-
-_FILLS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
-    {"full_cut": lambda _: 0.0, "median": _median, "none": lambda _: np.nan}
-)
-"""Points of those without a result."""
-
-
-def _quality(measure: QualityMeasure, account: Account) -> float:
-    """Return the value as it was measured, whichever way is better."""
-    if measure.outcome is None:
-        return account.given[measure.column or ""]
-    mine = account.measures.get(measure.outcome)
-    return mine["adjusted"] if mine and mine.known else np.nan
-
-
-def _better(measure: QualityMeasure, accounts: Sequence[Account]) -> int:
-    """Return +1 where more is better, -1 where less is."""
-    if measure.outcome is None:
-        return 1 if measure.more_is_better else -1
-    found = (one.measures[measure.outcome] for one in accounts if measure.outcome in one.measures)
-    return next((one.better for one in found), 1)
-
-
-def _percentile(_: QualityMeasure, values: np.ndarray, better: int) -> np.ndarray:
-    known = ~np.isnan(values)
-    points = np.full(len(values), np.nan)
-    if known.any():
-        points[known] = 100 * (rankdata(better * values[known]) - 0.5) / known.sum()
-    return points
-
-
-def _linear(measure: QualityMeasure, values: np.ndarray, better: int) -> np.ndarray:
-    """Return points between two ends, which are on the scale of the value itself."""
-    zero, full = measure.scale.zero or 0.0, measure.scale.full or 0.0
-    if (full - zero) * better < 0:
-        more, side = ("more", "above") if better > 0 else ("less", "below")
-        raise ValuesError(
-            f"composite, {measure.name}: wanted full {side} zero, as {more} is better; got zero "
-            f"{zero:g} and full {full:g}. Give both ends as values are measured."
-        )
-    return np.clip(100 * (values - zero) / (full - zero), 0, 100)
-
-
-_SCALES: Mapping[str, Callable[[QualityMeasure, np.ndarray, int], np.ndarray]] = MappingProxyType(
-    {"percentile": _percentile, "linear": _linear}
-)
-
-
-def adjust_by_composite(
-    step: Composite, account: Account, points: Values, writer: Writer
-) -> Posting:
-    """Return what the composite quality score does to the balance so far.
-
-    A measure without a result counts what `no_score` says. Those left without points are left out,
-    and the weights of the others are divided by their sum.
-    """
-    mine = points[account.provider_id]
-    known = [(one, mine[one.name]) for one in step.measures if not np.isnan(mine[one.name])]
-    lines = [
-        writer.note(_without_result(one.name, mine[one.name], writer))
-        for one in step.measures
-        if np.isnan(_quality(one, account))
-    ]
-    if not known or sum(one.weight for one, _ in known) == 0:
-        return Posting((*lines, writer.note("No composite score; the balance stays")))
-    score = _weighted([(number(one.weight), writer.rate(value)) for one, value in known])
-    shown = ", ".join(f"{one.name} {writer.rate(value).text}" for one, value in known)
-    lines.append(writer.factor(f"Composite quality score ({shown})", score))
-    share = writer.rounded(score) / HUNDRED
-    balance = writer.money(abs(account.balance))
-    if account.balance >= 0:
-        label = "Gain, for quality"
-        change = (balance * (number(step.positive) * (ONE - share))).negated()
-    else:
-        label, change = "Loss, for quality", balance * (number(step.negative) * share)
-    return Posting((*lines, writer.payment(label, change)))
-
-
-def _without_result(name: str, points: float, writer: Writer) -> str:
-    if np.isnan(points):
-        return f"{name}: no points; the other weights stand for it"
-    return f"{name}: no result; counts {writer.rate(points).text} points, by the contract"
-
-
-def _weighted(parts: Sequence[tuple[Figure, Figure]]) -> Figure:
-    total, weights = parts[0][0] * parts[0][1], parts[0][0]
-    for weight, value in parts[1:]:
-        total, weights = total + weight * value, weights + weight
-    return total / weights if len(parts) > 1 else parts[0][1]
-
-
 # --- payment per unit of outcome ------------------------------------------------------------------
 
 
@@ -337,15 +223,28 @@ def pay_outcome(step: OutcomePayment, account: Account, _: Values, writer: Write
     told = ", ".join(f"{one} {n}" for one, n in counts.items())
     lines = [
         writer.note(f"Episodes: {told}; paid for those {step.paid_for}"),
-        writer.factor("Units beyond the corridor, per episode", beyond),
+        writer.sum(_bound_label("least", step.within.floor), floor),
+        writer.sum(_bound_label("most", step.within.cap), cap),
+        writer.factor(_gain_label(step), beyond),
     ]
     due = number(counts[step.paid_for]) * number(step.amount) * writer.rounded(beyond)
     lines.append(writer.payment("Outcome payment", due))
     amount = writer.money(lines[-1].amount)
     if not floor.value <= amount.value <= cap.value:
         bound = cap if amount.value > cap.value else floor
-        lines.append(writer.payment("Held to its bound", bound - amount))
+        lines.append(writer.payment("Held to what is the least or the most", bound - amount))
     return Posting(tuple(lines))
+
+
+def _bound_label(which: str, share: float) -> str:
+    return f"The {which} that is paid: {for_people(f'{share:g}')} of the target"
+
+
+def _gain_label(step: OutcomePayment) -> str:
+    """Return what is paid per unit of."""
+    weight = "reliability x " if step.reliability else ""
+    beyond = f", beyond a corridor of {number(step.corridor).text}" if step.corridor else ""
+    return f"{weight}{step.outcome} above expectation{beyond}, per episode".capitalize()
 
 
 def _without_outcome(step: OutcomePayment, floor: Figure, writer: Writer) -> Posting:

@@ -15,12 +15,20 @@ import pandas as pd
 from riskadj.digest import digest_of_frame
 from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account, open_accounts, reference_mean
-from riskadj.payment.contract import Contract
+from riskadj.payment.basis import Fact, basis_of, capped
+from riskadj.payment.contract import Contract, outcomes_wanted
 from riskadj.payment.formula import number
 from riskadj.payment.ledger import Ledger
 from riskadj.payment.lines import Line, Writer
 from riskadj.payment.money import Currency, from_minor
-from riskadj.payment.status import capped, not_listed, status_of, told_of
+from riskadj.payment.status import (
+    MEANINGS,
+    NOT_COUNTED,
+    NOT_SETTLED,
+    not_listed,
+    status_of,
+    told_of,
+)
 from riskadj.payment.tables import Tables
 
 LINE_COLUMNS = [
@@ -31,6 +39,8 @@ TOTAL_COLUMNS = [
     "provider_id", "status", "episodes", "target_price", "target", "actual", "gates", "total",
     "total_minor",
 ]  # fmt: skip
+WITH = "with_"
+"""Before the name of an outcome or cost: how many episodes have a result in it."""
 
 
 class Check(NamedTuple):
@@ -60,7 +70,8 @@ class Settlement:
         The columns of `LINE_COLUMNS`, a row per line of a statement; by provider, in order.
         `amount_minor` of lines that are no payment is 0.
     totals : DataFrame
-        The columns of `TOTAL_COLUMNS`, a row per provider. Amounts as decimal text, empty where
+        The columns of `TOTAL_COLUMNS`, and `with_` and the name of each outcome and the cost: how
+        many episodes have a result in it. A row per provider. Amounts as decimal text, empty where
         there is none; `total_minor` in minor units.
     pool : int
         The sum of all totals, in minor units.
@@ -71,6 +82,8 @@ class Settlement:
         What was settled without being known: criteria by the contract's rule, and who was left out.
     run_digest : str
         Of the run that was settled.
+    basis : tuple of Fact
+        What it rests on: programme, study, period, learners, costs.
     """
 
     contract: Contract
@@ -81,6 +94,7 @@ class Settlement:
     unconfirmed: tuple[tuple[str, str], ...]
     told: tuple[str, ...]
     run_digest: str
+    basis: tuple[Fact, ...]
 
     @property
     def currency(self) -> Currency:
@@ -153,11 +167,10 @@ def settle_tables(contract: Contract, tables: Tables) -> Settlement:
     for place, step in enumerate(contract.steps, start=1):
         ledger.take(place, step)
     ledger.balance_budget()
-    left_out = [one for one in everybody if one.provider_id not in accounts]
     lines = _line_table(contract, ledger, everybody)
     totals = _total_table(contract, ledger.accounts, everybody)
     pool = int(totals["total_minor"].sum())
-    checks = _checks(contract, lines, totals, len(left_out))
+    checks = _checks(contract, lines, totals, pool)
     _hold(contract, checks)
     return Settlement(
         contract,
@@ -172,6 +185,7 @@ def settle_tables(contract: Contract, tables: Tables) -> Settlement:
             *told_of(lines, totals),
         ),
         tables.digest,
+        basis_of(contract, tables.study),
     )
 
 
@@ -187,19 +201,16 @@ def _line_table(contract: Contract, ledger: Ledger, everybody: Sequence[Account]
 
 
 def _not_settled(contract: Contract, account: Account, writer: Writer) -> Line:
-    why = (
-        "its number of episodes is hidden or not known"
-        if account.n is None
-        else "its results are hidden or of too few episodes"
-    )
-    mine = writer.at(0, "too_few", f"contract {contract.name}, too_few", True)
-    return mine.note(f"Not settled: {why}")
+    status = NOT_COUNTED if account.n is None else NOT_SETTLED
+    mine = writer.at(0, "too_few", f"contract {contract.name}, count and too_few", True)
+    return mine.note(f"Not settled: {MEANINGS[status]}")
 
 
 def _total_table(
     contract: Contract, accounts: Mapping[str, Account], everybody: Sequence[Account]
 ) -> pd.DataFrame:
     currency = contract.currency.money
+    outcomes = outcomes_wanted(contract)
     rows = []
     for opened in everybody:
         one = accounts.get(opened.provider_id, opened)
@@ -208,9 +219,18 @@ def _total_table(
             (
                 one.provider_id, status_of(contract, one, accounts), one.n, *money, _gates(one),
                 from_minor(one.balance, currency), one.balance,
+                *(_answers(one, outcome) for outcome in outcomes),
             )
         )  # fmt: skip
-    return pd.DataFrame(rows, columns=TOTAL_COLUMNS).astype({"episodes": "Int64"})
+    counts = [f"{WITH}{one}" for one in outcomes]
+    table = pd.DataFrame(rows, columns=[*TOTAL_COLUMNS, *counts])
+    return table.astype(dict.fromkeys(["episodes", *counts], "Int64"))
+
+
+def _answers(account: Account, outcome: str) -> int | None:
+    """Return how many episodes have a result; None where that is hidden."""
+    measure = account.measures.get(outcome)
+    return None if measure is None or np.isnan(measure["n"]) else int(measure["n"])
 
 
 def _shown(minor: int | None, currency: Currency) -> str:
@@ -223,25 +243,58 @@ def _gates(account: Account) -> str:
     )
 
 
+def recheck(settlement: Settlement) -> None:
+    """Hold a settlement against what has to be true of it, before anybody is paid by it.
+
+    Raises
+    ------
+    ValuesError
+        When totals are not the sums of their lines, an amount in words is not that in minor units,
+        or totals do not sum to the pool, or this not to what a neutral budget promised.
+    """
+    found = _checks(settlement.contract, settlement.lines, settlement.totals, settlement.pool)
+    _hold(settlement.contract, found)
+
+
 def _checks(
-    contract: Contract, lines: pd.DataFrame, totals: pd.DataFrame, left_out: int
+    contract: Contract, lines: pd.DataFrame, totals: pd.DataFrame, pool: int
 ) -> tuple[Check, ...]:
     currency = contract.currency.money
     of_lines = lines.groupby("provider_id")["amount_minor"].sum().reindex(totals["provider_id"])
-    same = int((of_lines.to_numpy() == totals["total_minor"]).sum())
-    pool, paid = int(totals["total_minor"].sum()), int(lines["amount_minor"].sum())
-    told = from_minor(pool, currency)
-    counted = (f"{len(totals)}", f"{same}", same == len(totals))
+    same = int((of_lines.to_numpy() == totals["total_minor"].to_numpy()).sum())
+    paid, promised = int(lines["amount_minor"].sum()), int(totals["total_minor"].sum())
+    written, right = _as_written(lines, totals, currency)
     checks = [
-        Check("every total is the sum of its lines", *counted),
-        Check("the lines of all sum to the pool", told, from_minor(paid, currency), paid == pool),
+        _counted("every total is the sum of its lines", len(totals), same),
+        _counted("every amount is written as it is paid", written, right),
+        _summed("the lines of all sum to the pool", pool, paid, currency),
+        _summed("the totals of all sum to the pool", pool, promised, currency),
     ]
-    if contract.budget.kind == "neutral" and left_out < len(totals):
+    if contract.budget.kind == "neutral" and not _nobody(totals):
         wanted = Writer(currency, contract.rounding.method, 6).minor(number(contract.budget.pool))
-        checks.append(
-            Check("the budget's pool", from_minor(wanted, currency), told, wanted == pool)
-        )
+        checks.append(_summed("the budget's pool", wanted, pool, currency))
     return tuple(checks)
+
+
+def _counted(name: str, wanted: int, got: int) -> Check:
+    return Check(name, f"{wanted}", f"{got}", wanted == got)
+
+
+def _summed(name: str, wanted: int, got: int, currency: Currency) -> Check:
+    return Check(name, from_minor(wanted, currency), from_minor(got, currency), wanted == got)
+
+
+def _nobody(totals: pd.DataFrame) -> bool:
+    return bool(totals["status"].isin((NOT_SETTLED, NOT_COUNTED)).all())
+
+
+def _as_written(lines: pd.DataFrame, totals: pd.DataFrame, currency: Currency) -> tuple[int, int]:
+    """Return how many amounts are written in words, and how many of them rightly."""
+    payments = lines[lines["kind"] == "payment"]
+    texts = [*payments["value"], *totals["total"]]
+    paid = [*payments["amount_minor"], *totals["total_minor"]]
+    wanted = [from_minor(int(one), currency) for one in paid]
+    return len(texts), sum(one == other for one, other in zip(texts, wanted, strict=True))
 
 
 def _hold(contract: Contract, checks: Iterable[Check]) -> None:
@@ -250,5 +303,6 @@ def _hold(contract: Contract, checks: Iterable[Check]) -> None:
         if not one.holds:
             raise ValuesError(
                 f"contract {contract.name}: wanted {one.name}: {one.wanted}; got {one.got}. "
-                "Nothing was settled. This is a fault of riskadj: report it with the contract."
+                "Nothing was settled. Settle the contract anew; should it come again, it is a "
+                "fault of riskadj."
             )

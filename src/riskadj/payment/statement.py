@@ -9,13 +9,18 @@ from typing import Any
 import pandas as pd
 
 from riskadj.errors import UnknownNameError, did_you_mean
-from riskadj.payment.settle import Settlement
+from riskadj.payment.basis import NOT_STATED, PERIOD, Fact
+from riskadj.payment.contract import outcomes_wanted
+from riskadj.payment.money import from_minor
+from riskadj.payment.settle import WITH, Settlement
+from riskadj.payment.status import MEANINGS, NOT_COUNTED, NOT_SETTLED
+from riskadj.payment.words import for_people, rule_title
 
 WIDTH = 78
 _HEADINGS = ("provider_id", "place", "rule", "label", "kind", "formula", "value", "confirmed",
              "source")  # fmt: skip
 _ROUNDED = MappingProxyType({"half_even": "half to even", "half_up": "half away from 0"})
-_NAME_LENGTH = 80
+_NAME_LENGTH, _MARGIN = 80, 18
 UNCONFIRMED = "constants not confirmed in the source"
 NOT_SHOWN = (
     "A settlement says what the contract's rules come to on these results. It does not show that "
@@ -27,7 +32,8 @@ def statement_text(settlement: Settlement, provider_id: str) -> str:
     """Return one provider's statement as plain text, at most 78 characters wide.
 
     Every formula is that of a spreadsheet; what it gives, rounded as stated, is the amount beside
-    it. The total is the sum of the amounts marked with `+`.
+    it, which has its thousands set off and a true minus. The total is the sum of the amounts
+    marked with `+`.
 
     Raises
     ------
@@ -35,18 +41,18 @@ def statement_text(settlement: Settlement, provider_id: str) -> str:
         When the settlement has no such provider.
     """
     sheet = _sheets(settlement, [provider_id])[0]
-    return _text(sheet, settlement, _head(settlement), _foot(settlement))
+    return _text(sheet, _head(settlement), _foot(settlement))
 
 
 def statement_texts(settlement: Settlement) -> Iterator[tuple[str, str]]:
     """Yield every provider with its statement, as `statement_text` returns it."""
     head, foot = _head(settlement), _foot(settlement)
     for sheet in _sheets(settlement, settlement.totals["provider_id"]):
-        yield sheet["provider_id"], _text(sheet, settlement, head, foot)
+        yield sheet["provider_id"], _text(sheet, head, foot)
 
 
-def _text(sheet: dict[str, Any], settlement: Settlement, head: list[str], foot: list[str]) -> str:
-    lines = [*head, "", *_provider(sheet, settlement), ""]
+def _text(sheet: dict[str, Any], head: list[str], foot: list[str]) -> str:
+    lines = [*head, *_facts(sheet["facts"]), ""]
     for block in sheet["blocks"]:
         lines += [*wrap(block["title"], WIDTH), *_sourced(block)]
         for one in block["lines"]:
@@ -71,16 +77,33 @@ def statements_html(settlement: Settlement) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    contract = settlement.contract
+    environment.filters["money"] = for_people
+    sheets = _sheets(settlement, settlement.totals["provider_id"])
+    outcomes = outcomes_wanted(settlement.contract)
     return environment.get_template("statements.html.jinja").render(
-        contract=contract,
+        contract=settlement.contract,
         settlement=settlement,
+        code=settlement.currency.code,
+        periods=f"period {_periods(settlement)}",
         rounding=rounding_words(settlement),
-        sheets=_sheets(settlement, settlement.totals["provider_id"]),
+        sheets=sheets,
+        by_total=sorted(sheets, key=lambda one: -one["minor"]),
+        outcomes=outcomes,
+        episodes=_all_of(settlement, "episodes"),
+        counts=[_all_of(settlement, f"{WITH}{one}") for one in outcomes],
+        pool=for_people(from_minor(settlement.pool, settlement.currency)),
         unconfirmed=settlement.unconfirmed,
         unconfirmed_words=UNCONFIRMED,
         not_shown=NOT_SHOWN,
     )
+
+
+def _all_of(settlement: Settlement, column: str) -> str:
+    return for_people(f"{settlement.totals[column].sum()}")
+
+
+def _periods(settlement: Settlement) -> str:
+    return next(one.value for one in settlement.basis if one.label == PERIOD)
 
 
 def file_names(provider_ids: Iterable[str]) -> dict[str, str]:
@@ -131,23 +154,54 @@ def _sheets(settlement: Settlement, provider_ids: Iterable[str]) -> list[dict[st
                 f"statement: wanted a provider of the settlement; got {one!r}."
                 f"{did_you_mean(one, totals.index)}"
             )
-    return [_sheet(one, totals.loc[one], lines[one]) for one in wanted]
+    places = {one: f"s{place}" for place, one in enumerate(totals.index, start=1)}
+    return [
+        _sheet(one, totals.loc[one], lines[one], settlement) | {"anchor": places[one]}
+        for one in wanted
+    ]
 
 
-def _sheet(provider_id: str, total: pd.Series, lines: pd.DataFrame) -> dict[str, Any]:
+def _sheet(
+    provider_id: str, total: pd.Series, lines: pd.DataFrame, settlement: Settlement
+) -> dict[str, Any]:
     rows = [
-        one | {"paid": one["kind"] == "payment"}
+        one | {"paid": one["kind"] == "payment", "shown": for_people(one["value"])}
         for one in lines[list(_HEADINGS)].to_dict("records")
     ]
-    paid = [one["value"] for one in rows if one["paid"]]
+    minor = int(total["total_minor"])
     return {
         "provider_id": provider_id,
         "status": total["status"],
-        "episodes": "not shown" if pd.isna(total["episodes"]) else f"{total['episodes']}",
-        "total": total["total"],
-        "sum": _summed(paid),
+        "episodes": _count(total["episodes"]),
+        "target": for_people(total["target"]),
+        "counts": [_count(total[f"{WITH}{one}"]) for one in outcomes_wanted(settlement.contract)],
+        "total": for_people(total["total"]),
+        "minor": minor,
+        "below": minor < 0,
+        "sum": _summed([one["value"] for one in rows if one["paid"]]),
+        "facts": _provider_facts(provider_id, total, settlement),
         "blocks": _blocks(rows),
     }
+
+
+def _provider_facts(provider_id: str, total: pd.Series, settlement: Settlement) -> list[Fact]:
+    counts = {name: total[f"{WITH}{name}"] for name in outcomes_wanted(settlement.contract)}
+    due = f"{settlement.currency.code} {for_people(total['total'])}"
+    if total["status"] in (NOT_SETTLED, NOT_COUNTED):
+        due = f"not worked out; counts {due} in sums"
+    elif total["total_minor"] < 0:
+        due = f"{due}, to be paid back"
+    return [
+        Fact("Provider", " ".join(provider_id.split())),
+        Fact("Status", f"{total['status']}: {MEANINGS[total['status']]}"),
+        Fact("Episodes", _count(total["episodes"])),
+        *(Fact(f"with {name}", _count(value)) for name, value in counts.items()),
+        Fact("Due", due),
+    ]
+
+
+def _count(value: Any) -> str:
+    return "not shown" if pd.isna(value) else for_people(f"{value}")
 
 
 def _summed(paid: list[str]) -> str:
@@ -169,8 +223,7 @@ def _blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for one in rows:
         key = (one["place"], one["rule"], one["source"])
         if not blocks or blocks[-1]["key"] != key:
-            step = f"Step {one['place']}, " if one["place"] else ""
-            title = f"{step}{one['rule']}"
+            title = rule_title(one["place"], one["rule"])
             blocks.append(
                 {"key": key, "title": title, "source": one["source"],
                  "confirmed": one["confirmed"], "lines": []}
@@ -184,21 +237,23 @@ def _blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _head(settlement: Settlement) -> list[str]:
     contract = settlement.contract
+    run = Fact("Run", settlement.run_digest[:16] or NOT_STATED)
     return [
         *wrap(f"Statement: {contract.title}", WIDTH),
-        *wrap(f"Contract {contract.name}, version {contract.version}, {settlement.currency.code}, "
-              f"prices of {contract.price_year}", WIDTH),
         *wrap(contract.about, WIDTH),
-    ]  # fmt: skip
-
-
-def _provider(sheet: dict[str, Any], settlement: Settlement) -> list[str]:
-    return [
-        f"Provider  {' '.join(sheet['provider_id'].split())}",
-        f"Status    {sheet['status']}",
-        f"Episodes  {sheet['episodes']}",
-        f"Run       {settlement.run_digest[:16] or 'not stated'}",
+        "",
+        *_facts([*settlement.basis, run]),
+        "",
     ]
+
+
+def _facts(facts: Iterable[Fact]) -> list[str]:
+    return [
+        line
+        for one in facts
+        for line in wrap(one.value, WIDTH, initial_indent=f"{one.label:<{_MARGIN}}",
+                         subsequent_indent=" " * _MARGIN)
+    ]  # fmt: skip
 
 
 def _sourced(block: dict[str, Any]) -> list[str]:
@@ -208,7 +263,7 @@ def _sourced(block: dict[str, Any]) -> list[str]:
 
 def _line_text(one: dict[str, Any]) -> list[str]:
     mark = "+ " if one["paid"] else "  "
-    return [*_label(f"{mark}{one['label']}", one["value"]), *_indented(one["formula"], 6)]
+    return [*_label(f"{mark}{one['label']}", one["shown"]), *_indented(one["formula"], 6)]
 
 
 def _label(label: str, value: str) -> list[str]:

@@ -58,9 +58,10 @@ def price_episode(
     if n is None:
         return Posting()
     lines: list[Line] = []
-    price = _benchmark(target, account, writer)
+    price, of_baseline = _benchmark(target, account, writer), _at(writer, target, "baseline")
     if price is None:
-        return Posting((_at(writer, target, "baseline").note("No target: expected cost hidden"),))
+        return Posting((of_baseline.note("No target: expected cost hidden"),))
+    lines.append(of_baseline.sum(BASELINES[target.baseline.kind], price))
     for name, factor in _FACTORS.items():
         figure = factor(target, account, population, _at(writer, target, name), lines)
         price = price * figure if figure is not None else price
@@ -121,6 +122,14 @@ def _historical(rule: HistoricalBaseline, account: Account, writer: Writer) -> F
     return writer.price(value)
 
 
+BASELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "expected": "Own patients' mean expected cost, per episode",
+        "price": "Price per episode, the same for all providers",
+        "historical": "Own mean cost of earlier years, per episode",
+    }
+)
+"""What a baseline is called, by its kind."""
 _BASELINES: Mapping[str, Callable[[Any, Account, Writer], Figure | None]] = MappingProxyType(
     {"expected": _expected, "price": _given_price, "historical": _historical}
 )
@@ -132,10 +141,11 @@ def _trend(
     trend = target.trend
     if trend is None:
         return None
-    held = number(trend.prospective)
+    held, told = number(trend.prospective), "as promised"
     if trend.realised is not None:
         held = _held(number(trend.realised), held, trend.within)
-    lines.append(writer.factor("Trend", held))
+        told = f"as realised{_bounded(trend.within)}"
+    lines.append(writer.factor(f"Trend, {told}", held))
     return writer.rounded(held)
 
 
@@ -148,7 +158,8 @@ def _case_mix(
     if ratio is None:
         lines.append(writer.note("Case mix hidden: taken as that of the reference population"))
         return ONE
-    lines.append(writer.factor("Case mix: expected cost / that of the reference", ratio))
+    label = "Case mix: own mean expected cost / that of the reference population"
+    lines.append(writer.factor(label, ratio))
     return writer.rounded(ratio)
 
 
@@ -166,7 +177,8 @@ def _normalisation(
     if population.normalising is None:
         return number(rule.prospective)
     held = _held(population.normalising, number(rule.prospective), rule.within)
-    lines.append(writer.factor("Normalisation: benchmarks / case-mix-adjusted benchmarks", held))
+    label = "Normalisation: all benchmarks / the same with case mix"
+    lines.append(writer.factor(f"{label}{_bounded(rule.within)}", held))
     return writer.rounded(held)
 
 
@@ -176,7 +188,7 @@ def _discount(
     if target.discount is None:
         return None
     left = ONE - number(target.discount.share)
-    lines.append(writer.factor("What the discount leaves", left))
+    lines.append(writer.factor("What the payer's discount leaves", left))
     return left
 
 
@@ -197,6 +209,13 @@ def _held(one: Figure, around: Figure, within: Band | None) -> Figure:
         return one
     floor, cap = around * number(within.floor), around * number(within.cap)
     return smaller(larger(one, floor), cap)
+
+
+def _bounded(within: Band | None) -> str:
+    """Return between which multiples of the promised factor another is held."""
+    if within is None:
+        return ""
+    return f", held between {within.floor:g} and {within.cap:g} times the promised one"
 
 
 def _at(writer: Writer, target: Target, name: str) -> Writer:

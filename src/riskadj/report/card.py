@@ -12,6 +12,7 @@ from riskadj.report.blocks import TODO_MARK, Block
 from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, flags_by_learner, places_of
+from riskadj.report.provenance import FORMAT
 from riskadj.report.sections.belief import belief
 from riskadj.report.sections.data import casemix, data, outcomes
 from riskadj.report.sections.expectations import calibration, models, performance, subgroups
@@ -57,7 +58,8 @@ def build_card(findings: Findings) -> dict[str, Any]:
     dict
         `title`; `study` (name, version); `summary`, a list of sentences; `todo`, the fields that a
         person has still to write; `sections`, each with `title`, `anchor` and `blocks`. A block's
-        `kind` is `paragraph`, `warning`, `facts`, `table` or `figure`.
+        `kind` is `paragraph`, `warning`, `facts`, `table` or `figure`. `format`, of this record;
+        `provenance`, as `provenance.json` has it but for its files and their seal.
 
     Examples
     --------
@@ -67,6 +69,7 @@ def build_card(findings: Findings) -> dict[str, Any]:
     """
     study = findings.study
     return {
+        "format": FORMAT,
         "title": study.title,
         "study": {"name": study.name, "version": study.version},
         "summary": _summary(findings),
@@ -76,6 +79,7 @@ def build_card(findings: Findings) -> dict[str, Any]:
             for title, anchor, blocks in SECTIONS
             if (said := [*blocks(findings)])
         ],
+        "provenance": dict(findings.provenance),
     }
 
 

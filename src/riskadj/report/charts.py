@@ -49,9 +49,16 @@ def draw_funnel(one: Comparison) -> alt.LayerChart:
         *draw(one, limits, frame, scales),
         *_margin_labels(one, limits, frame, scales),
         _marks(points, one, scales),
-        *_labels(points, one, frame, scales),
+        *_labels(points, one, frame, scales, None if one.by_volume else _spots(one, limits)),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def _spots(one: Comparison, limits: pd.DataFrame) -> pd.DataFrame:
+    """Return where ticks are, for names to keep clear of."""
+    ends = [f"{side}{name}" for name, _, _ in one.told.limits for side in ("lower", "upper")]
+    spots = [limits[["n"]].assign(y=limits[end], y2=limits[end]) for end in ends]
+    return pd.concat(spots).rename(columns={"n": "x"})
 
 
 def _within(one: Comparison, values: Sequence[float], margin: float = 0.04) -> tuple[float, float]:
@@ -177,9 +184,13 @@ def _marks(
 
 
 def _labels(
-    points: pd.DataFrame, one: Comparison, frame: Frame, scales: Mapping[str, Any]
+    points: pd.DataFrame,
+    one: Comparison,
+    frame: Frame,
+    scales: Mapping[str, Any],
+    ticks: pd.DataFrame | None,
 ) -> list[alt.Chart]:
-    return _written(place_labels(points, frame, one.named.flags), scales)
+    return _written(place_labels(points, frame, one.named.flags, ticks), scales)
 
 
 def _written(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any]) -> list[alt.Chart]:

@@ -269,7 +269,8 @@ _INTERVALS: Mapping[str, str] = MappingProxyType(
         "additive": _ALLOWING,
         "winsorised": _ALLOWING,
         "trimmed": _ALLOWING,
-        "empirical_null": _ALLOWING,
+        "empirical_null": "; a flag's limits are by how the middle of all providers lies, so that "
+        "both need not agree",
         "benjamini_hochberg": "; a flag's limits allow for how many providers are looked at, so "
         "that both need not agree",
     }

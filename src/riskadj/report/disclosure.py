@@ -85,6 +85,14 @@ def keep_shown(table: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.D
     return table.merge(providers.loc[shown, keys], on=keys, how="inner")
 
 
+def keep_shown_parts(table: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return the rows of a table by part of the episodes, none where a part of its set is small."""
+    if table.empty:
+        return table
+    smallest = table.groupby(["outcome", "learner"], sort=False)["n"].transform("min")
+    return table[smallest >= below]
+
+
 def suppress_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:
     """Return rates of follow-up that may leave.
 

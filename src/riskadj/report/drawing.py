@@ -95,7 +95,8 @@ def _title(text: str, subtitle: str) -> dict[str, Any]:
 
 def _wrapped(words: str, width: int) -> list[str]:
     """Return lines, none of which ends between a number and its per cent sign."""
-    return textwrap.wrap(words.replace(" %", "\N{NO-BREAK SPACE}%"), width)
+    lines = textwrap.wrap(words.replace(" %", "\N{NO-BREAK SPACE}%"), width)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _tidied(svg: str, name: str, description: str) -> str:

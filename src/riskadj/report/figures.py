@@ -24,6 +24,7 @@ from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
 from riskadj.report.grid import draw_sensitivity
+from riskadj.report.lookup import called
 from riskadj.report.places import Places
 from riskadj.report.value_chart import (
     describe_value,
@@ -76,7 +77,7 @@ def figure_blocks(findings: Findings, kind: str, outcome: Outcome) -> list[Block
         figure(
             figure_name(kind, outcome.name, one.learner),
             _KINDS[kind].describe(one),
-            f"{one.called}, {one.title}",
+            f"{called(findings, outcome)}, {one.title}",
         )
         for one in _subjects(findings, kind, outcome)
     ]

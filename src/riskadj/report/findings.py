@@ -10,6 +10,8 @@ import pandas as pd
 from riskadj.cohort.rates import RATE_COLUMNS
 from riskadj.episodes.columns import Column
 from riskadj.expected.evaluate import CURVE_COLUMNS
+from riskadj.explain.pairs import PAIR_COLUMNS
+from riskadj.explain.shap_values import PART_COLUMNS, ROLE_COLUMNS
 from riskadj.followup.follow import (
     BALANCE_COLUMNS,
     FOLLOW_UP_COLUMNS,
@@ -18,6 +20,10 @@ from riskadj.followup.follow import (
 )
 from riskadj.study import Study
 from riskadj.value.profile import no_summary, no_values
+
+no_roles = partial(pd.DataFrame, columns=ROLE_COLUMNS)
+no_feature_folds = partial(pd.DataFrame, columns=PART_COLUMNS)
+no_pairs = partial(pd.DataFrame, columns=PAIR_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,14 @@ class Findings:
         What the fits behind the analyses warned of, which of these were left out, and who has
         nobody to be compared with.
     features : DataFrame
-        `outcome, learner, feature, theme, mean_absolute, share`: how much each column moves
+        `outcome, learner, feature, theme, mean_absolute, share, role`: how much each column moves
         expectations.
     provider_features : DataFrame
         The rows of `shap_providers.csv`.
+    roles, feature_folds, interactions : DataFrame
+        The rows of `shap_roles.csv`, `shap_folds.csv` and `shap_interactions.csv`.
+    unexplained : mapping
+        outcome -> learner -> why its expectations have no parts by column.
     missing : DataFrame
         `outcome, column, share`: case mix that was not recorded.
     provenance : mapping
@@ -116,6 +126,10 @@ class Findings:
     follow_up_told: Mapping[str, str] = field(default_factory=dict)
     follow_up_warnings: tuple[str, ...] = ()
     curves: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=CURVE_COLUMNS))
+    roles: pd.DataFrame = field(default_factory=no_roles)
+    feature_folds: pd.DataFrame = field(default_factory=no_feature_folds)
+    interactions: pd.DataFrame = field(default_factory=no_pairs)
+    unexplained: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     value: pd.DataFrame = field(default_factory=no_values)
     value_summary: pd.DataFrame = field(default_factory=no_summary)
     value_warnings: tuple[str, ...] = ()

@@ -55,8 +55,19 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def write_json(content: Any, path: Path) -> None:
     """Write JSON with sorted keys; NaN and infinities as null."""
+    path.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Any) -> str:
+    """Return JSON as `write_json` writes it; the same content is always the same text.
+
+    Examples
+    --------
+    >>> json_text({"b": float("nan"), "a": 1}).split()
+    ['{', '"a":', '1,', '"b":', 'null', '}']
+    """
     text = json.dumps(_finite(content), indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    return f"{text}\n"
 
 
 def write_text(text: str, path: Path) -> None:

@@ -1,5 +1,7 @@
 """Where results come from: digests of study, data, code and every stage."""
 
+import json
+import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -20,8 +22,12 @@ PACKAGES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap",
 )  # fmt: skip
 _CHANGES_NO_RESULT = ("tracking", "compute", "export")
-_CODE = (".py", ".yaml", ".jinja", ".css")
+_CODE = (".py", ".yaml", ".jinja", ".css", ".js")
 _MASK = "://***@"
+FORMAT = 1
+"""Of `provenance.json` and `card.json`: newer ones are refused."""
+AGAIN = "RISKADJ_AGAIN"
+"""Names the provenance of a run that is made again: its times are taken over, nothing is logged."""
 
 
 def portable_study(study: Study) -> dict[str, Any]:
@@ -59,7 +65,17 @@ def is_masked(uri: str) -> bool:
 
 def digest_of_study(study: Study) -> str:
     """Return the digest of everything in a study that a result can depend on."""
-    content = portable_study(study)
+    return digest_of_portable(portable_study(study))
+
+
+def digest_of_portable(content: Mapping[str, Any]) -> str:
+    """Return the digest of a study from what `study.json` holds.
+
+    Examples
+    --------
+    >>> digest_of_portable({"name": "a", "tracking": {}}) == digest_of_portable({"name": "a"})
+    True
+    """
     return digest_of_json(
         {key: value for key, value in content.items() if key not in _CHANGES_NO_RESULT}
     )
@@ -76,6 +92,14 @@ def digest_of_code() -> str:
     return digest.hexdigest()
 
 
+def software() -> dict[str, Any]:
+    """Return the versions of Python and of the packages that results depend on."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
 def build_provenance(
     study: Study, sources: Iterable[Source], stages: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -88,23 +112,72 @@ def build_provenance(
     stages : iterable of mapping
         `stage, digest, seconds`, in the order of the journey. After the last comes `run`, whose
         digest is made from those of study, data, code and every stage.
+
+    Notes
+    -----
+    Where the environment names an earlier provenance in `RISKADJ_AGAIN`, `created` and the
+    seconds are those of it: times are no result, and an audit compares files byte for byte.
     """
     data = [{"name": one.name, "digest": one.digest, "rows": one.rows} for one in sources]
     journey = [dict(one) for one in stages]
-    chained = [digest_of_study(study), digest_of_code()]
-    chained += [one["digest"] for one in (*data, *journey)]
-    return {
-        "study": {"name": study.name, "version": study.version, "digest": chained[0]},
+    made_from = {"study": digest_of_study(study), "code": digest_of_code()}
+    return _at_earlier_times({
+        "format": FORMAT,
+        "study": {"name": study.name, "version": study.version, "digest": made_from["study"]},
         "data": data,
-        "code": {"version": riskadj.__version__, "digest": chained[1]},
-        "environment": {
-            "python": platform.python_version(),
-            "packages": {name: version(name) for name in PACKAGES},
-        },
+        "code": {"version": riskadj.__version__, "digest": made_from["code"]},
+        "environment": software(),
         "seed": study.split.seed,
         "stages": [
             *journey,
-            {"stage": "run", "digest": digest_of_json(chained), "seconds": None},
+            {"stage": "run", "digest": _chained(made_from, data, journey), "seconds": None},
         ],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    })  # fmt: skip
+
+
+def run_digest(provenance: Mapping[str, Any]) -> str:
+    """Return the digest of a run as the digests of its study, data, code and stages make it."""
+    made_from = {one: provenance[one]["digest"] for one in ("study", "code")}
+    return _chained(made_from, provenance["data"], provenance["stages"][:-1])
+
+
+def _chained(
+    made_from: Mapping[str, str],
+    data: Iterable[Mapping[str, Any]],
+    stages: Iterable[Mapping[str, Any]],
+) -> str:
+    digests = [one["digest"] for one in (*data, *stages)]
+    return digest_of_json([made_from["study"], made_from["code"], *digests])
+
+
+def sealed(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provenance with its `seal`, the digest of all the rest of it.
+
+    Whoever changes it by accident, or without knowing, breaks the seal. Whoever knows how can seal
+    it again, so a copy of the seal that is kept elsewhere is what proves a run.
+
+    Examples
+    --------
+    >>> once = sealed({"seed": 1})
+    >>> once == sealed(once), once["seal"] == sealed({"seed": 2})["seal"]
+    (True, False)
+    """
+    content = {key: value for key, value in provenance.items() if key != "seal"}
+    return {**content, "seal": digest_of_json(content)}
+
+
+def is_made_again() -> bool:
+    """Whether this run repeats an earlier one, for an audit."""
+    return bool(os.environ.get(AGAIN))
+
+
+def _at_earlier_times(provenance: dict[str, Any]) -> dict[str, Any]:
+    if not is_made_again():
+        return provenance
+    earlier = json.loads(Path(os.environ[AGAIN]).read_bytes())
+    spent = {one["stage"]: one["seconds"] for one in earlier["stages"]}
+    stages = [
+        one | {"seconds": spent.get(one["stage"], one["seconds"])} for one in provenance["stages"]
+    ]
+    return provenance | {"created": earlier["created"], "stages": stages}

@@ -71,7 +71,7 @@ def render_html(card: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     >>> "<h1>A &lt;title&gt;</h1>" in render_html(card, {})
     True
     """
-    template = _environment().get_template("card.html.jinja")
+    template = environment().get_template("card.html.jinja")
     drawn = {name: Markup(svg) for name, svg in figures.items()}
     return template.render(card=card, figures=drawn)
 
@@ -221,15 +221,16 @@ _MARKDOWN: Mapping[str, Callable[[Block], str]] = {
 # --- HTML -----------------------------------------------------------------------------------------
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return where templates are, and the filters that they use."""
+    made = Environment(
         loader=PackageLoader("riskadj.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "shown": format_value,
         "words": _is_words,
         "groups": _groups,
@@ -237,8 +238,8 @@ def _environment() -> Environment:
         "together": _together,
         "is_turned": is_turned,
     }
-    environment.globals["todo_notice"] = todo_notice
-    return environment
+    made.globals["todo_notice"] = todo_notice
+    return made
 
 
 def _together(words: str) -> str:

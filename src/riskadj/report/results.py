@@ -11,13 +11,14 @@ from riskadj.casemix import CaseMix
 from riskadj.casemix.roles import refusal_by
 from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
-from riskadj.explain import Explanation
+from riskadj.explain import Explanation, unexplained
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
 from riskadj.report.card import build_card
 from riskadj.report.disclosure import (
     keep_shown,
+    keep_shown_parts,
     suppress_balance,
     suppress_curves,
     suppress_deciles,
@@ -27,14 +28,16 @@ from riskadj.report.disclosure import (
     suppress_value,
 )
 from riskadj.report.figures import draw_figures
-from riskadj.report.findings import Findings
+from riskadj.report.findings import Findings, no_feature_folds, no_pairs, no_roles
 from riskadj.report.folder import MARK, files_in, write_csv, write_json, write_parquet, write_text
-from riskadj.report.provenance import portable_study
+from riskadj.report.page.build import page_of
+from riskadj.report.page.content import PAGE
+from riskadj.report.provenance import portable_study, sealed
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study import Study
 from riskadj.value import Values
 
-_TEXTS = ("outcome", "learner", "episode_id", "provider_id", "feature", "theme")
+_TEXTS = ("outcome", "learner", "episode_id", "provider_id", "feature", "theme", "role")
 
 
 def _nothing(*columns: str) -> pd.DataFrame:
@@ -43,7 +46,7 @@ def _nothing(*columns: str) -> pd.DataFrame:
 
 
 TUNED_COLUMNS = ["outcome", "learner", "member", "trials", "settings", "start", "loss"]
-NO_FEATURES = _nothing("outcome", "learner", "feature", "theme", "mean_absolute", "share")
+NO_FEATURES = _nothing("outcome", "learner", "feature", "theme", "mean_absolute", "share", "role")
 NO_PROVIDERS = _nothing(
     "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference"
 )
@@ -109,6 +112,15 @@ def build_findings(
         provider_features=keep_shown(
             _stack([one.providers for one in explained], NO_PROVIDERS), providers, below
         ),
+        roles=_stack([one.roles for one in explained], no_roles()),
+        feature_folds=keep_shown_parts(
+            _stack([one.folds for one in explained], no_feature_folds()), below
+        ),
+        interactions=_stack([one.interactions for one in explained], no_pairs()),
+        unexplained={
+            one.outcome.name: unexplained(r.expectations)
+            for one, r in zip(cohorts, results, strict=True)
+        },
         missing=_stack([_missing(one.casemix) for one in results]),
         provenance=provenance,
         **_followed(results, providers, below),
@@ -160,7 +172,9 @@ def write_results(findings: Findings, results: Sequence[OutcomeResults], folder:
     write_text(render_markdown(card), folder / "card.md")
     write_text(render_html(card, figures), folder / "card.html")
     files = {name: digest_of_file(path) for name, path in files_in(folder).items()}
-    write_json({**findings.provenance, "files": files}, folder / MARK)
+    write_text(page_of(folder, {**findings.provenance, "files": files}), folder / PAGE)
+    files[PAGE] = digest_of_file(folder / PAGE)
+    write_json(sealed({**findings.provenance, "files": files}), folder / MARK)
 
 
 def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
@@ -184,7 +198,11 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "balance": findings.balance,
         "shap_providers": findings.provider_features,
         "shap_features": findings.features,
+        "shap_folds": findings.feature_folds,
+        "shap_roles": findings.roles,
     }
+    if findings.study.explain.interactions:
+        tables["shap_interactions"] = findings.interactions
     if findings.study.value is not None:
         tables["value"] = findings.value
     for name, table in tables.items():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.payment.contract import Contract
-from riskadj.payment.settle import Settlement, settle_tables
+from riskadj.payment.settle import Settlement, recheck, settle_tables
 from riskadj.payment.statement import file_names, statement_texts, statements_html
 from riskadj.payment.tables import Tables
 from riskadj.report.folder import (
@@ -59,7 +59,7 @@ def read_run(folder: str | Path, provider_table: Path | None = None) -> Tables:
 
 
 def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
-    """Write a settlement's folder: all of it or nothing.
+    """Write a settlement's folder: all of it or nothing, and only one that adds up.
 
     `settlement.csv` (a row per provider), `lines.csv`, `statements/<provider>.txt`,
     `statements.html`, `settlement.json`, and `provenance.json`, which names every file with its
@@ -73,7 +73,10 @@ def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
     Raises
     ------
     OutputError
+    ValuesError
+        When totals, lines and pool do not agree; see `riskadj.payment.settle.recheck`.
     """
+    recheck(settlement)
     out = Path(out)
     check_own_place(out, "settlement", "the settlement", "a run folder, or one inside it")
     names = file_names(settlement.totals["provider_id"])
@@ -102,6 +105,7 @@ def _summary(settlement: Settlement) -> dict[str, Any]:
             },
         },
         "run": settlement.run_digest,
+        "basis": [one._asdict() for one in settlement.basis],
         "digest": settlement.digest,
         "currency": contract.currency.code,
         "minor_digits": contract.currency.minor_digits,

@@ -24,7 +24,7 @@ from riskadj.report.drawing import (
 from riskadj.report.findings import Findings
 from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels
 from riskadj.report.words import counted, learner_title, measure
-from riskadj.stats.joint import ellipse
+from riskadj.stats.normal_pairs import ellipse
 from riskadj.study import Outcome
 from riskadj.value import CLASSES, NOT_COMPARED
 from riskadj.value.classes import QUARTERS

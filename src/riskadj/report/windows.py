@@ -22,6 +22,7 @@ from riskadj.report.folder import (
     write_json,
     write_text,
 )
+from riskadj.report.windows_page import page
 from riskadj.report.words import counted, format_number, learner_title, listed
 from riskadj.study import Study
 
@@ -237,6 +238,23 @@ def text(found: WindowVariation, study: Study) -> str:
     )
 
 
+def as_page(found: WindowVariation, study: Study) -> str:
+    """Return the findings as one HTML page, the figure in it."""
+    cost = found.costs.outcome
+    basis = (
+        f"{counted(found.providers, 'provider')}, {counted(found.episodes, 'episode')}; "
+        f"amounts in {cost.currency} at prices of {cost.price_year}."
+    )
+    return page(
+        found,
+        study,
+        summary=(f"{answer(found)} {change(found)}", basis),
+        titles=TITLES,
+        how=_how(found, study),
+        svg=figure(found, study),
+    )
+
+
 def _how(found: WindowVariation, study: Study) -> Iterable[str]:
     costs = found.costs
     yield (
@@ -419,7 +437,8 @@ def write_windows(
     """Write the folder of a comparison of windows: all of it or nothing.
 
     `windows.csv` (a row per window and component), `windows.json` (what it was made of and how),
-    `windows.svg`, `windows.md`, and `provenance.json`, which names every file with its digest.
+    `windows.svg`, `windows.md`, `windows.html`, and `provenance.json`, which names every file with
+    its digest.
 
     Parameters
     ----------
@@ -446,6 +465,7 @@ def write_windows(
         "windows.json": lambda path: write_json(summary(found, provenance), path),
         "windows.svg": lambda path: write_text(figure(found, study), path),
         "windows.md": lambda path: write_text(text(found, study), path),
+        "windows.html": lambda path: write_text(as_page(found, study), path),
     }
     with run_folder(out) as staging:
         for name, write in writers.items():

@@ -213,9 +213,7 @@ def in_order(text: str) -> tuple[tuple[bool, float, str], ...]:
     ['1', '2', '10', '60 to 69', 'not recorded']
     """
     parts = [one for one in re.split(r"([0-9]+(?:\.[0-9]+)?)", text) if one]
-    return tuple(
-        (False, float(one), "") if one[0].isdigit() else (True, 0.0, one) for one in parts
-    )
+    return tuple((False, float(one), "") if one[0].isdigit() else (True, 0.0, one) for one in parts)
 
 
 def counted(number: int, noun: str) -> str:

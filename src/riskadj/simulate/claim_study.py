@@ -5,8 +5,9 @@ from io import StringIO
 from types import MappingProxyType
 from typing import Any
 
+from riskadj.simulate.claim_course import YEAR
 from riskadj.simulate.claim_tables import BUNDLES, KNOWN_DRGS, WINDOWS
-from riskadj.simulate.claims import YEAR, ClaimsWorld
+from riskadj.simulate.claims import ClaimsWorld
 from riskadj.simulate.populations import POPULATIONS, ProcedureGroup
 from riskadj.simulate.scenario import Claims, Scenario
 

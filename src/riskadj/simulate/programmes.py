@@ -150,9 +150,37 @@ def _report_readmissions(world: World, rules: Readmissions) -> pd.DataFrame:
     own = pd.Series(fit.intercept + fit.effects, fit.providers)
     found = predicted_over_expected(linear, provider, own, fit.intercept)
     table = pd.DataFrame({"err_hk": found.ratio, "n_hk": found.n}, index=found.providers)
-    group = _peers(seen).reindex(table.index)
-    table["median_hk"] = table.groupby(group)["err_hk"].transform("median")
+    table["median_hk"] = _median_of_peers(table["err_hk"], seen)
     return _with_payments(world, rules, table, seen)
+
+
+def true_readmission_ratios(world: World) -> pd.DataFrame:
+    """Return what a readmission program's table would say if everything were known.
+
+    True excess ratios: the sum of chances of a readmission in 30 days at the hospital that treated
+    over that at the average hospital, of the same patients as the published ratios. Chances at the
+    average hospital are held to sum to those that there are. Peers are the same.
+
+    Parameters
+    ----------
+    world : World
+        With claims; its programme has readmissions.
+
+    Returns
+    -------
+    DataFrame
+        `err_hk` and `median_hk`, a row per hospital with patients of 65 or more, by name.
+    """
+    old = (world.episodes["age_years"] >= MEDICARE_AGE).to_numpy()
+    seen, truth = world.episodes[old], world.truth_episodes[old]
+    names = [f"readmission_{one}_30d" for one in ("at_provider", "expected")]
+    here, average = (truth[one].groupby(seen["provider_id"]).sum() for one in names)
+    ratio = here / average * (average.sum() / here.sum())
+    return pd.DataFrame({"err_hk": ratio, "median_hk": _median_of_peers(ratio, seen)})
+
+
+def _median_of_peers(ratio: pd.Series, seen: pd.DataFrame) -> pd.Series:
+    return ratio.groupby(_peers(seen).reindex(ratio.index)).transform("median")
 
 
 def _casemix(seen: pd.DataFrame) -> pd.DataFrame:

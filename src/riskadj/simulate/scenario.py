@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from riskadj.record import Record
 from riskadj.simulate.populations import ProcedureGroup
 from riskadj.study.load import build, read_yaml
-from riskadj.study.records import Record
 
 PERIOD = r"^\d{4}(/\d{2})?$"
 """A calendar year such as 2021, or a year from April such as 2021/22."""
@@ -297,7 +297,7 @@ def load_scenario(path: str | Path, overrides: Iterable[str] = ()) -> Scenario:
     FileMissingError, StudyError
         One line that names the file, the line and the key.
     """
-    return build(Scenario, read_yaml(path), str(path), overrides)
+    return build(Scenario, read_yaml(path), str(path), overrides, whole="scenario")
 
 
 def demo_scenario() -> Scenario:

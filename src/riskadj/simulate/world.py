@@ -7,8 +7,9 @@ import pandas as pd
 
 from riskadj.digest import digest_of_json
 from riskadj.episodes.columns import COLUMNS
+from riskadj.simulate.claim_course import Course, draw_course
 from riskadj.simulate.claim_tables import WINDOWS
-from riskadj.simulate.claims import ClaimsWorld, Course, draw_claims, draw_course
+from riskadj.simulate.claims import ClaimsWorld, draw_claims
 from riskadj.simulate.cost import draw_costs
 from riskadj.simulate.follow_up import draw_calendar, draw_response, hide_unreturned, leave_gaps
 from riskadj.simulate.outcomes import Outcomes, draw_outcomes

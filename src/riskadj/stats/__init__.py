@@ -10,6 +10,7 @@ from riskadj.stats.agreement import (
 from riskadj.stats.anchor_baseline import threshold_along_baseline, threshold_by_baseline
 from riskadj.stats.anchor_intervals import bootstrap_threshold
 from riskadj.stats.anchors import estimate_threshold, mean_change
+from riskadj.stats.balance import balance
 from riskadj.stats.bootstrap import ProviderBootstrap, bootstrap_predicted_over_expected
 from riskadj.stats.calibration import (
     Calibration,
@@ -51,6 +52,7 @@ from riskadj.stats.fits import (
     SeparationWarning,
 )
 from riskadj.stats.fixed_effects import fit_fixed_effects
+from riskadj.stats.follow_up import FollowUpRates, follow_up_rates
 from riskadj.stats.funnels import (
     expected_at_limits,
     funnel_effect,
@@ -82,17 +84,8 @@ from riskadj.stats.reliability import (
     reliability,
     volume_needed,
 )
-from riskadj.stats.response import (
-    FollowUpRates,
-    ResponseModel,
-    ResponseWeights,
-    WeightedMeans,
-    balance,
-    fit_response,
-    follow_up_rates,
-    response_weights,
-    weighted_means,
-)
+from riskadj.stats.response import ResponseModel, fit_response
+from riskadj.stats.response_weights import ResponseWeights, response_weights
 from riskadj.stats.sandwich import ClusterRegression, mean_by_cluster, regress_by_cluster
 from riskadj.stats.shrinkage import shrink
 from riskadj.stats.standardise import (
@@ -102,6 +95,7 @@ from riskadj.stats.standardise import (
     reference_effect,
 )
 from riskadj.stats.tipping import TippingPoints, delta_range, effect_with_delta, tipping_points
+from riskadj.stats.weighted_means import WeightedMeans, weighted_means
 
 __all__ = [
     "FollowUpRates",

@@ -14,32 +14,35 @@ allows for the estimation of centre and covariance between them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from riskadj.errors import ArrayError, NoVariationError, TooFewProvidersError
-from riskadj.stats.arrays import Floats, finite, one_of, plain, tail_of, whole
-from riskadj.stats.groups import Groups, group_rows
+from riskadj.errors import ArrayError, TooFewProvidersError
+from riskadj.stats.arrays import Floats, one_of, plain, whole
+from riskadj.stats.between_pairs import (
+    FEWEST,
+    ROUGH,
+    BetweenPairs,
+    Pairs,
+    Symmetric,
+    between_pairs,
+    centre_of,
+    climb_pairs,
+    inverse,
+    matrix_of,
+    times,
+    weights_of,
+)
+from riskadj.stats.groups import group_rows
+from riskadj.stats.normal_pairs import quarter_chance
+from riskadj.stats.observed_pairs import ratio_of, seen_cost, seen_outcome, seen_pairs
 
-FEWEST = 4
-"""Providers from which a covariance between them can be told at all."""
 _FAMILIES = ("gaussian", "binomial")
-_HALF = 0.5
-_PENALTY = 0.5
 _BLOCK = 100_000
 """Providers times samples at a time, so that they stay in the cache."""
-_MOST_STEPS, _SETTLED, _ROUGH = 200, 1e-7, 1e-3
-"""How far a covariance is climbed to: steps, and the length of the last one relative to it."""
-_LONGEST_STEP = 0.9
-_NEARLY_ONE = 1 - 1e-12
-_PRODUCTS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
-"""Which entries of two symmetric matrices are multiplied in a curvature."""
-
-Symmetric = tuple[Floats, Floats, Floats]
-"""Symmetric matrices of two rows: first, off the diagonal, last."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +203,9 @@ def joint_profile(
     whole("minimum_n", minimum_n, 1)
     whole("replicates", replicates, 2)
     groups = group_rows(provider)
-    outcome = _outcome(outcome_observed, outcome_expected, groups, better, outcome_family)
-    cost = _cost(cost_observed, cost_expected, groups)
-    seen = _observed(outcome, cost, groups)
+    outcome = seen_outcome(outcome_observed, outcome_expected, groups, better, outcome_family)
+    cost = seen_cost(cost_observed, cost_expected, groups)
+    seen = seen_pairs(outcome, cost, groups)
     judged = (outcome.n >= minimum_n) & (cost.n >= minimum_n)
     if judged.sum() < FEWEST:
         raise TooFewProvidersError(
@@ -214,14 +217,14 @@ def joint_profile(
     effect[:, 1] += covariance[:, 1, 1] / 2
     fitted = between_pairs(effect, covariance)
     samples = _samples(len(effect), replicates, seed)
-    found = _known(_Pairs.of(effect, covariance), fitted, samples)
+    found = _known(Pairs.of(effect, covariance), fitted, samples)
     return JointProfile(
         providers=groups.labels,
         n_outcome=outcome.n,
         n_cost=cost.n,
         n_both=seen.n_both,
         effect=seen.effect,
-        outcome_ratio=_ratio(outcome),
+        outcome_ratio=ratio_of(outcome),
         covariance=seen.covariance,
         judged=judged,
         centre=fitted.centre,
@@ -233,260 +236,10 @@ def joint_profile(
     )
 
 
-class BetweenPairs(NamedTuple):
-    """Centre, shape (2,), and covariance, shape (2, 2), of true pairs."""
-
-    centre: Floats
-    covariance: Floats
-
-
-def between_pairs(effect: ArrayLike, covariance: ArrayLike) -> BetweenPairs:
-    """Return the mean of true pairs and their covariance between providers.
-
-    Parameters
-    ----------
-    effect : array-like of shape (n_providers, 2)
-    covariance : array-like of shape (n_providers, 2, 2)
-        From chance, taken as known; positive definite.
-
-    Raises
-    ------
-    ArrayError
-    TooFewProvidersError
-
-    Notes
-    -----
-    The maximum of the restricted likelihood times the square root of the determinant (Chung and
-    others 2015, J Educ Behav Stat, doi:10.3102/1076998615570945), by Fisher scoring whose steps
-    are short enough to stay positive definite.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> true = rng.multivariate_normal([1.0, 0.0], [[1.0, 0.5], [0.5, 1.0]], 4000)
-    >>> seen = true + rng.normal(size=true.shape)
-    >>> between_pairs(seen, np.tile(np.eye(2), (4000, 1, 1))).covariance.round(1).tolist()
-    [[1.0, 0.5], [0.5, 1.0]]
-    """
-    y = finite("effect", effect)
-    if y.ndim != 2 or y.shape[1] != 2:
-        raise ArrayError(f"effect: wanted pairs, shape (n_providers, 2); got {y.shape}.")
-    s = finite("covariance", covariance, (len(y), 2, 2))
-    if not ((s[:, 0, 0] > 0) & (np.linalg.det(s) > 0)).all():
-        raise ArrayError("covariance: wanted positive definite ones; got others.")
-    if len(y) < FEWEST:
-        raise TooFewProvidersError(
-            f"between_pairs: wanted {FEWEST} providers or more; got {len(y)}."
-        )
-    pairs = _Pairs.of(y, s)
-    copies = np.ones((1, len(y)))
-    t = _climb(pairs, copies, pairs.start(1), _SETTLED)
-    centre = _centre_of(pairs, copies, _weights(pairs, t))
-    return BetweenPairs(
-        np.array([one[0] for one in centre]) * pairs.unit,
-        _matrix(*(one[0] for one in t)) * np.outer(pairs.unit, pairs.unit),
-    )
-
-
-def ellipse(
-    centre: ArrayLike, covariance: ArrayLike, level: float = 0.95, corners: int = 72
-) -> Floats:
-    r"""Return the edge of the region that holds a normal pair with probability `level`.
-
-    Parameters
-    ----------
-    centre : array-like of shape (2,)
-    covariance : array-like of shape (2, 2)
-    level : float
-    corners : int
-
-    Returns
-    -------
-    ndarray of shape (corners, 2)
-
-    Notes
-    -----
-    The points x with :math:`(x - c)' C^{-1} (x - c) = -2 \log(1 - level)`, the quantile of
-    chi-squared with two degrees of freedom.
-
-    Examples
-    --------
-    >>> edge = ellipse([0.0, 0.0], [[4.0, 0.0], [0.0, 1.0]])
-    >>> edge.max(axis=0).round(3).tolist()
-    [4.895, 2.448]
-    """
-    middle, spread = finite("centre", centre, (2,)), finite("covariance", covariance, (2, 2))
-    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    values, axes = np.linalg.eigh(spread)
-    root = (axes * np.sqrt(np.clip(values, 0.0, None))) @ axes.T
-    return np.asarray(middle + region_radius(level) * np.c_[np.cos(angle), np.sin(angle)] @ root)
-
-
-def region_radius(level: float = 0.95) -> float:
-    """Return how many standard deviations from its centre a region of normal pairs ends.
-
-    Examples
-    --------
-    >>> round(region_radius(0.95), 4)
-    2.4477
-    """
-    return float(np.sqrt(-2 * np.log(2 * tail_of(level))))
-
-
-def quarter_chance(first: ArrayLike, second: ArrayLike, correlation: ArrayLike) -> Floats:
-    """Return P(X < first, Y < second) of a standard normal pair.
-
-    Parameters
-    ----------
-    first, second, correlation : array-like
-        Of one shape; correlations from -1 to 1.
-
-    Notes
-    -----
-    By Owen's T function (Owen 1956, Ann Math Stat 27:1075-1090).
-
-    Examples
-    --------
-    >>> quarter_chance([0.0, 0.0], [0.0, 0.0], [0.0, 0.5]).round(4).tolist()
-    [0.25, 0.3333]
-    """
-    h, k = (np.where(np.asarray(one) == 0, 1e-300, one) for one in (first, second))
-    r = np.clip(correlation, -_NEARLY_ONE, _NEARLY_ONE)
-    root = np.sqrt(1 - r**2)
-    with np.errstate(over="ignore"):
-        of_h, of_k = (k / h - r) / root, (h / k - r) / root
-    half = (special.ndtr(h) + special.ndtr(k) - ((h < 0) != (k < 0))) / 2
-    return np.clip(half - special.owens_t(h, of_h) - special.owens_t(k, of_k), 0.0, 1.0)
-
-
-# --- what is observed -----------------------------------------------------------------------------
-
-
-class _Part(NamedTuple):
-    """Outcome or cost: by row, 0 where it has none, and its sums by provider."""
-
-    has: NDArray[np.bool_]
-    n: NDArray[np.intp]
-    effect: Floats
-    residual: Floats
-    weight: Floats
-    variance: Floats
-    observed: Floats
-    expected: Floats
-    square: float
-
-
-def _outcome(
-    observed: ArrayLike, expected: ArrayLike, groups: Groups, better: int, family: str
-) -> _Part:
-    o, e, has = _both("outcome", observed, expected, groups)
-    if family == "binomial" and not ((e[has] > 0) & (e[has] < 1)).all():
-        raise ArrayError("outcome_expected: wanted chances between 0 and 1; got others.")
-    v = np.where(has, e * (1 - e) if family == "binomial" else 1.0, 0.0)
-    n, difference = groups.total(has), better * (o - e)
-    effect = _divided(groups.total(difference), n)
-    u = np.divide(difference - groups.at_rows(effect), np.sqrt(v), out=np.zeros_like(v), where=has)
-    square = _mean_square("outcome", u, n)
-    overall = difference.sum() / n.sum()
-    variance = square * _divided(groups.total(v), n**2)
-    return _Part(
-        has, n.astype(np.intp), effect - overall, u, np.sqrt(v), variance,
-        groups.total(o), groups.total(e), square,
-    )  # fmt: skip
-
-
-def _cost(observed: ArrayLike, expected: ArrayLike, groups: Groups) -> _Part:
-    o, e, has = _both("cost", observed, expected, groups)
-    if (o < 0).any() or not (e[has] > 0).all() or not o.sum() > 0:
-        raise ArrayError(
-            "cost_observed, cost_expected: wanted costs of 0 or more, not all 0, and expectations "
-            "above 0; got others."
-        )
-    e = e * (o.sum() / e.sum())
-    n, sums, expected_sums = groups.total(has), groups.total(o), groups.total(e)
-    half = np.where(sums > 0, 0.0, _HALF * e.sum() / n.sum())
-    ratio = _divided(sums + half, expected_sums + half, n > 0)
-    q = np.divide(o, e * groups.at_rows(ratio), out=np.ones_like(e), where=has) - 1
-    square = _mean_square("cost", q, n)
-    variance = square * _divided(groups.total(e**2), expected_sums**2)
-    return _Part(has, n.astype(np.intp), np.log(ratio), q, e, variance, sums, expected_sums, square)
-
-
-def _both(
-    name: str, observed: ArrayLike, expected: ArrayLike, groups: Groups
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return observed and expected with 0 where there are none, and where there are some."""
-    o, e = (np.asarray(one, dtype=np.float64) for one in (observed, expected))
-    for what, values in (("observed", o), ("expected", e)):
-        if values.shape != (groups.n_rows,):
-            raise ArrayError(f"{name}_{what}: wanted shape ({groups.n_rows},); got {values.shape}.")
-    has = ~np.isnan(o)
-    if (has != ~np.isnan(e)).any():
-        raise ArrayError(
-            f"{name}_observed, {name}_expected: wanted both or neither of each episode; got "
-            f"{int((has != ~np.isnan(e)).sum()):,} with one of them."
-        )
-    if not has.any():
-        raise ArrayError(f"{name}_observed: wanted some that are not missing; got none.")
-    o, e = (np.where(has, one, 0.0) for one in (o, e))
-    return finite(f"{name}_observed", o), finite(f"{name}_expected", e), has
-
-
-def _mean_square(name: str, residual: Floats, n: Floats) -> float:
-    """Return the mean square about providers' own means, a degree of freedom less for each."""
-    free = float(n.sum() - (n > 0).sum())
-    square = float(residual @ residual)
-    if free > 0 and square > 0:
-        return square / free
-    raise NoVariationError(
-        f"{name}: wanted episodes of a provider that differ from what was expected by more or "
-        "less; got none that do."
-    )
-
-
-class _Seen(NamedTuple):
-    n_both: NDArray[np.intp]
-    effect: Floats
-    covariance: Floats
-    correlation: float
-
-
-def _observed(outcome: _Part, cost: _Part, groups: Groups) -> _Seen:
-    """Return the pairs, and their covariance from chance."""
-    shared = outcome.has & cost.has
-    u, q = outcome.residual * shared, cost.residual * shared
-    size = np.sqrt((u @ u) * (q @ q))
-    correlation = float(u @ q / size) if size else 0.0
-    together = groups.total(outcome.weight * cost.weight * shared)
-    scale = correlation * np.sqrt(outcome.square * cost.square)
-    cross = scale * _divided(together, outcome.n * cost.expected)
-    effect = np.column_stack([outcome.effect, cost.effect])
-    covariance = _matrix(outcome.variance, cross, cost.variance)
-    covariance[np.isnan(effect).any(axis=1)] = np.nan
-    return _Seen(groups.total(shared).astype(np.intp), effect, covariance, correlation)
-
-
-def _ratio(outcome: _Part) -> Floats:
-    return _divided(outcome.observed, outcome.expected)
-
-
-def _divided(over: Floats, under: Any, where: NDArray[np.bool_] | None = None) -> Floats:
-    """Return a ratio, NaN where there is nothing to divide by."""
-    some = np.asarray(under != 0) if where is None else where
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=some)
-
-
-def _matrix(first: Any, cross: Any, last: Any) -> Floats:
-    return np.moveaxis(np.array([[first, cross], [cross, last]]), (0, 1), (-2, -1))
-
-
 def _where(judged: NDArray[np.bool_], values: Floats) -> Floats:
     full = np.full((judged.size, *values.shape[1:]), np.nan)
     full[judged] = values
     return full
-
-
-# --- samples of providers -------------------------------------------------------------------------
 
 
 def _samples(providers: int, replicates: int, seed: int) -> Iterator[Floats]:
@@ -498,7 +251,7 @@ def _samples(providers: int, replicates: int, seed: int) -> Iterator[Floats]:
         yield rng.multinomial(providers, chance, size=size).astype(np.float64)
 
 
-def _known(pairs: "_Pairs", fitted: BetweenPairs, samples: Iterator[Floats]) -> dict[str, Floats]:
+def _known(pairs: "Pairs", fitted: BetweenPairs, samples: Iterator[Floats]) -> dict[str, Floats]:
     """Return what is known of each true pair, over all samples."""
     t = (fitted.covariance / np.outer(pairs.unit, pairs.unit))[[0, 0, 1], [0, 1, 1]]
     drawn = pairs.stretched(fitted.centre / pairs.unit)
@@ -509,7 +262,7 @@ def _known(pairs: "_Pairs", fitted: BetweenPairs, samples: Iterator[Floats]) -> 
         sums += _posteriors(pairs, drawn, copies, start)
         number += size
     first, last, square, cross, last_square, p_better, p_cheaper, p_both = sums / number
-    covariance = _matrix(square - first**2, cross - first * last, last_square - last**2)
+    covariance = matrix_of(square - first**2, cross - first * last, last_square - last**2)
     return {
         "shrunken": np.column_stack([first, last]) * pairs.unit,
         "shrunken_covariance": covariance * np.outer(pairs.unit, pairs.unit),
@@ -520,13 +273,13 @@ def _known(pairs: "_Pairs", fitted: BetweenPairs, samples: Iterator[Floats]) -> 
     }
 
 
-def _posteriors(pairs: "_Pairs", drawn: "_Pairs", copies: Floats, start: Symmetric) -> Floats:
+def _posteriors(pairs: "Pairs", drawn: "Pairs", copies: Floats, start: Symmetric) -> Floats:
     """Return sums over samples of posterior moments and chances, `drawn` being what they hold."""
-    t = _climb(drawn, copies, start, _ROUGH)
-    centre = _centre_of(drawn, copies, _weights(drawn, t))
+    t = climb_pairs(drawn, copies, start, ROUGH)
+    centre = centre_of(drawn, copies, weights_of(drawn, t))
     t = _turned(start, t)
-    weights = _weights(pairs, t)
-    pulled = _times(weights, *pairs.about(centre))
+    weights = weights_of(pairs, t)
+    pulled = times(weights, *pairs.about(centre))
     t1, t2, t3 = (one[:, None] for one in t)
     m1 = centre[0][:, None] + t1 * pulled[0] + t2 * pulled[1]
     m2 = centre[1][:, None] + t2 * pulled[0] + t3 * pulled[1]
@@ -542,7 +295,7 @@ def _posteriors(pairs: "_Pairs", drawn: "_Pairs", copies: Floats, start: Symmetr
 
 def _turned(fitted: Symmetric, sampled: Symmetric) -> Symmetric:
     """Return F S^-1 F: as far from F as F is from S, which is how far the truth may be from F."""
-    (f1, f2, f3), (p, q, w) = fitted, _inverse(*sampled)
+    (f1, f2, f3), (p, q, w) = fitted, inverse(*sampled)
     a, b, c, d = f1 * p + f2 * q, f1 * q + f2 * w, f2 * p + f3 * q, f2 * q + f3 * w
     return a * f1 + b * f2, a * f2 + b * f3, c * f2 + d * f3
 
@@ -552,115 +305,3 @@ def _left(t: Symmetric, weights: Symmetric) -> Symmetric:
     (t1, t2, t3), (p, q, w) = t, weights
     a, b, c, d = t1 * p + t2 * q, t1 * q + t2 * w, t2 * p + t3 * q, t2 * q + t3 * w
     return t1 - a * t1 - b * t2, t2 - a * t2 - b * t3, t3 - c * t2 - d * t3
-
-
-# --- covariance between providers -----------------------------------------------------------------
-
-
-class _Pairs(NamedTuple):
-    """Observed pairs and their covariances, in units in which chance is about 1."""
-
-    y: tuple[Floats, Floats]
-    s: Symmetric
-    unit: Floats
-
-    @classmethod
-    def of(cls, effect: Floats, covariance: Floats) -> "_Pairs":
-        unit = np.sqrt(covariance[:, [0, 1], [0, 1]].mean(axis=0))
-        y, s = effect / unit, covariance / np.outer(unit, unit)
-        return cls((y[:, 0], y[:, 1]), (s[:, 0, 0], s[:, 0, 1], s[:, 1, 1]), unit)
-
-    @property
-    def providers(self) -> int:
-        return self.y[0].size
-
-    def start(self, samples: int) -> Symmetric:
-        ones = np.ones(samples)
-        return ones, np.zeros(samples), ones
-
-    def stretched(self, centre: Floats) -> "_Pairs":
-        """Return pairs that vary as much in samples of them as these do among all providers."""
-        factor = np.sqrt(self.providers / (self.providers - 1))
-        y1, y2 = (c + factor * (y - c) for y, c in zip(self.y, centre, strict=True))
-        return self._replace(y=(y1, y2))
-
-    def about(self, centre: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-        return self.y[0] - centre[0][:, None], self.y[1] - centre[1][:, None]
-
-
-def _weights(pairs: _Pairs, t: Symmetric) -> Symmetric:
-    """Return (T + S)^-1 of every sample and provider."""
-    v1, v2, v3 = (one[:, None] + own for one, own in zip(t, pairs.s, strict=True))
-    return _inverse(v1, v2, v3)
-
-
-def _inverse(first: Floats, cross: Floats, last: Floats) -> Symmetric:
-    determinant = first * last - cross**2
-    return last / determinant, -cross / determinant, first / determinant
-
-
-def _times(matrix: Symmetric, first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    p, q, w = matrix
-    return p * first + q * second, q * first + w * second
-
-
-def _centre_of(pairs: _Pairs, copies: Floats, weights: Symmetric) -> tuple[Floats, Floats]:
-    """Return the mean of true pairs in each sample, weighted by (T + S)^-1."""
-    total = _inverse(*(np.einsum("bk,bk->b", copies, one) for one in weights))
-    pulled = _times(weights, *pairs.y)
-    return _times(total, *(np.einsum("bk,bk->b", copies, one) for one in pulled))
-
-
-def _climb(pairs: _Pairs, copies: Floats, start: Symmetric, settled: float) -> Symmetric:
-    """Return the penalised maximum of each sample's restricted likelihood."""
-    t = start
-    for _ in range(_MOST_STEPS):
-        step, length = _step(pairs, copies, t)
-        share = _LONGEST_STEP / np.maximum(length, _LONGEST_STEP)
-        first, cross, last = t
-        t = (first + share * step[:, 0], cross + share * step[:, 1], last + share * step[:, 2])
-        if length.max() < settled:
-            break
-    return t
-
-
-def _step(pairs: _Pairs, copies: Floats, t: Symmetric) -> tuple[Floats, Floats]:
-    """Return a step of Fisher scoring, and its length relative to T.
-
-    With E one of the three directions of T, the slope is half of
-    tr E (sum W r r' W - sum W + sum W H W), H the covariance of the centre, and the curvature half
-    of sum tr W E W E; the penalty adds the same of T^-1.
-    """
-    weights = _weights(pairs, t)
-    p, q, w = weights
-    heavy = tuple(copies * one for one in weights)
-    total = tuple(one.sum(axis=1) for one in heavy)
-    squares = tuple(np.einsum("bk,bk->b", heavy[a], weights[b]) for a, b in _PRODUCTS)
-    h1, h2, h3 = _inverse(*total)
-    centre = _centre_of(pairs, copies, weights)
-    z1, z2 = _times((p, q, w), *pairs.about(centre))
-    pp, pq, qq, pw, qw, ww = squares
-    slope = (
-        np.einsum("bk,bk,bk->b", copies, z1, z1) - total[0] + pp * h1 + 2 * pq * h2 + qq * h3,
-        np.einsum("bk,bk,bk->b", copies, z1, z2) - total[1] + pq * h1 + (pw + qq) * h2 + qw * h3,
-        np.einsum("bk,bk,bk->b", copies, z2, z2) - total[2] + qq * h1 + 2 * qw * h2 + ww * h3,
-    )
-    own = _inverse(*t)
-    metric = _curvature(tuple(own[a] * own[b] for a, b in _PRODUCTS))
-    gradient = np.stack(
-        [
-            double * (one / 2 + _PENALTY * mine)
-            for double, one, mine in zip((1, 2, 1), slope, own, strict=True)
-        ],
-        axis=-1,
-    )
-    curvature = _curvature(squares) / 2 + _PENALTY * metric
-    step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    return step, np.sqrt(np.einsum("bi,bij,bj->b", step, metric, step))
-
-
-def _curvature(products: tuple[Floats, ...]) -> Floats:
-    """Return tr W E W E for the three directions E of a symmetric matrix."""
-    pp, pq, qq, pw, qw, ww = products
-    rows = ((pp, 2 * pq, qq), (2 * pq, 2 * (pw + qq), 2 * qw), (qq, 2 * qw, ww))
-    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))

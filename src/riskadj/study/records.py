@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from riskadj.claims import ClaimRules
 from riskadj.episodes.columns import Column
@@ -17,16 +17,11 @@ from riskadj.errors import StudyError, ValuesError, did_you_mean
 from riskadj.instruments import Instrument, instrument
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import Threshold, check_threshold, threshold
+from riskadj.record import Record
 from riskadj.study.currencies import CURRENCIES
 from riskadj.study.kinds import KINDS, Measured, OutcomeKind, measured_as_cost, measured_by
 
 TODO = "TODO: to be written by a person"
-
-
-class Record(BaseModel):
-    """A frozen record that refuses keys it does not know, and numbers that are none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ValueSetChoice(Record):
@@ -780,6 +775,14 @@ class SkdeRules(Record):
     organisations: dict[str, int] = Field({}, description="provider_id: organisation number")
 
 
+class ExplainRules(Record):
+    """What is worked out of the explanation besides each column's contribution."""
+
+    interactions: bool = Field(
+        False, description="true: which pairs of columns act together most in boosted trees"
+    )
+
+
 class Export(Record):
     """What `riskadj export` makes of a run; none of it changes a result."""
 
@@ -820,6 +823,7 @@ class Study(Record):
     validation: ValidationRules = ValidationRules()
     card: CardText = CardText()
     report: Report = Report()
+    explain: ExplainRules = ExplainRules()
     export: Export = Export()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 MAY_LEAVE = (
-    "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "flow.csv",
+    "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "page.html", "flow.csv",
     "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
     "calibration.csv", "subgroups.csv", "ceiling.csv", "slopes.csv", "value.csv",
     "differences.csv", "validation.csv", "rates.csv",
@@ -180,6 +180,7 @@ def _tags(finished: _Finished) -> dict[str, str]:
         "riskadj.code.digest": provenance["code"]["digest"],
         "riskadj.study.digest": provenance["study"]["digest"],
         "riskadj.created": provenance["created"],
+        "riskadj.seal": provenance.get("seal", "none"),
         **{
             f"riskadj.stage.{position:02d}.{one['stage']}": one["digest"]
             for position, one in enumerate(provenance["stages"])

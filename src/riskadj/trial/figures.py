@@ -8,7 +8,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from riskadj.payment.status import SETTLED
 from riskadj.report.drawing import (
     BLUE,
     GREY,
@@ -25,7 +24,9 @@ from riskadj.report.drawing import (
 )
 from riskadj.report.labels import HEIGHT, WIDTH, Frame, spread_lines
 from riskadj.report.words import counted
-from riskadj.trial.operating import follows_at, from_first_settled, measure, most_volume, rows_of
+from riskadj.trial.fair import follows_at, from_first_settled, most_volume
+from riskadj.trial.measures import measure, on_own_results
+from riskadj.trial.operating import rows_of
 from riskadj.trial.run import Trial
 from riskadj.trial.variants import Variant
 
@@ -47,7 +48,7 @@ class _Mark(NamedTuple):
     shape: str
 
 
-_RIGHT, _WRONG, _NOT = "paid with the right sign", "with the wrong sign", "not on its own results"
+_RIGHT, _WRONG, _NOT = "paid on the right side", "wrongly paid", "too few: not on its own results"
 _MARKS: Mapping[str, _Mark] = MappingProxyType(
     {
         _RIGHT: _Mark(BLUE, "#ffffff", "circle"),
@@ -57,6 +58,10 @@ _MARKS: Mapping[str, _Mark] = MappingProxyType(
 )
 _COLOURS = (BLUE, ORANGE, INK, GREY)
 """Of contracts."""
+_APART = 9
+"""Pixels between the fair volumes of contracts."""
+_SHAPES = {"stop": "M0,-.5L0,.5", "arrow": "M-.6,-.5L0,0L-.6,.5", "diamond": "diamond"}
+"""Of the ends and the middle of an interval."""
 _DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
 """Of learners."""
 
@@ -76,8 +81,8 @@ def _paid_right(trial: Trial) -> str:
         for at in range(0, len(panels), PANELS)
     ]  # fmt: skip
     found = ", ".join(
-        f"{row.contract} by {row.learner} {row.misallocated_share:.0%}"
-        for row in trial.found.table.itertuples()
+        f"{row['contract']} by {row['learner']} {_percent(row)}"
+        for row in trial.found.table.to_dict("records")
     )
     return to_svg(
         alt.vconcat(*rows, spacing=26),
@@ -96,7 +101,7 @@ def _panel(one: Variant, trial: Trial) -> alt.LayerChart:
     scales = scales_of(frame, f"right, {code} per episode", f"paid, {code} per episode")
     row = _found(one, trial)
     title = alt.TitleParams(
-        [one.name, f"by {one.learner}: {row['misallocated_share']:.0%} misallocated"],
+        [one.name, f"by {one.learner}: {_percent(row)} misallocated"],
         fontSize=11.5, anchor="start", frame="group", offset=4, fontWeight="normal",
     )  # fmt: skip
     zero = alt.Chart(alt.Data(values=[{"x": 0.0}])).mark_rule(color=GREY, strokeWidth=0.6)
@@ -109,16 +114,16 @@ def _panel(one: Variant, trial: Trial) -> alt.LayerChart:
 
 
 def _points(one: Variant, trial: Trial) -> pd.DataFrame:
-    """Return the marks, those of wrong signs on top."""
+    """Return the marks, those that are wrongly paid on top."""
     mine = _rows(one, trial)
     mine = mine[mine["volume"] > 0]
     worlds = max(1, int(MOST_MARKS / max(mine.groupby("world").size().max(), 1)))
     mine = mine[mine["world"] < worlds]
     unit = 10.0**-one.contract.currency.minor_digits / mine["volume"]
-    least = trial.settings.tolerance * mine["target_minor"]
-    opposite = np.sign(mine["paid_minor"]) * np.sign(mine["right_minor"]) < 0
-    wrong = opposite & (mine["paid_minor"].abs() > least) & (mine["right_minor"].abs() > least)
-    place = np.select([mine["status"] != SETTLED, wrong], [_NOT, _WRONG], default=_RIGHT)
+    measured = measure(mine, one.contract, trial.settings.tolerance)
+    wrong = measured["wrongly_paid"].to_numpy() == 1
+    own = on_own_results(mine, one.contract)
+    place = np.select([~own, wrong], [_NOT, _WRONG], default=_RIGHT)
     area = SMALLEST + (LARGEST - SMALLEST) * mine["volume"] / mine["volume"].max()
     points = pd.DataFrame(
         {"x": mine["right_minor"] * unit, "y": mine["paid_minor"] * unit, "place": place,
@@ -155,7 +160,8 @@ def _by_volume(trial: Trial) -> str:
     share = trial.settings.target_share
     if not some.size:
         some = np.array([1.0, 10.0])
-    frame = Frame((float(np.log(some.min())), float(np.log(some.max()))), (0.0, 1.0))
+    least = _least_share(variants, trial)
+    frame = Frame((float(np.log(some.min())), float(np.log(some.max()))), (least, 1.0))
     scales = scales_of(frame, "", "share of the money that follows true differences")
     scales |= {"x": _volume_axis(frame)}
     curves = {one.title: _curve(one, trial, ranges[one.title]) for one in variants}
@@ -163,12 +169,13 @@ def _by_volume(trial: Trial) -> str:
     layers = [
         level_line(share, scales, color=GREY, strokeDash=[4, 3]),
         text(
-            [{"x": frame.x[0], "y": share, "text": f"fair: {share:g}"}], scales, align="left",
-            dx=4, dy=-7, color=QUIET,
+            [{"x": frame.x[1], "y": share, "text": f"fair: {100 * share:g} %"}], scales,
+            align="left", dx=6, color=QUIET,
         ),
+        *_fair_intervals(variants, trial, frame, scales),
         *_drawn_curves(curves, styles, scales),
         *_band_points(variants, trial, frame, scales),
-        *_names(curves, styles, frame, scales),
+        *_names(_ends_of(curves, variants, trial, frame), styles, frame, scales),
     ]  # fmt: skip
     fair = "; ".join(
         f"{row.contract} by {row.learner}: {row.fair_from}"
@@ -179,7 +186,8 @@ def _by_volume(trial: Trial) -> str:
         "share-by-volume",
         "The volume that makes it fair",
         f"From which volume on the wanted share of the money follows true differences, in "
-        f"{counted(trial.settings.worlds, 'world')}. Lines: fitted. Marks: bands of volume.",
+        f"{counted(trial.settings.worlds, 'world')}. Lines: fitted. Circles: bands of volume. "
+        "Below: fair from where, with the 95 % interval; an arrow has no end here.",
         f"Fair from, in episodes: {fair}.",
     )
 
@@ -188,6 +196,50 @@ def _volumes(one: Variant, trial: Trial) -> np.ndarray:
     """Return the volumes that the fit is about."""
     measured = measure(_rows(one, trial), one.contract, trial.settings.tolerance)
     return from_first_settled(measured)["volume"].to_numpy(dtype=float)
+
+
+def _least_share(variants: Sequence[Variant], trial: Trial) -> float:
+    """Return where the axis of shares begins: 0, or a fifth under what there is to see."""
+    bands = pd.concat([rows_of(trial.found.by_volume, one) for one in variants])["follows_truth"]
+    seen = min([trial.settings.target_share, *bands.dropna()])
+    return float(np.clip(np.floor(5 * seen - 0.5) / 5, 0.0, 0.6))
+
+
+def _fair_intervals(
+    variants: Sequence[Variant], trial: Trial, frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    """Return the fair volume of every contract with its interval, above the axis."""
+    known = [one for one in variants if not np.isnan(_found(one, trial)["fair_volume_lower95"])]
+    styles, layers = _styles(trial), []
+    for place, one in enumerate(reversed(known)):
+        y = frame.value(0, HEIGHT - _APART * (place + 1))[1]
+        layers += _fair_interval(_found(one, trial), styles[one.title][0], y, frame, scales)
+    if not known:
+        return []
+    y = frame.value(0, HEIGHT - _APART * (len(known) + 1) / 2)[1]
+    told = [{"x": frame.x[1], "y": y, "text": "fair from, 95 %"}]
+    return [*layers, text(told, scales, align="left", dx=6, color=QUIET)]
+
+
+def _fair_interval(
+    row: Mapping[Any, Any], colour: str, y: float, frame: Frame, scales: Mapping[str, Any]
+) -> list[alt.Chart]:
+    lower, upper, volume = (
+        float(np.log(row[f"fair_volume{end}"])) for end in ("_lower95", "_upper95", "")
+    )
+    end = frame.x[1] if np.isnan(upper) else upper
+    marks = {"stop": [lower], "arrow": [end], "diamond": [volume]}
+    if not np.isnan(upper):
+        marks = {"stop": [lower, upper], "diamond": [volume]}
+    return [
+        line(pd.DataFrame({"x": [lower, end], "y": [y, y]}), scales, color=colour),
+        *(
+            alt.Chart(alt.Data(values=[{"x": x, "y": y} for x in places if not np.isnan(x)]))
+            .mark_point(shape=_SHAPES[name], size=60, color=colour, filled=name == "diamond")
+            .encode(**scales)
+            for name, places in marks.items()
+        ),
+    ]
 
 
 def _volume_axis(frame: Frame) -> alt.X:
@@ -240,22 +292,33 @@ def _band_points(
     return layers
 
 
+def _ends_of(
+    curves: Mapping[str, pd.DataFrame], variants: Sequence[Variant], trial: Trial, frame: Frame
+) -> dict[str, float]:
+    """Return at which share the name of every contract stands: its line's last, or its bands'."""
+    ends = {}
+    for one in variants:
+        bands = rows_of(trial.found.by_volume, one)["follows_truth"]
+        seen = [*bands[bands.between(*frame.y)], *curves[one.title]["y"]]
+        ends[one.title] = float(seen[-1]) if seen else sum(frame.y) / 2
+    return ends
+
+
 def _names(
-    curves: Mapping[str, pd.DataFrame],
+    ends: Mapping[str, float],
     styles: Mapping[str, Style],
     frame: Frame,
     scales: Mapping[str, Any],
 ) -> list[alt.Chart]:
     """Return the names of contracts, where their curves end."""
-    ends = [(name, float(one["y"].iloc[-1])) for name, one in curves.items() if len(one)]
-    ends.sort(key=lambda one: -one[1])
-    heights = spread_lines([frame.at(0, level)[1] for _, level in ends])
+    listed = sorted(ends.items(), key=lambda one: -one[1])
+    heights = spread_lines([frame.at(0, level)[1] for _, level in listed])
     return [
         text(
             [{"x": frame.x[1], "y": frame.value(0, height)[1], "text": name}], scales,
             align="left", dx=6, color=styles[name][0],
         )
-        for height, (name, _) in zip(heights, ends, strict=True)
+        for height, (name, _) in zip(heights, listed, strict=True)
     ]  # fmt: skip
 
 
@@ -280,6 +343,10 @@ def ordered(trial: Trial) -> list[Variant]:
     named = {(one.name, one.learner): one for one in trial.variants}
     keys = trial.found.table[["contract", "learner"]].itertuples(index=False, name=None)
     return [named[one] for one in keys]
+
+
+def _percent(row: Mapping[Any, Any]) -> str:
+    return f"{100 * row['misallocated_share']:.0f} %"
 
 
 def _rows(one: Variant, trial: Trial) -> pd.DataFrame:

@@ -11,16 +11,24 @@ from threadpoolctl import threadpool_limits
 
 from riskadj.digest import digest_of_frame, digest_of_json
 from riskadj.payment.contract import Contract, columns_wanted
+from riskadj.record import Record
 from riskadj.report.provenance import digest_of_study
 from riskadj.simulate import Scenario, World, simulate_world
 from riskadj.study import Study
-from riskadj.study.records import Record
 from riskadj.trial.drift import drift_of
 from riskadj.trial.operating import Operating, operating
 from riskadj.trial.settling import settle_both
-from riskadj.trial.truth import true_tables, truth_of
+from riskadj.trial.truth import true_tables, truth_of, with_true_ratios
 from riskadj.trial.variants import Variant, kinds_of, variants_of
-from riskadj.trial.worlds import episodes_of, published, replicate, study_of, tables_of, travel
+from riskadj.trial.worlds import (
+    episodes_of,
+    published,
+    replicate,
+    study_of,
+    tables_of,
+    travel,
+    true_ratios,
+)
 
 OnWorld = Callable[[int, int, float], None]
 """Told which world is finished, of how many, and after how many seconds."""
@@ -161,6 +169,7 @@ def _settle_world(
     estimated = tables_of(journeys, study, _named(world, variants))
     truth = truth_of(world, study.outcomes, study.split.test)
     true = true_tables(estimated, journeys, truth, study, margin)
+    true = with_true_ratios(true, true_ratios(world))
     paid = [settle_both(one, estimated, true, number) for one in variants]
     return pd.concat(paid, ignore_index=True), drift_of(episodes.table, journeys, number)
 

@@ -12,6 +12,7 @@ provider differs from the average of all that are compared.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,8 @@ def true_tables(
     Parameters
     ----------
     tables : Tables
-        Of the run, whose rates of follow-up are facts and stay, as what a programme publishes.
+        Of the run, whose rates of follow-up are facts and stay, as what a programme publishes; of
+        its own estimates see `with_true_ratios`.
     journeys : mapping of str to Journey
     truth : DataFrame
         As from `truth_of`.
@@ -120,6 +122,24 @@ def true_tables(
         tables.study,
         tables.digest,
     )
+
+
+def with_true_ratios(tables: Tables, ratios: pd.DataFrame | None) -> Tables:
+    """Return the tables with the truth in the place of what a programme estimates itself.
+
+    Parameters
+    ----------
+    tables : Tables
+        Whose `given` has a row per provider, empty where the programme has no result.
+    ratios : DataFrame or None
+        By provider, as from `riskadj.trial.worlds.true_ratios`; None: nothing is estimated.
+    """
+    if tables.given is None or ratios is None:
+        return tables
+    published = [one for one in ratios if one in tables.given]
+    true = ratios.reindex(tables.given["provider_id"])[published].set_axis(tables.given.index)
+    known = true.where(tables.given[published].notna())
+    return replace(tables, given=tables.given.assign(**dict(known.items())))
 
 
 def true_effects(outcome: Outcome, episodes: pd.DataFrame) -> tuple[pd.DataFrame, float]:

@@ -51,8 +51,8 @@ def variants_of(contracts: Sequence[Contract], learners: Iterable[str] = ()) -> 
     Raises
     ------
     StudyError
-        For a learner that has nothing to say in a simulated world or of a contract, a contract
-        that settles on a table of its own, and two contracts of one name.
+        For a learner that has nothing to say in a simulated world or of a contract, and two
+        contracts of one name.
     """
     names = [one.name for one in contracts]
     twice = sorted({one for one in names if names.count(one) > 1})
@@ -85,6 +85,21 @@ def analyses_of(variants: Iterable[Variant]) -> tuple[set[str], set[str]]:
         if isinstance(criterion, NotNegativeOutlier) and criterion.method
     ]  # fmt: skip
     return {str(one.method) for one in asked}, {str(one.limits) for one in asked}
+
+
+def ratios_of(contract: Contract) -> dict[str, str]:
+    """Return the columns of excess ratios that a contract penalises, by the name of the measure."""
+    return {
+        measure.name: measure.ratio_column for step in contract.steps if isinstance(step, Penalty)
+        for measure in step.measures if measure.ratio_column
+    }  # fmt: skip
+
+
+def on_table_alone(contract: Contract) -> bool:
+    """Whether nothing is paid but on ratios of a provider table, whatever outcomes are hidden."""
+    penalties = [one for one in contract.steps if isinstance(one, Penalty)]
+    ratios = [measure.ratio_column for one in penalties for measure in one.measures]
+    return contract.cost is None and len(penalties) == len(contract.steps) and all(ratios)
 
 
 def in_absolute_money(contract: Contract) -> bool:
@@ -120,13 +135,4 @@ def _check(contract: Contract) -> None:
         raise UnknownNameError(
             f"contract {contract.name}: wanted a learner that can be taught in a simulated world; "
             f"got {SUPPLIED!r}, whose expectations come from outside. Say --learner linear."
-        )
-    estimated = [
-        measure.name for step in contract.steps if isinstance(step, Penalty)
-        for measure in step.measures if measure.ratio_column
-    ]  # fmt: skip
-    if estimated:
-        raise StudyError(
-            f"contract {contract.name}: wanted measures that worlds tell the truth of; got "
-            f"{estimated[0]}, a ratio from a provider table. Name an outcome for it."
         )

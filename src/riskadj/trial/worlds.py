@@ -25,16 +25,33 @@ from riskadj.profile import Profiles, flag_labels, profile_providers
 from riskadj.report.disclosure import keep_shown, suppress_providers, suppress_rates
 from riskadj.simulate import Scenario, World
 from riskadj.simulate.claim_study import claims_study
-from riskadj.simulate.programmes import PARTICIPATION_FILE, TABLE_FILE, programme_tables
+from riskadj.simulate.programmes import (
+    PARTICIPATION_FILE,
+    TABLE_FILE,
+    programme_tables,
+    true_readmission_ratios,
+)
 from riskadj.study import Outcome, Study
 from riskadj.study.load import build
-from riskadj.trial.variants import Variant, analyses_of, in_absolute_money, kinds_of
+from riskadj.trial.variants import (
+    Variant,
+    analyses_of,
+    in_absolute_money,
+    kinds_of,
+    ratios_of,
+)
 
 FURTHER_OUTCOMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "eq5d": {"instrument": "EQ5D3L_UK_TTO", "kind": "gain"},
         "nrs_back": {"instrument": "NRS_BACK", "kind": "gain"},
         "nrs_leg": {"instrument": "NRS_LEG", "kind": "gain"},
+        "hoos_jr_scb": {
+            "instrument": "HOOS_JR", "kind": "responder", "threshold": "HOOS_JR_SCB_22",
+        },
+        "koos_jr_scb": {
+            "instrument": "KOOS_JR", "kind": "responder", "threshold": "KOOS_JR_SCB_20",
+        },
         "odi_failure": {
             "instrument": "ODI", "kind": "responder", "threshold": "ODI_DISC_FAILURE_13",
         },
@@ -106,7 +123,8 @@ def study_of(
     Raises
     ------
     StudyError
-        When there is no study, and when currencies cannot be taken for each other.
+        When there is no study, when currencies cannot be taken for each other, and for a penalty
+        on ratios that the world does not tell the truth of.
     UnknownNameError
         For an outcome that the study does not have, or the world does not ask for.
     """
@@ -129,6 +147,7 @@ def study_of(
     study = build(Study, content, f"study of scenario {world.scenario.name}")
     there = published(world)
     for one in variants:
+        _check_ratios(one.contract, world, there)
         told += [_taken_for(one.contract, study), _not_published(one.contract, there)]
     return study, tuple(dict.fromkeys(one for one in told if one))
 
@@ -211,6 +230,19 @@ def _taken_for(contract: Contract, study: Study) -> str | None:
     )
 
 
+def _check_ratios(contract: Contract, world: World, given: pd.DataFrame | None) -> None:
+    """Refuse a penalty on a ratio of which no truth is known, unless nobody has a result."""
+    for name, column in ratios_of(contract).items():
+        empty = given is not None and column in given and given[column].isna().all()
+        if not empty and column not in true_ratios(world):
+            known = ", ".join(true_ratios(world)) or "none"
+            raise StudyError(
+                f"contract {contract.name}: wanted excess ratios that scenario "
+                f"{world.scenario.name} tells the truth of ({known}); got {column}, of {name}. "
+                "Take a scenario whose programme reports readmissions, or name an outcome for it."
+            )
+
+
 def _not_published(contract: Contract, given: pd.DataFrame | None) -> str | None:
     """Return what is said of columns that a gate asks for, and no programme here publishes."""
     absent = [one for one in columns_wanted(contract) if given is None or one not in given]
@@ -246,6 +278,14 @@ def episodes_of(world: World) -> Episodes:
 def published(world: World) -> pd.DataFrame | None:
     """Return what the world's programme publishes of providers beside counts of follow-up."""
     return programme_tables(world).get(TABLE_FILE)
+
+
+def true_ratios(world: World) -> pd.DataFrame:
+    """Return what of `published` is an estimate as it truly is, by provider; else no column."""
+    programme = world.scenario.programme
+    if world.claims is None or programme is None or programme.readmissions is None:
+        return pd.DataFrame()
+    return true_readmission_ratios(world)
 
 
 def _participation(world: World) -> Participation | None:

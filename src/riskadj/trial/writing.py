@@ -32,10 +32,10 @@ _MARK = "trial"
 def write_trial(trial: Trial, out: str | Path) -> None:
     """Write a trial's folder: all of it or nothing.
 
-    `operating.csv` (a row per contract and learner), `by_volume.csv`, `providers.csv` (right and
-    paid money by world and provider), `drift.csv`, `operating.json`, two figures, and
-    `provenance.json`, which names every file with its digest. An earlier trial there is replaced;
-    anything else is refused.
+    `operating.csv` (a row per contract and learner), `by_volume.csv`, `differences.csv` (from the
+    best, in the same worlds), `providers.csv` (right and paid money by world and provider),
+    `drift.csv`, `operating.json`, two figures, and `provenance.json`, which names every file with
+    its digest. An earlier trial there is replaced; anything else is refused.
 
     Raises
     ------
@@ -47,6 +47,7 @@ def write_trial(trial: Trial, out: str | Path) -> None:
         tables = {
             "operating": trial.found.table,
             "by_volume": trial.found.by_volume,
+            "differences": trial.found.differences,
             "providers": _in_words(trial),
             "drift": trial.drift,
         }

@@ -24,6 +24,7 @@ from riskadj.report.words import (
     NO_VOLUME,
     format_number,
     is_cost,
+    kept_in,
     named,
     table_decimals,
 )
@@ -96,11 +97,11 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
             for one in rows.itertuples(index=False)
         ],
         "Variance and chance are those of the differences before any shrinking. Used: the one "
-        "behind reliability, shrunken results and ranks here and in providers.csv. Episodes: how "
-        "many a provider needs for that reliability; where the estimator finds no variance "
-        "between providers, no number is enough. Winsorised and trimmed ones leave the extremes "
-        "out on purpose, for limits that extremes should not widen: they underestimate the "
-        "variance, so that reliability by them is a lower bound.",
+        "behind reliability, shrunken results and ranks. SD: standard deviation. REML: restricted "
+        "maximum likelihood. Episodes: how many a provider needs for that reliability; where the "
+        "estimator finds no variance between providers, no number is enough. Winsorised and "
+        "trimmed ones leave the extremes out on purpose, for limits that extremes should not "
+        "widen: they underestimate the variance, so that reliability by them is a lower bound.",
     )  # fmt: skip
 
 
@@ -183,7 +184,8 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
         [text("Provider"), text("Learner", code=True), number("Episodes"),
          number("Reliability", 2), number(f"Adjusted {noun}", score),
          estimate(f"Shrunken {noun}", score), estimate("Rank", 0),
-         percent("In the best fifth"), percent("In the worst fifth"), number("Overlap", 2)],
+         percent("In the best fifth, chance"), percent("In the worst fifth, chance"),
+         number("Overlap", 2)],
         [
             [one.provider_id, one.learner, one.n, one.reliability, one.adjusted,
              estimated(one.shrunken, one.shrunken_lower95, one.shrunken_upper95),
@@ -194,4 +196,5 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
         f"In order of rank, 1 the best. Shrunken {noun}: the adjusted {noun} drawn to the mean by "
         "as much as it is unreliable; intervals hold 95 %. Overlap: how far the provider's case "
         "mix is that of everybody, 0 to 1; where it is low, the comparison extrapolates.",
+        kept_in("providers.csv", "every provider"),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, costs_of, has_scores, places_of
 from riskadj.report.words import (
     format_number,
+    kept_in,
     listed,
     noun_of,
     sentence_decimals,
@@ -32,10 +33,11 @@ _GIVEN = (
     "Residuals are still centred on the episodes compared, so that a provider at their mean is put "
     "at the mean given."
 )
+_SD = "SD: standard deviation."
 _LEARNED = (
     "A provider that is not to be flagged has a result around the centre: off it by the shift, "
     "with a standard deviation made of its standard error times the factor, and of the differences "
-    "allowed for. Limits are so many standard deviations away."
+    "allowed for. Limits are so many standard deviations (SD) away."
 )
 
 
@@ -95,8 +97,8 @@ def _reference(findings: Findings) -> Block:
     noun = noun_of(by_name.values())
     columns = [
         text("Outcome"), text("Unit"), text("Learner", code=True), number("Episodes"),
-        number("Mean score before", 3, "none" if costs_of(findings) else SUPPRESSED),
-        *(number(label, 3) for label in (f"Mean {noun}", "SD of residuals")),
+        number("Mean score before", None, "none" if costs_of(findings) else SUPPRESSED),
+        *(number(label, None) for label in (f"Mean {noun}", "SD of residuals")),
     ]  # fmt: skip
     rows = [
         [one.outcome, by_name[one.outcome].unit, one.learner, one.n, one.baseline,
@@ -105,8 +107,9 @@ def _reference(findings: Findings) -> Block:
     ]  # fmt: skip
     if not any(one.reference for one in by_name.values()):
         return table(
-            "The reference population: all episodes compared", columns, rows, _relative(findings)
-        )
+            "The reference population: all episodes compared", columns, rows, _SD,
+            _relative(findings),
+        )  # fmt: skip
     sources = [
         "the study" if by_name[row[0]].reference else "the episodes compared" for row in rows
     ]
@@ -115,6 +118,7 @@ def _reference(findings: Findings) -> Block:
         [*columns, text("Mean and SD from")],
         [[*row, source] for row, source in zip(rows, sources, strict=True)],
         _GIVEN,
+        _SD,
         _relative(findings),
     )
 
@@ -138,21 +142,22 @@ def _peers(findings: Findings) -> Block:
     return table(
         "Peer groups, and the adjusted result that each is compared with",
         [text("Outcome"), text("Learner", code=True), text("Group"), number("Providers shown"),
-         number("Compared"), number("Centre", 3, "nobody compared")],
+         number("Compared"), number("Centre", None, "nobody compared")],
         sorted(rows, key=lambda row: names.index((row[0], row[1]))),
-        "Who is in which group: providers.csv.",
+        kept_in("providers.csv", "the group of every provider"),
     )  # fmt: skip
 
 
 def _learned(findings: Findings) -> Block:
     """Return what limits that learn from the providers have learned."""
+    units = {one.name: one.unit for one in findings.study.outcomes}
     return table(
         "What the limits learned from the providers",
-        [text("Outcome"), text("Learner", code=True),
-         number("Centre", 3, "by peer group"), number("Shift, standard errors", 2),
-         number("Factor", 2), number("SD between providers", 3), *_cut_columns(findings)],
-        findings.reference[
-            ["outcome", "learner", "centre", "shift", "factor", "tau",
+        [text("Outcome"), text("Learner", code=True), text("Unit"),
+         number("Centre", None, "by peer group"), number("Shift, standard errors", 2),
+         number("Factor", 2), number("SD between providers", None), *_cut_columns(findings)],
+        findings.reference.assign(unit=findings.reference["outcome"].map(units))[
+            ["outcome", "learner", "unit", "centre", "shift", "factor", "tau",
              *("inner", "outer")[: len(_cut_columns(findings))]]
         ].itertuples(index=False),
         _LEARNED,

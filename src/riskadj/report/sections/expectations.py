@@ -1,7 +1,6 @@
 """How expectations are made, and how good they are on episodes that no model has seen."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -18,20 +17,22 @@ from riskadj.report.blocks import (
     percent,
     table,
     text,
+    turned,
 )
+from riskadj.report.families import families_in_words
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import costs_of, has_scores, learner_names, learns, rows_of
 from riskadj.report.words import (
     format_number,
+    in_order,
     is_cost,
-    learner_title,
+    kept_in,
     listed,
     measure,
     named,
     table_decimals,
 )
-from riskadj.stats.park import PARK_FAMILIES
 from riskadj.study import Outcome
 
 _LEARNER_MEANINGS = {
@@ -157,28 +158,58 @@ class _Metric(NamedTuple):
     decimals: int
     in_score: bool = False
     interval: bool = False
+    words: str = ""
 
 
 _METRICS = (
     _Metric("n", "Episodes", 0),
-    _Metric("c_statistic", "C-statistic", 3, interval=True),
-    _Metric("brier", "Brier score", 4),
+    _Metric(
+        "c_statistic", "C-statistic", 3, interval=True,
+        words="of one who responds and one who does not, how often the first was given the higher "
+        "chance.",
+    ),
+    _Metric("brier", "Brier score", 4, words="mean squared error of chances."),
     _Metric("r2", "R\N{SUPERSCRIPT TWO}", 3, interval=True),
     _Metric("r2_before_recalibration", "R\N{SUPERSCRIPT TWO} before recalibration", 3),
-    _Metric("cpm", "CPM", 3, interval=True),
-    _Metric("mae", "MAE", 0, True),
-    _Metric("rmse", "RMSE", 0, True),
-    _Metric("bias", "Bias", 0, True),
+    _Metric(
+        "cpm", "CPM", 3, interval=True,
+        words="Cumming's prediction measure, R\N{SUPERSCRIPT TWO} with absolute values instead of "
+        "squares.",
+    ),
+    _Metric("mae", "MAE", 0, True, words="mean absolute error."),
+    _Metric("rmse", "RMSE", 0, True, words="root mean squared error."),
+    _Metric("bias", "Bias", 0, True, words="mean of observed minus expected."),
     _Metric("drift", "Bias before recalibration", 0, True),
-    _Metric("calibration_slope", "Calibration slope", 3, interval=True),
+    _Metric(
+        "calibration_slope", "Calibration slope", 3, interval=True,
+        words="with its intercept the line of what was observed on what was expected; 1 and 0 "
+        "where expectations are neither too bold nor too timid.",
+    ),
     _Metric("calibration_intercept", "Calibration intercept", 0, True),
-    _Metric("largest_decile_error", "Largest error by tenth", 0, True),
-    _Metric("ici", "Mean error along the curve", 0, True),
-    _Metric("total_ratio", "Total O/E", 4),
-    _Metric("park_slope", "Park slope", 2, interval=True),
-    _Metric("negative_share", "Share expected below 0", 3),
-    _Metric("top_coded_share", "Share of cost above the cap", 4),
-)
+    _Metric(
+        "largest_decile_error", "Largest error by tenth", 0, True,
+        words="of what is observed from what is expected, in the tenths under Calibration.",
+    ),
+    _Metric(
+        "ici", "Mean error along the curve", 0, True,
+        words="mean distance between what was expected and a smooth curve of what was observed "
+        "(Austin and Steyerberg 2019, Stat Med 38:4051-4065).",
+    ),
+    _Metric("total_ratio", "Total O/E", 4, words="summed observed over summed expected."),
+    _Metric(
+        "park_slope", "Park slope", 2, interval=True,
+        words="the power of the mean that variance goes with (Manning and Mullahy 2001, J Health "
+        "Econ 20:461-494).",
+    ),
+    _Metric(
+        "negative_share", "Share expected below 0", 3,
+        words="of episodes, before recalibration.",
+    ),
+    _Metric(
+        "top_coded_share", "Share of cost above the cap", 4,
+        words="of what all episodes cost; it is left out of account.",
+    ),
+)  # fmt: skip
 _BEFORE_RECALIBRATION = ("r2_before_recalibration", "drift")
 
 _HELD_OUT = (
@@ -200,20 +231,9 @@ _FIGURE_TITLES = {
     "calibration_slope": "calibration slope",
     "in_the_large": "observed \N{MINUS SIGN} expected",
 }
-_METRIC_WORDS = (
-    "R\N{SUPERSCRIPT TWO}: of chances it is the scaled Brier score. C-statistic: how often who "
-    "responds was given the higher chance. Brackets: 95 % intervals that allow for episodes of a "
-    "provider resembling each other. "
-    "MAE and RMSE: mean absolute and root mean squared error. Bias: mean of observed minus "
-    "expected. Total O/E: summed observed over summed expected score."
-)
-_COST_WORDS = (
-    "CPM: Cumming's prediction measure, R\N{SUPERSCRIPT TWO} with absolute values instead of "
-    "squares. Park slope: the power of the mean that variance goes with, 0 for a normal, 1 for a "
-    "Poisson, 2 for a gamma and 3 for an inverse Gaussian family (Manning and Mullahy 2001, J "
-    "Health Econ 20:461-494). A calibration slope is of costs themselves, whatever the scale of "
-    "recalibration."
-)
+_BRACKETS = "Brackets: 95 % intervals that allow for episodes of a provider resembling each other."
+_OF_CHANCES = "R\N{SUPERSCRIPT TWO} of chances is the scaled Brier score."
+_OF_COSTS = "A calibration slope is of costs themselves, whatever the scale of recalibration."
 _BY_CONSTRUCTION = {
     "shift": "Recalibration by shift, on these same episodes, makes the bias 0 and total O/E 1; "
     "neither speaks for a learner.",
@@ -228,10 +248,8 @@ def performance(findings: Findings) -> Iterable[Block]:
     yield _which_figures(findings)
     for outcome in findings.study.outcomes:
         by_learner = findings.metrics.get(outcome.name, {})
-        metrics = [
-            one for one in _metrics(findings) if any(one.key in of for of in by_learner.values())
-        ]
-        yield table(
+        metrics = _metrics_of(findings, [outcome])
+        yield turned(table(
             f"{named(outcome)}: performance",
             [text("Learner", code=True), *(_column(one, outcome) for one in metrics)],
             [
@@ -239,30 +257,35 @@ def performance(findings: Findings) -> Iterable[Block]:
                 for learner in learner_names(findings, outcome)
                 if learner in by_learner
             ],
-        )
-    yield paragraph(_METRIC_WORDS, _BY_CONSTRUCTION[findings.study.recalibration.method])
+        ))  # fmt: skip
+    shown = _metrics_of(findings, findings.study.outcomes)
+    yield facts([(one.label, one.words) for one in shown if one.words], "What the figures are")
+    yield paragraph(*_about_metrics(findings, shown))
     for outcome in costs_of(findings):
-        yield paragraph(_COST_WORDS, *_families(findings, outcome))
+        yield paragraph(families_in_words(outcome.name, findings.metrics.get(outcome.name, {})))
     yield from _differences(findings)
     yield from _elsewhere(findings)
 
 
-def _families(findings: Findings, outcome: Outcome) -> Iterable[str]:
-    """Yield what family the residuals of each learner suggest."""
-    by_learner = findings.metrics.get(outcome.name, {})
-    slopes = {name: figures.get("park_slope") for name, figures in by_learner.items()}
-    told = [
-        f"{learner_title(name)}, {_nearest_family(slope)}"
-        for name, slope in slopes.items()
-        if slope is not None and isfinite(slope)
-    ]
-    if told:
-        yield f"Nearest family for {outcome.name}: {'; '.join(told)}."
+def _metrics_of(findings: Findings, outcomes: Iterable[Outcome]) -> list[_Metric]:
+    """Return the figures that any learner of the outcomes has."""
+    there = {
+        key
+        for outcome in outcomes
+        for figures in findings.metrics.get(outcome.name, {}).values()
+        for key in figures
+    }
+    return [one for one in _metrics(findings) if one.key in there]
 
 
-def _nearest_family(slope: float) -> str:
-    nearest = min(PARK_FAMILIES, key=lambda name: abs(PARK_FAMILIES[name] - slope))
-    return nearest.replace("_", " ")
+def _about_metrics(findings: Findings, shown: Iterable[_Metric]) -> Iterable[str]:
+    """Yield what is to be known of several figures."""
+    yield _BRACKETS
+    if any(one.key == "c_statistic" for one in shown):
+        yield _OF_CHANCES
+    if costs_of(findings):
+        yield _OF_COSTS
+    yield _BY_CONSTRUCTION[findings.study.recalibration.method]
 
 
 def _column(one: _Metric, outcome: Outcome) -> Column:
@@ -415,13 +438,14 @@ def _slopes(findings: Findings) -> Iterable[Block]:
     """Yield how far expectations hang on whether slopes are learned within providers."""
     if findings.slopes.empty:
         return
+    units = _units(findings)
     yield table(
         "What slopes learned within providers move",
         [text("Outcome"), text("Learner", code=True), text("Used"), number("Providers"),
-         number("Standard deviation", 4), number("Largest", 4)],
+         number("Standard deviation", None), number("Largest", None), text("Unit")],
         [
             [one.outcome, one.learner, "within" if one.used else "pooled", one.n_providers, one.sd,
-             one.largest]
+             one.largest, units[one.outcome]]
             for one in findings.slopes.itertuples(index=False)
         ],
         "By how much providers' mean expectations differ between slopes learned among patients of "
@@ -429,6 +453,11 @@ def _slopes(findings: Findings) -> Iterable[Block]:
         "(Neuhaus and Kalbfleisch 1998, Biometrics 54:638-645), or with case mix that is not "
         "recorded, in which case slopes within providers are the worse ones.",
     )  # fmt: skip
+
+
+def _units(findings: Findings) -> dict[str, str]:
+    """Return the unit of each outcome."""
+    return {one.name: one.unit for one in findings.study.outcomes}
 
 
 def _tenths(rows: pd.DataFrame, outcome: Outcome, learner: str) -> Block:
@@ -482,7 +511,7 @@ def _more_of(findings: Findings) -> str:
 def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
     rows = rows_of(findings.subgroups, outcome=outcome.name)
     learners = [one for one in learner_names(findings) if one in set(rows["learner"])]
-    groups = rows[["column", "level"]].drop_duplicates().itertuples(index=False, name=None)
+    groups = _in_order(rows[["column", "level"]].drop_duplicates())
     cells = {(one.column, one.level, one.learner): one for one in rows.itertuples(index=False)}
     decimals = table_decimals(outcome)
     return table(
@@ -493,9 +522,16 @@ def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
     )  # fmt: skip
 
 
+def _in_order(groups: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return columns and levels: columns as they come, levels as people count."""
+    places = {name: place for place, name in enumerate(groups["column"].unique())}
+    pairs = [(str(column), str(level)) for column, level in groups.to_numpy()]
+    return sorted(pairs, key=lambda pair: (places[pair[0]], in_order(pair[1])))
+
+
 def _subgroup_curves(findings: Findings) -> Iterable[Block]:
     """Yield how many fifths of subgroups are off, and the one that is farthest, by learner."""
-    rows = []
+    rows, units = [], _units(findings)
     for (outcome, learner), fifths in findings.curves.groupby(["outcome", "learner"], sort=False):
         known = fifths[fifths["lower95"].notna()]
         off = known[(known["lower95"] > 0) | (known["upper95"] < 0)]
@@ -505,6 +541,7 @@ def _subgroup_curves(findings: Findings) -> Iterable[Block]:
         rows.append([
             outcome, learner, len(known), len(off), one["column"], one["level"], one["decile"],
             one["n"], estimated(one["difference"], one["lower95"], one["upper95"]),
+            units[outcome],
         ])  # fmt: skip
     if not rows:
         return
@@ -512,11 +549,12 @@ def _subgroup_curves(findings: Findings) -> Iterable[Block]:
         "Calibration within subgroups",
         [text("Outcome"), text("Learner", code=True), number("Fifths"), number("Off"),
          text("Farthest off", code=True), text("Level"), number("Fifth"), number("Episodes"),
-         estimate("Observed \N{MINUS SIGN} expected", 3)],
+         estimate("Observed \N{MINUS SIGN} expected (95 %)", None), text("Unit")],
         rows,
         "Each subgroup in fifths of what is expected of its own episodes, from lowest to highest. "
         "Off: 0 is outside the 95 % interval, as by chance in 1 fifth of 20. Farthest off: whose "
-        "interval is farthest from 0. calibration.csv has all of them.",
+        "interval is farthest from 0.",
+        kept_in("calibration.csv", "every fifth of every subgroup"),
     )  # fmt: skip
 
 

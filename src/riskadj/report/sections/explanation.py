@@ -17,6 +17,7 @@ from riskadj.report.words import (
     explained_in,
     format_number,
     is_cost,
+    kept_in,
     learner_title,
     listed,
     named,
@@ -155,7 +156,8 @@ def _which_providers(findings: Findings, outcome: Outcome, shown: int, compared:
         f"Difference: mean {_expected(outcome)} less that of {population(outcome)}; "
         f"the row sums to it, but for rounding. {who} {enough}: those beyond the "
         f"{told_of(findings, outcome).words} limits and the largest differences. "
-        f"{_room(outcome)}All others are in shap_providers.csv, but for those that are suppressed."
+        f"{_room(outcome)}"
+        f"{kept_in('shap_providers.csv', 'every provider but those that are suppressed')}"
     )
 
 

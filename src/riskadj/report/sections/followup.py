@@ -21,7 +21,7 @@ from riskadj.report.blocks import (
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, places_of, rows_of
-from riskadj.report.words import counted, listed, named, table_decimals
+from riskadj.report.words import counted, kept_in, listed, named, table_decimals
 from riskadj.study import Outcome
 
 NOT_TOLD = "not told"
@@ -60,6 +60,10 @@ _WITHIN = (
     "Means are plain ones of all providers together. Differences are in standard deviations of all "
     "asked and within providers, each counting by how many it asked: they are not those of the "
     "means."
+)
+_BALANCED = (
+    "Means are in the unit of the column; of a level, such as sex=female, its share. Differences "
+    "above 0.1 are often called imbalance (Austin 2009, Stat Med 28:3083-3107)."
 )
 _NOTHING = "How many were asked and did not answer is not known here."
 _RATES = (
@@ -194,7 +198,8 @@ def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
                  for column in (number(f"{name}, {adjusted}", decimals, ""), text(f"{name}, place"))
              )],
             rows,
-            "Place: where the flag puts the provider. Every provider is in follow_up.csv.",
+            "Place: where the flag puts the provider.",
+            kept_in("follow_up.csv", "every provider"),
         )  # fmt: skip
     elif len(rows_of(findings.follow_up_summary, outcome=outcome.name)):
         name = called(findings, outcome)
@@ -236,12 +241,12 @@ def _balance(findings: Findings, outcome: Outcome) -> Iterable[Block]:
     within = findings.study.follow_up.numerator == "provider"
     yield table(
         f"{called(findings, outcome)}: where those who answered differ most from all asked",
-        [text("Case mix", code=True), number("All asked", 3), number("Answered", 3),
-         number("Weighted", 3), number("Difference", 3), number("Difference, weighted", 3)],
+        [text("Case mix", code=True), number("All asked", None), number("Answered", None),
+         number("Weighted", None), number("Difference", 3), number("Difference, weighted", 3)],
         largest.head(LARGEST)[
             ["covariate", "everybody", "answered", "weighted", "difference", "difference_weighted"]
         ].itertuples(index=False),
         _WITHIN if within else "Differences are in standard deviations of all asked.",
-        "Above 0.1 is often called imbalance (Austin 2009, Stat Med 28:3083-3107). All are in "
-        "balance.csv.",
+        _BALANCED,
+        kept_in("balance.csv", "all case mix"),
     )  # fmt: skip

@@ -30,7 +30,7 @@ from riskadj.report.lookup import (
 )
 from riskadj.report.places import Places
 from riskadj.report.sections.comparing import comparing, warnings
-from riskadj.report.words import is_cost, listed, named, table_decimals
+from riskadj.report.words import is_cost, kept_in, listed, named, table_decimals
 from riskadj.study import Outcome
 
 WITHHELD = "withheld"
@@ -51,6 +51,12 @@ _RATIOS = (
     "O/E: observed over expected; P/E: predicted over expected, predicted with the provider's own "
     "effect drawn to the middle. Both are withheld where what is expected is too near 0 to divide "
     "by."
+)
+
+
+_Z = (
+    "z: how far the result is from where a provider that is not to be flagged would be, in the "
+    "standard deviations by which limits are set."
 )
 
 
@@ -131,7 +137,8 @@ def _beyond(findings: Findings, outcome: Outcome) -> Block:
         [*(column for _, column in columns), *([text("Learners that agree")] * several)],
         rows,
         f"In order of {order}. {_PER_EPISODE[outcome.compares.noun]} {_RATIOS} A provider is "
-        "unnamed in the figure where its name has no room. Every provider is in providers.csv.",
+        f"unnamed in the figure where its name has no room. {_Z}",
+        kept_in("providers.csv", "every provider"),
         _NOT_CENTRED if findings.study.recalibration.method == "none" else "",
     )
 

@@ -19,7 +19,7 @@ from riskadj.report.blocks import (
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.value_chart import ValuePlane, value_planes
-from riskadj.report.words import counted, listed, measure, table_decimals
+from riskadj.report.words import counted, kept_in, listed, measure, table_decimals
 from riskadj.stats import Z95
 from riskadj.study import Outcome
 from riskadj.study.records import ValueRules
@@ -110,7 +110,7 @@ def _correlations(findings: Findings, outcome: Outcome) -> Block:
     return table(
         "How outcome and cost go together",
         [text("Learner", code=True), text("Learner of cost", code=True),
-         number("SD between providers, outcome", table_decimals(outcome) + 1),
+         number(f"SD between providers, outcome, {outcome.unit}", table_decimals(outcome) + 1),
          number("SD between providers, cost on the log scale", 3),
          number("Correlation between providers", 2), number("Within their patients", 2),
          number("Classes expected to be wrong", 2)],
@@ -120,7 +120,8 @@ def _correlations(findings: Findings, outcome: Outcome) -> Block:
             for one in findings.value_summary.itertuples(index=False)
         ],
         "Correlations of how much better than expected with how much dearer: below 0, the better "
-        "are the cheaper. Expected to be wrong: the chances against them, summed over all classes.",
+        "are the cheaper. SD: standard deviation. Expected to be wrong: the chances against them, "
+        "summed over all classes.",
     )  # fmt: skip
 
 
@@ -136,8 +137,8 @@ def _told_apart(one: ValuePlane) -> Block:
          estimate("Cost over expected", 3)],
         [_told(row) for row in rows.to_dict("records")],
         "Both drawn to the middle, with intervals that hold 95 %, each on its own: an interval "
-        "leaves out what is unlikely on two sides, a class on one. All providers, with what was "
-        "observed, are in value.csv.",
+        "leaves out what is unlikely on two sides, a class on one.",
+        kept_in("value.csv", "every provider, with what was observed,"),
     )  # fmt: skip
 
 

@@ -1,0 +1,110 @@
+"""Every file of a run folder against the digest that the run gave it, and those against a seal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from riskadj.audit.subject import CARD, Subject
+from riskadj.audit.verdict import Fault, Found
+from riskadj.digest import digest_of_file
+from riskadj.errors import ChangedFileError, ValuesError
+from riskadj.report.folder import MARK, files_in, json_text, read_json
+from riskadj.report.provenance import run_digest, sealed
+
+LEAST_SIGNS = 16
+_AGAIN = "Get the whole folder again, or run the study again."
+
+
+def check_files(subject: Subject, digest: str | None = None) -> Found:
+    """Return which files are not as the run wrote them: changed, missing or added.
+
+    Parameters
+    ----------
+    subject : Subject
+    digest : str, optional
+        Of the run or its seal, kept elsewhere; 16 hexadecimal signs of it or more.
+
+    Notes
+    -----
+    The seal is the digest of `provenance.json` without it, and the folder has no secret: who
+    changes a file, its digest in `provenance.json` and the seal passes this step. The figures
+    still have to come out of study and data again, so such a change is found by the fresh run,
+    except of times, and except where study and data were changed to yield other figures. Against
+    that only a digest that was kept elsewhere helps: in a log, a settlement, a signed letter. A
+    digest that is shortened is worth as many bits as are left of it, four a sign.
+    """
+    faults = tuple(_faults(subject)) if subject.is_run else tuple(_of_card(subject))
+    if digest is not None:
+        faults = (*faults, *_not_the_one(subject, digest))
+    known = "" if digest is None else ", and the digest is the one given"
+    if subject.is_run:
+        return Found(f"{len(subject.origin.files) + 1} files as the run wrote them{known}", faults)
+    return Found(f"a card of run {subject.origin.run[:LEAST_SIGNS]}{known}", faults)
+
+
+def _faults(subject: Subject) -> Iterator[Fault]:
+    yield from _record(subject)
+    there = files_in(subject.folder)
+    for name, digest in sorted(subject.origin.files.items()):
+        if name not in there or not there[name].is_file():
+            yield _fault(subject, name, "got none")
+        elif digest_of_file(there[name]) != digest:
+            yield _fault(subject, name, "got another")
+        elif name == CARD:
+            yield from _card_of_another(subject)
+    for name in sorted(there.keys() - subject.origin.files.keys() - {MARK}):
+        yield _fault(subject, name, "got a file that the run did not write", "no such file")
+
+
+def _record(subject: Subject) -> Iterator[Fault]:
+    """Yield whether `provenance.json` was changed, by as little as a space."""
+    content = subject.content
+    if subject.written != json_text(content).encode():
+        yield _fault(subject, MARK, "got another")
+    elif sealed(content)["seal"] != subject.origin.seal:
+        yield _fault(subject, MARK, "got one that its seal does not fit")
+    elif run_digest(content) != subject.origin.run:
+        yield _fault(subject, MARK, "got one whose chain of digests does not lead to its run")
+
+
+def _card_of_another(subject: Subject) -> Iterator[Fault]:
+    card = read_json(subject.folder / CARD)
+    if card.get("provenance") != without_files(subject.content):
+        yield _fault(subject, CARD, f"got that of another run than {MARK} tells of")
+
+
+def _of_card(subject: Subject) -> Iterator[Fault]:
+    if subject.written != json_text(subject.content).encode():
+        yield _fault(subject, subject.path.name, "got another")
+    elif run_digest(subject.content["provenance"]) != subject.origin.run:
+        yield _fault(subject, subject.path.name, "got one whose chain of digests does not fit")
+
+
+def without_files(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a card holds of a provenance."""
+    return {key: value for key, value in provenance.items() if key not in ("files", "seal")}
+
+
+def _not_the_one(subject: Subject, digest: str) -> Iterator[Fault]:
+    wanted = digest.strip().lower()
+    if len(wanted) < LEAST_SIGNS or len(wanted) > 64 or set(wanted) - set("0123456789abcdef"):
+        raise ValuesError(
+            f"--digest: wanted a digest of a run or its seal, {LEAST_SIGNS} to 64 hexadecimal "
+            f"signs; got {digest!r}. riskadj run shows the seal."
+        )
+    if not any(one.startswith(wanted) for one in (subject.origin.seal, subject.origin.run)):
+        name = MARK if subject.is_run else subject.path.name
+        yield _fault(
+            subject, name, f"got seal {subject.origin.seal or 'none'}, run {subject.origin.run}",
+            f"the run with digest {wanted}", "This is another run, or one that was written anew.",
+        )  # fmt: skip
+
+
+def _fault(
+    subject: Subject,
+    name: str,
+    got: str,
+    wanted: str = "the file as its run wrote it",
+    way_out: str = _AGAIN,
+) -> Fault:
+    where = subject.folder / name
+    return Fault(name, ChangedFileError(f"{where}: wanted {wanted}; {got}. {way_out}"))

@@ -1,0 +1,62 @@
+"""Studies key by key: which say something else."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_NAMES = ("name", "kind", "column", "reason")
+
+
+class Change(NamedTuple):
+    """A key whose value is another; None where a study does not have the key."""
+
+    key: str
+    old: str | None
+    new: str | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether only one of the two has it, as keys do that came with a later version."""
+        return self.old is None or self.new is None
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    """Return the keys in which two studies differ, in the order of the first.
+
+    Lists of records are told apart by what names each, so that one more learner is one more key,
+    and not a change of all behind it.
+
+    Examples
+    --------
+    >>> changed_keys({"split": {"seed": 1}}, {"split": {"seed": 2}})
+    [Change(key='split.seed', old='1', new='2')]
+    >>> [one.key for one in changed_keys({"learners": [{"kind": "linear", "ridge": 1}]},
+    ...                                  {"learners": [{"kind": "linear", "ridge": 2}]})]
+    ['learners.linear.ridge']
+    """
+    before, after = flat(old), flat(new)
+    return [
+        Change(key, before.get(key), after.get(key))
+        for key in before | after
+        if before.get(key) != after.get(key)
+    ]
+
+
+def flat(value: Any, key: str = "") -> dict[str, str]:
+    """Return dotted keys and their values as text."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        value = _named(value)
+    if isinstance(value, dict) and value:
+        parts = [flat(one, f"{key}.{name}" if key else str(name)) for name, one in value.items()]
+        return {name: text for part in parts for name, text in part.items()}
+    if isinstance(value, str):
+        return {key: value}
+    return {key: json.dumps(value, ensure_ascii=False)}
+
+
+def _named(records: list[dict[str, Any]]) -> dict[str, Any]:
+    for name in _NAMES:
+        names = [str(one.get(name, "")) for one in records]
+        if all(names) and len(set(names)) == len(names):
+            return dict(zip(names, records, strict=True))
+    return {str(place): one for place, one in enumerate(records)}

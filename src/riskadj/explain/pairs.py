@@ -1,0 +1,71 @@
+"""What two columns do together in boosted trees, beyond what each does by itself."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from riskadj.expected import ExpectationModel, LightGBMExpectation
+from riskadj.explain.forest import read_forest
+from riskadj.explain.tree_shap import tree_interactions
+
+Floats = NDArray[np.float64]
+
+SAMPLE = 1000
+"""Episodes looked at; all of them where there are fewer."""
+BATCH = 100
+"""Of these at a time, as each takes the square of the number of features."""
+MOST = 30
+PAIR_COLUMNS = ["outcome", "learner", "first", "second", "n", "mean_absolute"]
+
+
+def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray, seed: int) -> pd.DataFrame:
+    """Return the pairs of columns that do most together, largest first.
+
+    Parameters
+    ----------
+    model : ExpectationModel
+    X : ndarray of shape (n_episodes, n_features)
+    fold : ndarray of int of shape (n_episodes,)
+        Which member speaks of an episode.
+    seed : int
+        Of the sample.
+
+    Returns
+    -------
+    DataFrame
+        `first, second, n, mean_absolute`: the mean size of both halves of the SHAP interaction
+        (Lundberg et al. 2020) in a sample of `n` episodes, in the unit of contributions. No rows
+        where the learner is no boosted trees, such as a line, in which nothing acts together.
+    """
+    if not isinstance(model.members[0], LightGBMExpectation):
+        return pd.DataFrame(columns=PAIR_COLUMNS[2:])
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(len(X), min(SAMPLE, len(X)), replace=False))
+    names = [one.name for one in model.columns]
+    total = np.zeros((len(names), len(names)))
+    for k, member in enumerate(model.members):
+        total += _sum_of(member, X[rows[fold[rows] == k]], _sources(model, names))
+    first, second = np.triu_indices(len(names), k=1)
+    size = 2 * abs(model.slope) * total[first, second] / max(len(rows), 1)
+    found = pd.DataFrame({"first": first, "second": second, "mean_absolute": size})
+    found = found.nlargest(MOST, "mean_absolute").query("mean_absolute > 0")
+    named = found.assign(**{side: [names[k] for k in found[side]] for side in ("first", "second")})
+    return named.assign(n=len(rows))[PAIR_COLUMNS[2:]]
+
+
+def _sources(model: ExpectationModel, names: list[str]) -> Floats:
+    """Return the matrix that adds features up to their columns."""
+    at = [names.index(one) for one in model.encoder.sources_]
+    return np.eye(len(names))[at]
+
+
+def _sum_of(member: LightGBMExpectation, X: Floats, sources: Floats) -> Floats:
+    """Return the summed size of interactions by pair of columns."""
+    forest = read_forest(member.booster_.model_to_string())
+    total = np.zeros((sources.shape[1], sources.shape[1]))
+    for start in range(0, len(X), BATCH):
+        found = None if forest is None else tree_interactions(forest, X[start : start + BATCH])
+        if found is None:
+            return total
+        total += np.abs(sources.T @ found @ sources).sum(axis=0)
+    return total

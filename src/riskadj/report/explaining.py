@@ -1,0 +1,344 @@
+"""Why a provider, or an episode, is expected to do as it is: answers from a run folder alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from riskadj.errors import UnknownNameError, ValuesError, did_you_mean
+from riskadj.explain.shap_values import FOLD, KEYS, feature_columns
+from riskadj.report.disclosure import SUPPRESSED
+from riskadj.report.folder import read_json, read_provenance
+from riskadj.report.lookup import rows_of
+from riskadj.report.places import Places
+from riskadj.study import Outcome, Study
+from riskadj.study.load import build
+
+PEERS = 5
+_TABLES = ("providers", "analyses", "reference", "shap_providers", "shap_features")
+_EPISODES = ("shap", "expectations")
+_TEXTS = (
+    *KEYS, "provider_id", "feature", "theme", "role", "flag", "suppression", "method", "limits",
+    "note", "flag_moved_by", "flag_holds_under", "peer_group",
+)  # fmt: skip
+_HIDDEN = (
+    "wanted one whose figures may be shown; got one that disclosure control hides. Nothing is told "
+    "of it or of its episodes. Choose another."
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What of a finished run explains it.
+
+    Attributes
+    ----------
+    study : Study
+    tables : mapping of str to DataFrame
+        Those of the run folder, after disclosure control, by name.
+    digest : str
+        Of the run.
+    """
+
+    study: Study
+    tables: Mapping[str, pd.DataFrame]
+    digest: str
+
+
+@dataclass(frozen=True)
+class ProviderAnswer:
+    """Why a provider is expected to do as it is, and flagged as it is.
+
+    Attributes
+    ----------
+    study : Study
+    outcome : Outcome
+    learner, provider_id, run : str
+    facts : mapping
+        The provider's row of `providers.csv`.
+    reference : mapping
+        The row of `reference.csv`.
+    parts : DataFrame
+        `feature, theme, contribution`: how far each column moves the provider's mean expectation
+        from that of all, the largest first.
+    analyses : DataFrame
+        `learner, method, limits, adjusted, z, flag, lower, upper, to_limit`: every analysis of the
+        run, the study's own first. `to_limit` is how far the adjusted result is from the nearest
+        limit of the inner pair, in its unit: below 0 outside.
+    peers : DataFrame
+        `provider_id, n, distance, adjusted, ci_lower95, ci_upper95, flag`: the compared providers
+        nearest in case mix. `distance` is Euclid's between mean contributions by column, in the
+        unit of contributions, so that a column counts as much as it moves expectations.
+    """
+
+    study: Study
+    outcome: Outcome
+    learner: str
+    provider_id: str
+    run: str
+    facts: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    parts: pd.DataFrame
+    analyses: pd.DataFrame
+    peers: pd.DataFrame
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it has an adjusted result."""
+        return not pd.isna(self.facts["adjusted"])
+
+    @property
+    def places(self) -> Places:
+        """What flags say."""
+        return Places(self.study.profile, self.outcome.compares.sides)
+
+
+@dataclass(frozen=True)
+class EpisodeAnswer:
+    """Why an episode is expected to end as it is: a row about a patient, for who holds the folder.
+
+    Attributes
+    ----------
+    study : Study
+    outcome : Outcome
+    learner, episode_id, provider_id, run : str
+    base, expected_score, expected : float
+        What contributions start from and sum to, on the scale of contributions; what is expected
+        of what is compared, in its own unit.
+    parts : DataFrame
+        `feature, contribution, typical, beyond`: what each column adds, the largest first; its mean
+        size among all episodes, and the share of episodes that it moves by as much or more.
+    """
+
+    study: Study
+    outcome: Outcome
+    learner: str
+    episode_id: str
+    provider_id: str
+    run: str
+    base: float
+    expected_score: float
+    expected: float
+    parts: pd.DataFrame
+
+
+# --- reading a run --------------------------------------------------------------------------------
+
+
+def read_explained(folder: str | Path, *, episodes: bool = False) -> Ran:
+    """Return what of a finished run explains it, if it is as the run wrote it.
+
+    Parameters
+    ----------
+    folder : str or Path
+    episodes : bool
+        Whether to read the files that have a row per episode, too.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+        When the folder is none of a finished run, or a file is not what its run wrote.
+    """
+    folder = Path(folder)
+    rows = tuple(f"{name}.parquet" for name in _EPISODES) if episodes else ()
+    names = ("study.json", *(f"{name}.csv" for name in _TABLES), *rows)
+    provenance = read_provenance(folder, names)
+    study = build(Study, read_json(folder / "study.json"), str(folder / "study.json"))
+    tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
+    tables |= {name.removesuffix(".parquet"): pd.read_parquet(folder / name) for name in rows}
+    return Ran(study, MappingProxyType(tables), str(provenance["stages"][-1]["digest"]))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Return a table of a run; names that look like numbers stay text."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    texts = [name for name in _TEXTS if name in table]
+    table[texts] = table[texts].fillna("")
+    return table
+
+
+def _chosen(ran: Ran, outcome: str | None, learner: str | None) -> tuple[Outcome, str]:
+    """Return the outcome and learner asked for, or the first that is explained."""
+    named = {one.name: one for one in ran.study.outcomes}
+    chosen = _one_of("outcome", outcome, [*named])
+    explained = rows_of(ran.tables["shap_features"], outcome=chosen)["learner"].unique().tolist()
+    if not explained:
+        raise UnknownNameError(
+            f"outcome {chosen}: wanted one whose expectations have contributions by column; got "
+            "none of any learner. Add a linear or lightgbm learner to the study."
+        )
+    return named[chosen], _one_of("explained learner", learner, explained)
+
+
+def _one_of(what: str, wanted: str | None, known: list[str]) -> str:
+    if wanted is None:
+        return known[0]
+    if wanted not in known:
+        raise UnknownNameError(
+            f"wanted an {what} of the run ({', '.join(known)}); got {wanted!r}."
+            f"{did_you_mean(wanted, known)}"
+        )
+    return wanted
+
+
+# --- a provider -----------------------------------------------------------------------------------
+
+
+def explain_provider(
+    ran: Ran, provider_id: str, outcome: str | None = None, learner: str | None = None
+) -> ProviderAnswer:
+    """Return why a provider is expected to do as it is, and flagged as it is.
+
+    Parameters
+    ----------
+    ran : Ran
+    provider_id : str
+    outcome, learner : str, optional
+        The first of the study that is explained, unless given.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such provider, outcome or learner.
+    ValuesError
+        When disclosure control hides the provider.
+    """
+    what, who = _chosen(ran, outcome, learner)
+    of = {"outcome": what.name, "learner": who}
+    providers = rows_of(ran.tables["providers"], **of)
+    parts = rows_of(ran.tables["shap_providers"], **of)
+    _refuse_hidden(providers, parts, provider_id)
+    facts = rows_of(providers, provider_id=provider_id).iloc[0].to_dict()
+    own = rows_of(parts, provider_id=provider_id)
+    return ProviderAnswer(
+        ran.study,
+        what,
+        who,
+        provider_id,
+        ran.digest,
+        facts,
+        rows_of(ran.tables["reference"], **of).iloc[0].to_dict(),
+        _largest(own[["feature", "theme", "contribution"]]),
+        _analyses(ran, what, who, provider_id),
+        _peers(providers, parts, provider_id),
+    )
+
+
+def _refuse_hidden(providers: pd.DataFrame, parts: pd.DataFrame, provider_id: str) -> None:
+    shown = sorted(set(parts["provider_id"]))
+    if provider_id in shown:
+        return
+    rows = rows_of(providers, provider_id=provider_id)
+    if rows.empty:
+        raise UnknownNameError(
+            f"provider {provider_id}: wanted one of the {len(shown)} whose figures are shown; got "
+            f"one that the run does not have.{did_you_mean(provider_id, shown)}"
+        )
+    if rows["suppression"].iloc[0] != SUPPRESSED and rows["n"].iloc[0] == 0:
+        raise UnknownNameError(
+            f"provider {provider_id}: wanted one with episodes that are modelled; it has none."
+        )
+    raise ValuesError(f"provider {provider_id}: {_HIDDEN}")
+
+
+def _largest(parts: pd.DataFrame) -> pd.DataFrame:
+    order = parts["contribution"].abs().sort_values(ascending=False, kind="stable").index
+    return parts.loc[order].reset_index(drop=True)
+
+
+def _analyses(ran: Ran, outcome: Outcome, learner: str, provider_id: str) -> pd.DataFrame:
+    rows = rows_of(ran.tables["analyses"], outcome=outcome.name, provider_id=provider_id)
+    if rows.empty:
+        return rows.assign(lower=[], upper=[], to_limit=[])
+    name = Places(ran.study.profile).limits[0][0]
+    lower, upper = rows[f"lower{name}"], rows[f"upper{name}"]
+    rules = ran.study.profile
+    own = (rows["learner"] == learner) & (rows["method"] == rules.method)
+    own &= rows["limits"] == rules.limits
+    room = np.minimum(rows["adjusted"] - lower, upper - rows["adjusted"])
+    table = rows.assign(lower=lower, upper=upper, to_limit=room, own=own)
+    table = table.sort_values("own", ascending=False, kind="stable", ignore_index=True)
+    kept = ["learner", "method", "limits", "adjusted", "z", "flag", "lower", "upper", "to_limit"]
+    return table[[*kept, "own"]]
+
+
+def _peers(providers: pd.DataFrame, parts: pd.DataFrame, provider_id: str) -> pd.DataFrame:
+    wide = parts[parts["feature"] != FOLD].pivot(
+        index="provider_id", columns="feature", values="contribution"
+    )
+    far = np.sqrt(((wide - wide.loc[provider_id]) ** 2).sum(axis=1)).rename("distance")
+    others = providers[providers["adjusted"].notna() & (providers["provider_id"] != provider_id)]
+    near = others.merge(far, left_on="provider_id", right_index=True)
+    near = near.sort_values(["distance", "provider_id"]).head(PEERS)
+    kept = ["provider_id", "n", "distance", "adjusted", "ci_lower95", "ci_upper95", "flag"]
+    return near[kept].reset_index(drop=True)
+
+
+# --- an episode -----------------------------------------------------------------------------------
+
+
+def explain_episode(
+    ran: Ran, episode_id: str, outcome: str | None = None, learner: str | None = None
+) -> EpisodeAnswer:
+    """Return why an episode is expected to end as it is.
+
+    Parameters
+    ----------
+    ran : Ran
+        Read with `episodes`.
+    episode_id : str
+    outcome, learner : str, optional
+        The first of the study that is explained, unless given.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such episode among those compared; no other's name is told.
+    ValuesError
+        When disclosure control hides its provider.
+    """
+    what, who = _chosen(ran, outcome, learner)
+    of = {"outcome": what.name, "learner": who}
+    everybody = rows_of(ran.tables["shap"], **of)
+    everybody = everybody.dropna(axis=1, how="all")
+    rows = everybody[everybody["episode_id"].astype(str) == episode_id]
+    if rows.empty:
+        raise UnknownNameError(
+            f"episode {episode_id}: wanted one that was compared on {what.name}; the run has none "
+            "of that name. Look it up in expectations.parquet."
+        )
+    row = rows.iloc[0]
+    parts = rows_of(ran.tables["shap_providers"], **of)
+    _refuse_hidden(rows_of(ran.tables["providers"], **of), parts, str(row["provider_id"]))
+    expected = rows_of(ran.tables["expectations"], **of)
+    expected = expected[expected["episode_id"].astype(str) == episode_id]
+    return EpisodeAnswer(
+        ran.study,
+        what,
+        who,
+        episode_id,
+        str(row["provider_id"]),
+        ran.digest,
+        float(row["base"]),
+        float(row["expected_score"]),
+        float(expected["expected"].iloc[0]),
+        _parts_of(everybody, row),
+    )
+
+
+def _parts_of(everybody: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    names = feature_columns(everybody)
+    size, own = everybody[names].abs(), row[names].astype(float)
+    table = pd.DataFrame(
+        {
+            "feature": names,
+            "contribution": own.to_numpy(),
+            "typical": size.mean().to_numpy(),
+            "beyond": (size >= own.abs() - 1e-12).mean().to_numpy(),
+        }
+    )
+    return _largest(table)
