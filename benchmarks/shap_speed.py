@@ -93,10 +93,10 @@ def table(found: dict[str, Any]) -> str:
         f"{found['trees']} trees of {found['leaves']} leaves, {found['features']} columns, "
         f"{found['machine']}.", "", *HEADER,
         *(f"| {who} | {n:,} | {s:.2f} | {1000 * s / n:.3f} |" for who, n, s in rows), "",
-        f"{found['ratio']:.0f} times as fast. Largest difference {gap:.1e}; base plus contributions "
-        f"differ from the expectation by at most {found['additivity']:.1e}. Time per episode of the "
-        f"larger sample over that of the smaller: {found['linearity']:.2f}. Compiling, or loading "
-        f"what was compiled: {found['compile_or_load_seconds']:.1f} s, once.",
+        f"{found['ratio']:.0f} times as fast. Largest difference {gap:.1e}; base plus "
+        f"contributions differ from the expectation by at most {found['additivity']:.1e}. Time per "
+        f"episode of the larger sample over that of the smaller: {found['linearity']:.2f}. "
+        f"Compiling, or loading what was compiled: {found['compile_or_load_seconds']:.1f} s, once.",
         "", "`python benchmarks/shap_speed.py`", "",
     ]  # fmt: skip
     return "\n".join(lines)

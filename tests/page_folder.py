@@ -118,7 +118,11 @@ def write_settled(folder: Path, names: list[str], run: str = RUN) -> Path:
     )  # fmt: skip
     write_csv(totals, folder / "settlement.csv")
     write_csv(lines, folder / "lines.csv")
-    contract = {"name": "bundle", "version": "1", "content": {"title": "A bundle", "about": "For all."}}
+    contract = {
+        "name": "bundle",
+        "version": "1",
+        "content": {"title": "A bundle", "about": "For all."},
+    }
     summary = {
         "run": run, "contract": contract, "currency": "SEK", "minor_digits": 2,
         "pool_minor": int(minor.sum()), "told": ["nobody was left out"], "checks": [],

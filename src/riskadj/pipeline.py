@@ -18,10 +18,11 @@ from riskadj.digest import digest_of_json
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.episodes.participation import read_participation
 from riskadj.episodes.readers import join_episodes, repeated
-from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean
+from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean, raise_all
 from riskadj.expected import cross_fit, evaluate, validate_elsewhere
 from riskadj.expected.windows import expect_windows, whole_windows
 from riskadj.explain import explain_expectations
+from riskadj.fairness import assess_fairness, group_faults
 from riskadj.followup import follow_up
 from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
@@ -163,6 +164,7 @@ def follow_outcome(
     """Take one outcome from episodes to profiles and their explanation."""
     stages = stages or Stages(lambda *_: None)
     with stages("select", outcome.name):
+        raise_all(group_faults(episodes, study))
         cohort = select_cohort(episodes, study, outcome)
         casemix = choose_casemix(cohort, study)
     with stages("expect", outcome.name):
@@ -175,6 +177,8 @@ def follow_outcome(
         profiles = profile_providers(expectations, study)
     with stages("follow_up", outcome.name):
         followed = follow_up(expectations, study)
+    with stages("fairness", outcome.name):
+        fairness = assess_fairness(expectations, profiles, study)
     with stages("explain", outcome.name):
         explanation = explain_expectations(
             expectations,
@@ -187,10 +191,13 @@ def follow_outcome(
         ("expect", outcome.name): expectations.digest,
         ("profile", outcome.name): profiles.digest,
         ("follow_up", outcome.name): followed.digest,
+        ("fairness", outcome.name): fairness.digest,
     }
     if explanation:
         stages.digests["explain", outcome.name] = explanation.digest
-    return OutcomeResults(casemix, expectations, evaluation, profiles, explanation, followed)
+    return OutcomeResults(
+        casemix, expectations, evaluation, profiles, explanation, followed, fairness
+    )
 
 
 def _value(results: Iterable[OutcomeResults], study: Study, stages: "Stages") -> Values | None:
@@ -424,6 +431,7 @@ def _select_each(
 ) -> list[pd.DataFrame]:
     """Return the flow of each outcome that has a cohort and a case mix."""
     faults.extend(casemix_faults(episodes.columns, study))
+    faults.extend(group_faults(episodes, study))
     flows = []
     for outcome in study.outcomes:
         cohort = _attempt(faults, select_cohort, episodes, study, outcome)

@@ -734,7 +734,8 @@ def test_a_study_without_trees_says_why_nothing_is_explained():
     card = card_of(example_findings(example_study(learners=[{"kind": "linear"}])))
     assert section(card, "explanation")["blocks"] == [
         {"kind": "paragraph", "text": "No learner of this study has contributions to show: they "
-         "are worked out for boosted trees only, and the study expects by the linear model."}
+         "are worked out for lines, boosted trees and weighted sums of them, and the study expects "
+         "by the linear model."}
     ]  # fmt: skip
 
 

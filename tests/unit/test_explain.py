@@ -292,6 +292,24 @@ def test_pairs_are_told_on_request_only_and_of_trees_only(expectations: Expectat
     assert (pairs["n"] == len(expectations.cohort.test)).all()
 
 
+def test_pairs_of_trees_that_cannot_be_taken_apart_are_not_made_up(
+    expectations: Expectations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("riskadj.explain.pairs.read_forest", lambda _: None)
+    assert explain(expectations, interactions=True).interactions.empty
+
+
+def test_pairs_of_few_episodes_are_of_everybody_whatever_the_seed(folded: Expectations) -> None:
+    from riskadj.explain import pairs
+
+    model = folded.models["lightgbm"]
+    X = model.encode(folded.cohort.test)
+    fold = of(folded.table, "lightgbm")["fold"].to_numpy()
+    whole = pairs.pairs_of(model, X, fold, seed=1)
+    again = pairs.pairs_of(model, X, fold, seed=2)
+    pd.testing.assert_frame_equal(whole, again)
+
+
 def test_a_study_of_lines_alone_is_explained(frame: pd.DataFrame) -> None:
     explanation = explain(expectations_of(frame, make_study(learners=LINEAR)))
     assert set(explanation.episodes["learner"]) == {"linear"}

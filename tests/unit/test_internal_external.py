@@ -524,11 +524,12 @@ def test_a_card_counts_the_fifths_that_are_off_and_names_the_farthest(
     assert not [one for one in captions if "within subgroups" in one]
     off.loc[[2, 3], ["difference", "lower95", "upper95"]] = [[9.0, 1.0, 17.0], [-4.0, -6.0, -2.0]]
     *_, table = subgroups(replace(findings, curves=off))
-    ((_, learner, known, number, column, level, fifth, _, shown),) = table["rows"]
+    ((_, learner, known, number, column, level, fifth, _, shown, unit),) = table["rows"]
     far = off.loc[3]
     assert (learner, known, number) == (far["learner"], (off["learner"] == learner).sum(), 2)
     assert [column, level, fifth] == far[["column", "level", "decile"]].tolist()
     assert shown == [-4, -6, -2]
+    assert unit == "points"
 
 
 def test_no_curves_stay_none(large: pd.DataFrame) -> None:

@@ -150,10 +150,11 @@ def test_contributions_to_a_chance_add_up_to_its_log_odds(large: pd.DataFrame) -
     assert explained is not None
     chance = expectations.table.query("learner == 'lightgbm'")["expected_score"].to_numpy()
     odds = np.log(chance / (1 - chance))
-    assert explained.episodes["expected_score"].to_numpy() == pytest.approx(odds)
+    assert explained.of("lightgbm")["expected_score"].to_numpy() == pytest.approx(odds)
     assert "(score before)" not in set(explained.providers["feature"])
-    sums = explained.providers.groupby("provider_id")["contribution"].sum()
-    by_provider = explained.providers.groupby("provider_id")["difference"].first()
+    providers = explained.providers.groupby(["learner", "provider_id"])
+    sums = providers["contribution"].sum()
+    by_provider = providers["difference"].first()
     assert sums.to_numpy() == pytest.approx(by_provider.to_numpy())
 
 

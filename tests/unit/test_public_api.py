@@ -11,7 +11,7 @@ import pytest
 import riskadj
 
 HEAVY = ("duckdb", "hccpy", "lightgbm", "mlflow", "numpy", "pandas", "pandera", "shap", "sklearn")
-SUBPACKAGES = ("casemix", "claims", "cohort", "episodes", "expected", "explain", "followup",
+SUBPACKAGES = ("audit", "casemix", "claims", "cohort", "episodes", "expected", "explain", "followup",
                "instruments", "payment", "profile", "stats", "study", "trial", "value")  # fmt: skip
 
 

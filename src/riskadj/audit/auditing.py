@@ -109,7 +109,7 @@ class _Trail:
     def take(self, name: str, look: Callable[[], Found]) -> None:
         """Take a step."""
         found = look()
-        told = "; ".join(str(one.error) for one in found.faults) or found.told
+        told = " ".join(str(one.error) for one in found.faults) or found.told
         self.faults.extend(found.faults)
         self.tell(Step(name, "fails" if found.faults else "holds", told))
 

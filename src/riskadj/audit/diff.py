@@ -46,10 +46,11 @@ class Diff:
     software : DataFrame
         `software, a, b`: code, Python and packages.
     models : DataFrame
-        `outcome, learner, metric, a, b, difference`.
+        `outcome, learner, metric, a, b, difference`; `fitted` where only one run has a learner.
     flags : DataFrame
         `outcome, learner, provider_id, a, b`: providers whose flag is another. `not shown` where
-        a run does not have a provider or hides it; one that neither shows has no row.
+        a run does not have a provider or hides it; one that neither shows has no row, and
+        neither have those of a learner that only one run has.
     counts : DataFrame
         `outcome, learner, a, b, providers`: how many providers went from which flag to which.
     money : Money or None
@@ -229,7 +230,13 @@ def _versions(run: Opened) -> dict[str, str]:
 def _models(a: Opened, b: Opened) -> Iterator[tuple[Any, ...]]:
     """Yield the figures of models that differ; those on hardly other people without a number."""
     old, new = (_figures(one) for one in (a, b))
+    one_sided = _fitted(a) ^ _fitted(b)
+    for outcome, learner in sorted(one_sided):
+        sides = ("yes" if (outcome, learner) in _fitted(one) else "no" for one in (a, b))
+        yield (outcome, learner, "fitted", *sides, None)
     for keys in old | new:
+        if keys[:2] in one_sided:
+            continue
         left, right = old.get(keys), new.get(keys)
         if left == right:
             continue
@@ -239,6 +246,10 @@ def _models(a: Opened, b: Opened) -> Iterator[tuple[Any, ...]]:
             yield (*keys, left, SMALL, SMALL)
         else:
             yield (*keys, left, right, right - left)
+
+
+def _fitted(run: Opened) -> set[tuple[str, str]]:
+    return {(outcome, one) for outcome, learners in run.metrics.items() for one in learners}
 
 
 def _figures(run: Opened) -> dict[tuple[str, str, str], Any]:
@@ -252,11 +263,16 @@ def _figures(run: Opened) -> dict[tuple[str, str, str], Any]:
 
 
 def _flags(a: Opened, b: Opened) -> pd.DataFrame:
-    """Return every flag that either run shows, from A to B."""
-    old, new = (one.providers[[*KEYS, "flag"]] for one in (a, b))
+    """Return every flag that either run shows of what both have fitted, from A to B."""
+    shared = pd.MultiIndex.from_tuples(sorted(_fitted(a) & _fitted(b)), names=KEYS[:2])
+    old, new = (_of(one.providers[[*KEYS, "flag"]], shared) for one in (a, b))
     both = old.merge(new, on=KEYS, how="outer", suffixes=("_a", "_b"))
     flags = both[["flag_a", "flag_b"]].fillna(NOT_SHOWN)
     return both[KEYS].assign(a=flags["flag_a"], b=flags["flag_b"])[FLAG_COLUMNS]
+
+
+def _of(table: pd.DataFrame, pairs: pd.MultiIndex) -> pd.DataFrame:
+    return table[pd.MultiIndex.from_frame(table[KEYS[:2]]).isin(pairs)]
 
 
 def _counts(flags: pd.DataFrame) -> pd.DataFrame:

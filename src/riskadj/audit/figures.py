@@ -65,7 +65,7 @@ def _told(looked: list[str], left: int, within: float | None) -> str:
 
 def _faults(differing: Iterable[Difference], within: float | None) -> Iterator[Fault]:
     for one in differing:
-        near = within is None and one.largest <= TOLERANCE
+        near = within is None and 0 < one.largest <= TOLERANCE
         hint = " Another processor may do that: say --within 1e-9 to allow for it." if near else ""
         error = NotRederivedError(f"{one.name}: wanted what a fresh run gives; {one.told}.{hint}")
         yield Fault(one.name, error)

@@ -214,9 +214,9 @@ class _Search:
         yield from (one for one in near if one.exists())
 
     def _nowhere(self, name: str) -> IncompleteError:
-        places = ", ".join(map(str, self.given)) or f"beside {self.subject.folder}"
+        places = ", ".join([f"beside {self.subject.folder}", *(f"in {one}" for one in self.given)])
         return IncompleteError(
-            f"{name}: wanted this data file of the run; got none in {places} or where a study of "
+            f"{name}: wanted this data file of the run; got none {places}, or where a study of "
             "this name says. Say where it is with --data PATH."
         )
 

@@ -51,7 +51,7 @@ def flat(value: Any, key: str = "") -> dict[str, str]:
         return {name: text for part in parts for name, text in part.items()}
     if isinstance(value, str):
         return {key: value}
-    return {key: json.dumps(value, ensure_ascii=False)}
+    return {key: json.dumps(value, ensure_ascii=False, sort_keys=True)}
 
 
 def _named(records: list[dict[str, Any]]) -> dict[str, Any]:

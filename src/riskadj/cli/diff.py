@@ -60,7 +60,7 @@ def _print(console: "Console", title: str, table: "pd.DataFrame") -> None:
 
     rows = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.columns:
-        right = table[name].dtype.kind in "if"
+        right = table[name].dtype.kind in "if" or (title == "Models" and name in ("a", "b"))
         rows.add_column(
             _LABELS.get(str(name), str(name)), justify="right" if right else "left", overflow="fold"
         )

@@ -27,6 +27,7 @@ STAGES = {
     "expect": "fitting and testing expectations",
     "profile": "profiling providers",
     "follow_up": "following up who did not answer",
+    "fairness": "auditing groups and drift",
     "explain": "explaining expectations",
     "value": "looking at outcome and cost together",
     "report": "writing the report",

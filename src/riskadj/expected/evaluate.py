@@ -43,6 +43,8 @@ FIFTHS = 5
 VOLUME = "(provider volume)"
 """Stands for how many episodes a provider has, as a column of the subgroup table."""
 VOLUMES = ("small", "middle", "large")
+NOT_RECORDED = "not recorded"
+"""The group of those of whom a column says nothing."""
 KIND_OF: Mapping[str, str] = {"gaussian": "mean", "binomial": "risk", "gamma": "mean"}
 _KEYS = ["outcome", "learner"]
 _ENDS = ("", "_lower95", "_upper95")
@@ -130,11 +132,11 @@ def evaluate(expectations: Expectations, subgroups: tuple[str, ...] = ()) -> Eva
     """
     cohort, family = expectations.cohort, expectations.cohort.outcome.compares.family
     levels = {
-        name: _levels(cohort.test[name]).fillna("not recorded").to_numpy()
+        name: levels_of(cohort.test[name]).fillna(NOT_RECORDED).to_numpy()
         for name in subgroups
         if name in cohort.test.columns
     }
-    levels[VOLUME] = _volumes(cohort.test["provider_id"])
+    levels[VOLUME] = volume_thirds(cohort.test["provider_id"])
     metrics, calibrations, groups, curves = {}, [], [], []
     by_learner = {name: _numbered(rows) for name, rows in expectations.by_learner()}
     for learner, rows in by_learner.items():
@@ -388,7 +390,7 @@ def _with_ends(name: str, found: Estimate) -> dict[str, float]:
     return {f"{name}{end}": value for end, value in zip(_ENDS, ends, strict=True)}
 
 
-def _volumes(provider: pd.Series) -> np.ndarray:
+def volume_thirds(provider: pd.Series) -> np.ndarray:
     """Return the third of providers, by number of episodes, that each episode's is in."""
     sizes = provider.value_counts().sort_index()
     third = pd.Series(groups_by_rank(sizes, len(VOLUMES)), sizes.index)
@@ -418,15 +420,31 @@ def _differences(by_learner: Mapping[str, pd.DataFrame], family: Family) -> list
     return found
 
 
-def _levels(values: pd.Series) -> pd.Series:
-    """Return the group of each value: itself or, where numbers are many, its fifth."""
+def levels_of(values: pd.Series, like: pd.Series | None = None) -> pd.Series:
+    """Return the group of each value: itself or, where numbers are many, its fifth.
+
+    Parameters
+    ----------
+    values : Series
+    like : Series, optional
+        Whose numbers and fifths they are, such as those of another period; by default their own.
+
+    Examples
+    --------
+    >>> levels_of(pd.Series([1.0, 2.0])).tolist()
+    ['1', '2']
+    >>> levels_of(pd.Series([3.0, 30.0]), pd.Series(range(11))).tolist()
+    ['2 to 4', '8 to 10']
+    """
+    like = values if like is None else like
     if not pd.api.types.is_numeric_dtype(values):
         return values
-    if values.nunique() <= DECILES:
+    if like.nunique() <= DECILES:
         return values.map("{:g}".format, na_action="ignore")
-    edges = np.unique(values.quantile(np.linspace(0, 1, 6)))
+    edges = np.unique(like.quantile(np.linspace(0, 1, 6)))
     labels = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
-    return pd.cut(values, edges, labels=labels, include_lowest=True).astype("str")
+    within = values.clip(edges[0], edges[-1])
+    return pd.cut(within, edges, labels=labels, include_lowest=True).astype("str")
 
 
 def _keyed(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

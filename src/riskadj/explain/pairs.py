@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.expected import ExpectationModel, LightGBMExpectation
-from riskadj.explain.forest import read_forest
+from riskadj.explain.forest import Forest, read_forest
 from riskadj.explain.tree_shap import tree_interactions
 
 Floats = NDArray[np.float64]
@@ -35,18 +35,22 @@ def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray, seed: int) -> pd
     DataFrame
         `first, second, n, mean_absolute`: the mean size of both halves of the SHAP interaction
         (Lundberg et al. 2020) in a sample of `n` episodes, in the unit of contributions. No rows
-        where the learner is no boosted trees, such as a line, in which nothing acts together.
+        where the learner is no boosted trees, such as a line, in which nothing acts together, or
+        its trees cannot be taken apart (see `read_forest`).
     """
     if not isinstance(model.members[0], LightGBMExpectation):
         return pd.DataFrame(columns=PAIR_COLUMNS[2:])
+    forests = [read_forest(one.booster_.model_to_string()) for one in model.members]
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(X), min(SAMPLE, len(X)), replace=False))
     names = [one.name for one in model.columns]
-    total = np.zeros((len(names), len(names)))
-    for k, member in enumerate(model.members):
-        total += _sum_of(member, X[rows[fold[rows] == k]], _sources(model, names))
+    sources = _sources(model, names)
+    sums = [_sum_of(one, X[rows[fold[rows] == k]], sources) for k, one in enumerate(forests)]
+    known = [one for one in sums if one is not None]
+    if len(known) < len(sums):
+        return pd.DataFrame(columns=PAIR_COLUMNS[2:])
     first, second = np.triu_indices(len(names), k=1)
-    size = 2 * abs(model.slope) * total[first, second] / max(len(rows), 1)
+    size = 2 * abs(model.slope) * np.sum(known, axis=0)[first, second] / max(len(rows), 1)
     found = pd.DataFrame({"first": first, "second": second, "mean_absolute": size})
     found = found.nlargest(MOST, "mean_absolute").query("mean_absolute > 0")
     named = found.assign(**{side: [names[k] for k in found[side]] for side in ("first", "second")})
@@ -59,13 +63,12 @@ def _sources(model: ExpectationModel, names: list[str]) -> Floats:
     return np.eye(len(names))[at]
 
 
-def _sum_of(member: LightGBMExpectation, X: Floats, sources: Floats) -> Floats:
-    """Return the summed size of interactions by pair of columns."""
-    forest = read_forest(member.booster_.model_to_string())
+def _sum_of(forest: Forest | None, X: Floats, sources: Floats) -> Floats | None:
+    """Return the summed size of interactions by pair of columns; None where trees have none."""
     total = np.zeros((sources.shape[1], sources.shape[1]))
     for start in range(0, len(X), BATCH):
         found = None if forest is None else tree_interactions(forest, X[start : start + BATCH])
         if found is None:
-            return total
+            return None
         total += np.abs(sources.T @ found @ sources).sum(axis=0)
     return total

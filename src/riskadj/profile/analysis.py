@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from riskadj.profile.estimates import Sample, estimate
+from riskadj.profile.estimates import Estimates, Sample, estimate
 from riskadj.profile.flags import cut_of, places_from_z
 from riskadj.profile.limits import Yardstick, yardstick
 from riskadj.profile.scale import Scale
@@ -74,7 +74,20 @@ def analyse(
         Whether more is better, or less.
     """
     method, limits = method or rules.method, limits or rules.limits
-    found = estimate(method, sample)
+    return hold(estimate(method, sample), sample, rules, mean, peers, method, limits, better)
+
+
+def hold(
+    found: Estimates,
+    sample: Sample,
+    rules: ProfileRules,
+    mean: float,
+    peers: pd.Series | None,
+    method: str,
+    limits: str,
+    better: int,
+) -> Analysis:
+    """Hold effects against their limits, however they were estimated; as in `analyse`."""
     scale = Scale(link_named(found.link), mean)
     effect = pd.Series(found.effect, index=found.providers)
     n = pd.Series(sample.provider).value_counts().reindex(effect.index)

@@ -17,6 +17,7 @@ from riskadj.report.sections.belief import belief
 from riskadj.report.sections.data import casemix, data, outcomes
 from riskadj.report.sections.expectations import calibration, models, performance, subgroups
 from riskadj.report.sections.explanation import explanation
+from riskadj.report.sections.fairness import fairness
 from riskadj.report.sections.followup import followup
 from riskadj.report.sections.identity import identity, provenance, use
 from riskadj.report.sections.limitations import limitations
@@ -39,6 +40,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Performance", "performance", performance),
     ("Calibration", "calibration", calibration),
     ("Subgroups", "subgroups", subgroups),
+    ("Fairness and change", "fairness", fairness),
     ("Providers", "providers", providers),
     ("Outcome and cost together", "value", value),
     ("How far flags hang on choices", "sensitivity", sensitivity),

@@ -12,6 +12,8 @@ import pandas as pd
 
 from riskadj.cohort.rates import ALL, NOT_HERE
 from riskadj.episodes.participation import COUNTS
+from riskadj.fairness.drift import DRIFT_KEYS
+from riskadj.fairness.groups import GROUP_KEYS
 from riskadj.value import NOT_COMPARED
 from riskadj.value.profile import KEYS as VALUE_KEYS
 
@@ -21,6 +23,7 @@ _PROVIDER_KEYS = ("outcome", "learner", "provider_id", "flag", "suppression")
 _PROVIDER_TEXTS = ("note", "flag_moved_by", "flag_holds_under", "peer_group")
 _DECILE_KEYS = ("outcome", "learner", "column", "level", "decile", "n")
 _SUBGROUP_KEYS = ("outcome", "learner", "column", "level")
+_SHARES = ("at_better", "at_worse")
 
 
 def suppress_providers(
@@ -72,6 +75,83 @@ def suppress_subgroups(table: pd.DataFrame, below: int) -> pd.DataFrame:
         return table
     sets = [table["outcome"], table["learner"], table["column"]]
     return _blank(table, _hide(table["n"], table["n"], below, sets), _SUBGROUP_KEYS)
+
+
+def suppress_groups(table: pd.DataFrame, subgroups: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return rows of the group audit that may leave.
+
+    Blank where a group is small, or a part of it that another group tells apart; where `subgroups`,
+    as from `suppress_subgroups`, hides the level; and never just one of a set. Shares at flagged
+    providers are blank, too, where few of a group are there, or few are not.
+    """
+    if table.empty:
+        return table.drop(columns="fewest")
+    gone = subgroups.loc[subgroups["n"].isna(), list(_SUBGROUP_KEYS)].assign(gone=True)
+    known = table[list(_SUBGROUP_KEYS)].merge(gone, how="left")["gone"].notna().to_numpy()
+    sizes = table["fewest"].mask(known, min(1, below - 1))
+    sets = [table["outcome"], table["learner"], table["fold"], table["group"]]
+    hidden = _hide(sizes, table["n"], below, sets) | known
+    for share in _SHARES:
+        there = (table[share] * table["n"]).round().fillna(0)
+        few = _hide(there, there, below, sets) | _hide(
+            (table["n"] - there).where(table[share].notna(), 0), table["n"], below, sets
+        )
+        table = table.assign(
+            **{one: table[one].mask(few) for one in table if one.startswith(share)}
+        )
+    return _blank(table, hidden, tuple(GROUP_KEYS)).drop(columns="fewest")
+
+
+def suppress_drift(
+    drift: pd.DataFrame, groups: pd.DataFrame, providers: pd.DataFrame, below: int
+) -> pd.DataFrame:
+    """Return what changed between periods, as far as it may leave.
+
+    Shares of a column are blank together where few are behind any of them, or `groups`, as from
+    `suppress_groups`, hides a level of it. Rows of a provider are left out where it is hidden, few
+    are behind them, or so few are left without a row that the others would tell who they are.
+    """
+    if drift.empty:
+        return drift.drop(columns="fewest")
+    of_one = drift["provider_id"] != ""
+    whole = _blank_small_columns(drift[~of_one], groups, below)
+    shown = _shown_providers(drift[of_one], drift[~of_one], providers, below)
+    kept = pd.concat([whole, shown]).sort_index().reset_index(drop=True)
+    return kept.drop(columns="fewest")
+
+
+def _blank_small_columns(drift: pd.DataFrame, groups: pd.DataFrame, below: int) -> pd.DataFrame:
+    sets = [drift[one] for one in ("outcome", "learner", "part", "column", "to_period")]
+    few = drift["fewest"].between(1, below - 1)
+    hidden = few.groupby(sets, sort=False).transform("any")
+    gone = groups[groups["n"].isna()]
+    for name in ("group", "column"):
+        pairs = set(zip(gone["outcome"], gone[name], strict=True))
+        mine = pd.Series(zip(drift["outcome"], drift["column"], strict=True), index=drift.index)
+        hidden |= mine.isin(pairs) & drift["fewest"].notna()
+    blanked = _blank(drift, hidden, tuple(DRIFT_KEYS))
+    stability = [one for one in drift if one.startswith("stability")]
+    any_hidden = hidden.groupby(sets, sort=False).transform("any")
+    blanked[stability] = blanked[stability].mask(any_hidden)
+    return blanked
+
+
+def _shown_providers(
+    rows: pd.DataFrame, whole: pd.DataFrame, providers: pd.DataFrame, below: int
+) -> pd.DataFrame:
+    """Return the rows of providers that may be named, those without a row never being few."""
+    hidden = providers.loc[providers["suppression"].eq(SUPPRESSED), ["outcome", "provider_id"]]
+    names = set(map(tuple, hidden.to_numpy()))
+    known = [one in names for one in zip(rows["outcome"], rows["provider_id"], strict=True)]
+    kept = rows[~np.array(known, dtype=bool) & (rows["fewest"] >= below)]
+    keys = ["outcome", "learner", "part", "column", "level", "to_period"]
+    sizes = ["n_from", "n_to"]
+    total = whole.set_index(keys)[sizes]
+    rest = total.sub(kept.groupby(keys)[sizes].sum(), fill_value=0)
+    few = rest[((rest > 0) & (rest < below)).any(axis=1)].index
+    smallest = kept.sort_values("n_from", kind="stable").groupby(keys, sort=False).head(1)
+    again = smallest[pd.MultiIndex.from_frame(smallest[keys]).isin(few)]
+    return kept.drop(index=again.index)
 
 
 def keep_shown(table: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:

@@ -89,8 +89,15 @@ def _moved(value: float, outcome: Outcome) -> str:
     """Return a contribution with its sign and unit; of a cost the factor that it makes."""
     words = _signed(value, explained_decimals(outcome))
     if is_cost(outcome):
-        return f"{words} (a factor of {exp(value):.2f})"
+        return f"{words}, a factor of {exp(value):.2f}"
     return f"{words} {explained_in(outcome)}"
+
+
+def _size(total: float, outcome: Outcome) -> str:
+    """Return how far an expectation is from another, without a sign; of a cost in per cent."""
+    if is_cost(outcome):
+        return f"{100 * abs(exp(total) - 1):.1f} %"
+    return f"{format_number(abs(total), explained_decimals(outcome))} {explained_in(outcome)}"
 
 
 def _result(answer: ProviderAnswer, value: float) -> str:
@@ -142,17 +149,18 @@ def _why_expected(answer: ProviderAnswer) -> str:
     way = _WAYS[is_cost(outcome)][int(total < 0)]
     facts = answer.facts
     decimals = sentence_decimals(outcome)
+    fine = explained_decimals(outcome) + is_cost(outcome)
     mean = (
         f"{counted(int(facts['n']), 'episode')}, expected mean {outcome.compares.noun} "
         f"{format_number(facts['expected'], decimals)}, observed "
         f"{format_number(facts['observed'], decimals)} {unit_phrase(outcome)}."
     )
     named = [
-        f"{_label(one.feature, answer)} {_signed(one.contribution, explained_decimals(outcome))}"
+        f"{_label(one.feature, answer)} {_signed(one.contribution, fine)}"
         for one in answer.parts.head(_NAMED).itertuples()
     ]
     return (
-        f"{mean} Its patients make for an expectation that is {_moved(abs(total), outcome)[1:]} "
+        f"{mean} Its patients make for an expectation that is {_size(total, outcome)} "
         f"{way} than that of {population(outcome)}. Most of it ({_WAYS[is_cost(outcome)][0]} where "
         f"above 0): {listed(named)}."
     )
@@ -201,6 +209,8 @@ def _what_would_change(answer: ProviderAnswer) -> str:
         return "No analysis compares it, so none changes anything."
     own = str(answer.facts["flag"])
     side = answer.places.sides
+    if own not in side:
+        return f"It is not flagged ({own}), so no analysis changes its flag."
     same = rows["flag"].map(side).eq(side.get(own))
     others = rows[~same]
     held = f"{int(same.sum())} of the run's {len(rows)} analyses"

@@ -24,6 +24,13 @@ from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
 from riskadj.report.grid import draw_sensitivity
+from riskadj.report.groups_chart import (
+    describe_groups,
+    draw_groups,
+    group_forests,
+    group_words,
+    has_groups,
+)
 from riskadj.report.lookup import called
 from riskadj.report.places import Places
 from riskadj.report.value_chart import (
@@ -378,6 +385,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
             _calibration_words, _describe_calibration, draw_calibration,
             lambda one: not one.calibration.empty,
         ),
+        "groups": _Kind(group_words, describe_groups, draw_groups, has_groups, group_forests),
         "features": _Kind(
             _features_words, _describe_features, draw_features,
             lambda one: not one.features.empty,

@@ -12,6 +12,7 @@ from riskadj.episodes.columns import Column
 from riskadj.expected.evaluate import CURVE_COLUMNS
 from riskadj.explain.pairs import PAIR_COLUMNS
 from riskadj.explain.shap_values import PART_COLUMNS, ROLE_COLUMNS
+from riskadj.fairness.assess import no_drift, no_groups
 from riskadj.followup.follow import (
     BALANCE_COLUMNS,
     FOLLOW_UP_COLUMNS,
@@ -89,6 +90,8 @@ class Findings:
         By outcome: why missing follow-up could not be analysed.
     follow_up_warnings : tuple of str
         What its fits warned of, and whose response is not known.
+    groups, drift : DataFrame
+        The rows of `groups.csv` and `drift.csv`.
     value : DataFrame
         The rows of `value.csv`: outcome and cost together.
     value_summary : DataFrame
@@ -130,6 +133,8 @@ class Findings:
     feature_folds: pd.DataFrame = field(default_factory=no_feature_folds)
     interactions: pd.DataFrame = field(default_factory=no_pairs)
     unexplained: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    groups: pd.DataFrame = field(default_factory=no_groups)
+    drift: pd.DataFrame = field(default_factory=no_drift)
     value: pd.DataFrame = field(default_factory=no_values)
     value_summary: pd.DataFrame = field(default_factory=no_summary)
     value_warnings: tuple[str, ...] = ()

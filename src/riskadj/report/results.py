@@ -12,6 +12,7 @@ from riskadj.casemix.roles import refusal_by
 from riskadj.digest import digest_of_file
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation, unexplained
+from riskadj.fairness import Fairness
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
@@ -22,6 +23,8 @@ from riskadj.report.disclosure import (
     suppress_balance,
     suppress_curves,
     suppress_deciles,
+    suppress_drift,
+    suppress_groups,
     suppress_providers,
     suppress_rates,
     suppress_subgroups,
@@ -63,6 +66,7 @@ class OutcomeResults:
     profiles: Profiles
     explanation: Explanation | None
     follow_up: FollowUp | None = None
+    fairness: Fairness | None = None
 
 
 def build_findings(
@@ -124,6 +128,7 @@ def build_findings(
         missing=_stack([_missing(one.casemix) for one in results]),
         provenance=provenance,
         **_followed(results, providers, below),
+        **_fairness(results, subgroups, providers, below),
         **_valued(values, providers, below),
     )
 
@@ -155,6 +160,18 @@ def _followed(
         "follow_up_told": {name: one.told for name, one in named.items() if one.told},
         "follow_up_warnings": tuple(words for one in found for words in one.warnings),
     }
+
+
+def _fairness(
+    results: Sequence[OutcomeResults], subgroups: pd.DataFrame, providers: pd.DataFrame, below: int
+) -> dict[str, Any]:
+    """Return what is expected of groups and what changes between periods."""
+    found = [one.fairness for one in results if one.fairness]
+    if not found:
+        return {}
+    groups = suppress_groups(_stack([one.groups for one in found]), subgroups, below)
+    drift = _stack([one.drift for one in found])
+    return {"groups": groups, "drift": suppress_drift(drift, groups, providers, below)}
 
 
 def write_results(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
@@ -189,6 +206,8 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "agreement": findings.agreement,
         "calibration": _stack([findings.calibration, findings.curves]),
         "subgroups": findings.subgroups,
+        "groups": findings.groups,
+        "drift": findings.drift,
         "ceiling": findings.ceiling,
         "slopes": findings.slopes,
         "differences": findings.differences,

@@ -171,9 +171,9 @@ def provider_changes(
     counts = np.array([groups.total(~after), groups.total(after)])
     with np.errstate(divide="ignore", invalid="ignore"):
         means = np.array([groups.total(v * ~after), groups.total(v * after)]) / counts
-    kept = (counts >= fewest).all(axis=0)
+    kept: Bools = np.all(counts >= fewest, axis=0)
     rest = v - np.where(after, means[1, groups.codes], means[0, groups.codes])
-    used = kept[groups.codes]
+    used = np.take(kept, groups.codes)
     free = int(used.sum()) - 2 * int(kept.sum())
     sd = float(np.sqrt((rest[used] ** 2).sum() / free)) if free > 0 else np.nan
     error = sd * np.sqrt((1 / counts[:, kept]).sum(axis=0))

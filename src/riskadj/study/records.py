@@ -775,6 +775,117 @@ class SkdeRules(Record):
     organisations: dict[str, int] = Field({}, description="provider_id: organisation number")
 
 
+class GroupRule(Record):
+    """Patients of one kind, or of several: by a column of the episodes.
+
+    A column alone stands for its levels or, where numbers are many, its fifths. In a study a name
+    alone will do.
+    """
+
+    column: str = Field(
+        description="of the episodes, or a pattern such as comorb_*; baseline_score: the score "
+        "before, of each outcome"
+    )
+    name: str = Field("", description="what the group is called; by default its column")
+    below: float | None = Field(None, description="those below, and those who are not")
+    above: float | None = Field(None, description="those above, and those who are not")
+    bands: tuple[float, ...] = Field((), description="where each band but the first begins")
+    values: tuple[str | float, ...] = Field((), description="those with one of them, and others")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: object) -> object:
+        return {"column": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "GroupRule":
+        ways = [one for one in ("below", "above") if getattr(self, one) is not None]
+        ways += [one for one in ("bands", "values") if getattr(self, one)]
+        if len(ways) > 1:
+            raise ValueError(f"wanted one of below, above, bands, values; got {', '.join(ways)}")
+        if list(self.bands) != sorted(set(self.bands)):
+            raise ValueError(f"wanted bands in order, each once; got {self.bands}")
+        if self.name and any(one in self.column for one in "*?["):
+            raise ValueError(f"wanted no name with the pattern {self.column!r}; got {self.name!r}")
+        return self
+
+    @property
+    def called(self) -> str:
+        """What the group is called in tables."""
+        return self.name or self.column
+
+
+class SocialRules(Record):
+    """Which social factors an outcome may hang on, and how far they are adjusted for."""
+
+    columns: tuple[str, ...] = Field(min_length=1, description="such as deprivation_decile")
+    mode: Literal["none", "adjust", "stratify", "peer_group"] = Field(
+        "none",
+        description="which of the four ways, all of which are shown, is the study's own answer",
+    )
+    lambdas: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0),
+        min_length=2,
+        description="how far: 0, not at all; 1, as much as they matter within providers",
+    )
+
+    @field_validator("lambdas")
+    @classmethod
+    def _from_none_to_all(cls, lambdas: tuple[float, ...]) -> tuple[float, ...]:
+        if list(lambdas) != sorted(set(lambdas)) or lambdas[0] < 0 or lambdas[-1] > 1:
+            raise ValueError(f"wanted numbers from 0 to 1 in order, each once; got {lambdas}")
+        return lambdas
+
+
+class FairRules(Record):
+    """Groups whose mean residual a regression is held to have at 0."""
+
+    groups: tuple[GroupRule, ...] = Field(min_length=1, description="as in fairness.groups")
+    learner: str = Field(description="the kind of the study's learner whose expectation it takes")
+
+
+class FairnessRules(Record):
+    """Whom expectations are held to be fair to, and what is followed from period to period."""
+
+    groups: tuple[GroupRule, ...] = Field(
+        (), description="whom to audit; []: report.subgroups, and thirds of providers by volume"
+    )
+    in_sample: bool = Field(
+        True,
+        description="true: besides, on the episodes that models learned from, as a diagnostic",
+    )
+    replicates: int = Field(
+        0,
+        ge=0,
+        description="of the provider bootstrap of intervals, 100 or more; 0: each provider is "
+        "left out in turn",
+    )
+    drift: bool = Field(True, description="true: what changes between the periods of the split")
+    social: SocialRules | None = None
+    fair: FairRules | None = None
+    gaming: bool = Field(
+        False, description="true: what one more coded comorbidity or a lower score before is worth"
+    )
+
+    @field_validator("replicates")
+    @classmethod
+    def _enough_or_none(cls, replicates: int) -> int:
+        if 0 < replicates < FEWEST_REPLICATES:
+            raise ValueError(f"wanted 0 or at least {FEWEST_REPLICATES}; got {replicates}")
+        return replicates
+
+    @field_validator("groups")
+    @classmethod
+    def _once(cls, groups: tuple[GroupRule, ...]) -> tuple[GroupRule, ...]:
+        names = [one.called for one in groups]
+        twice = sorted({one for one in names if names.count(one) > 1})
+        if twice:
+            raise ValueError(
+                f"wanted a name each; got {', '.join(twice)} twice. Give groups by one column names"
+            )
+        return groups
+
+
 class ExplainRules(Record):
     """What is worked out of the explanation besides each column's contribution."""
 
@@ -824,6 +935,7 @@ class Study(Record):
     card: CardText = CardText()
     report: Report = Report()
     explain: ExplainRules = ExplainRules()
+    fairness: FairnessRules = FairnessRules()
     export: Export = Export()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()
@@ -891,6 +1003,16 @@ class Study(Record):
             raise ValueError(
                 "validation.by: wanted 2 periods or more in the split, to leave one out; got "
                 f"{', '.join(periods)} alone. Set validation.by to [provider]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_fair_by_what_it_teaches(self) -> "Study":
+        fair = self.fairness.fair
+        if fair is not None and fair.learner not in self._kinds:
+            raise ValueError(
+                f"fairness.fair.learner: wanted a learner of the study ({', '.join(self._kinds)}); "
+                f"got {fair.learner!r}.{did_you_mean(fair.learner, self._kinds)}"
             )
         return self
 

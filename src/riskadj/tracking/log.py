@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 MAY_LEAVE = (
     "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "page.html", "flow.csv",
     "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
-    "calibration.csv", "subgroups.csv", "ceiling.csv", "slopes.csv", "value.csv",
-    "differences.csv", "validation.csv", "rates.csv",
+    "calibration.csv", "subgroups.csv", "groups.csv", "drift.csv", "ceiling.csv", "slopes.csv",
+    "value.csv", "differences.csv", "validation.csv", "rates.csv",
     "follow_up.csv", "balance.csv", "shap_features.csv",
     "shap_providers.csv", "figures/*.svg",
 )  # fmt: skip
@@ -472,7 +472,7 @@ def _only_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line_refusals(folder: Path, uri: str) -> Iterator[None]:
+def _one_line_refusals(folder: Path, uri: str, way_out: str = "") -> Iterator[None]:
     """Turn whatever stops MLflow into one line that says where the results are."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -485,7 +485,7 @@ def _one_line_refusals(folder: Path, uri: str) -> Iterator[None]:
     except refusals as error:
         raise TrackingError(
             f"{without_password(uri)}: wanted to log a run; got {_first_words(error)} "
-            f"{_way_out(folder)}"
+            f"{way_out or _way_out(folder)}"
         ) from None
 
 

@@ -70,7 +70,6 @@ def page_content(
         "settlement": None if settlement is None else settlement_content(settlement, digest),
         "audited": _audited(folder, tables["providers"]),
         "files": [{"file": name, "digest": one} for name, one in sorted(files.items())],
-        "stages": [dict(one) for one in provenance["stages"]],
     }
 
 

@@ -188,7 +188,7 @@ _METRICS = (
     _Metric("calibration_intercept", "Calibration intercept", 0, True),
     _Metric(
         "largest_decile_error", "Largest error by tenth", 0, True,
-        words="of what is observed from what is expected, in the tenths under Calibration.",
+        words="between observed and expected, of the tenths under Calibration.",
     ),
     _Metric(
         "ici", "Mean error along the curve", 0, True,

@@ -27,6 +27,7 @@ from riskadj.report.words import (
 from riskadj.study import Outcome
 
 PROVIDERS_SHOWN = 8
+PAIRS_SHOWN = 5
 KEYS = ["outcome", "learner", "provider_id"]
 
 _NOT_CAUSES = (
@@ -51,8 +52,9 @@ def explanation(findings: Findings) -> Iterable[Block]:
     """Yield what moves expectations, and how providers differ in it."""
     if findings.features.empty:
         yield paragraph(
-            "No learner of this study has contributions to show: they are worked out for boosted "
-            f"trees only, and the study expects by {_titles(learner_names(findings))}."
+            "No learner of this study has contributions to show: they are worked out for lines, "
+            "boosted trees and weighted sums of them, and the study expects by "
+            f"{_titles(learner_names(findings))}."
         )
         return
     yield paragraph(_NOT_CAUSES, _unexplained(findings), _OF_COSTS if costs_of(findings) else "")
@@ -63,7 +65,15 @@ def explanation(findings: Findings) -> Iterable[Block]:
 def _unexplained(findings: Findings) -> str:
     explained = set(findings.features["learner"])
     others = [one for one in learner_names(findings) if one not in explained]
-    return f"They are not worked out for {_titles(others)}." if others else ""
+    if not others:
+        return ""
+    return f"They are not worked out for {listed(_with_reason(findings, one) for one in others)}."
+
+
+def _with_reason(findings: Findings, learner: str) -> str:
+    reasons = {one.get(learner, "") for one in findings.unexplained.values()} - {""}
+    why = f" ({'; '.join(sorted(reasons))})" if reasons else ""
+    return f"{learner_title(learner)}{why}"
 
 
 def _titles(learners: Iterable[str]) -> str:
@@ -77,6 +87,9 @@ def _of_outcome(findings: Findings, outcome: Outcome) -> Iterable[Block]:
         return
     yield from figure_blocks(findings, "features", outcome)
     yield _feature_table(findings, outcome, features)
+    yield from _roles(findings, outcome)
+    yield from _stability(findings, outcome)
+    yield from _pairs(findings, outcome)
     parts = _parts_by_theme(findings, outcome)
     if parts.empty:
         yield paragraph(_NOBODY)
@@ -107,6 +120,70 @@ def _feature_table(findings: Findings, outcome: Outcome, features: pd.DataFrame)
              else "", theme_title(one.theme), one.mean_absolute, one.share)
             for rows in largest for one in rows.itertuples(index=False)
         ],
+    )  # fmt: skip
+
+
+# --- roles, stability and pairs -------------------------------------------------------------------
+
+
+def _roles(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    roles = rows_of(findings.roles, outcome=outcome.name)
+    if roles.empty:
+        return
+    yield table(
+        f"{named(outcome)}: share of what moves the expectation, by role of the column",
+        [text("Learner", code=True), text("Role"), number("Columns"), percent("Share")],
+        [
+            (one.learner, str(one.role).replace("_", " "), one.columns, one.share)
+            for one in roles.itertuples(index=False)
+        ],
+        "A run stops where a column that may be no case mix carries any weight: an identifier, one "
+        "not known at baseline, one that the provider influences and the study does not let in.",
+    )
+
+
+def _stability(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    parts = rows_of(findings.feature_folds, outcome=outcome.name)
+    told = [
+        f"{learner_title(str(learner))} {format_number(least, 2)}"
+        for learner, rows in parts.groupby("learner", sort=False)
+        if (least := _least_agreement(rows)) is not None
+    ]
+    if not told:
+        return
+    of_folds = str(parts["part"].iloc[0]).startswith("fold")
+    between = "any two folds, each expected by a model of its own" if of_folds else (
+        "two random halves of the providers"
+    )  # fmt: skip
+    yield paragraph(
+        f"{called(findings, outcome)}: how far columns keep their size between {between}, as "
+        f"Spearman's correlation of their mean contributions, at the least: {listed(told)}."
+    )
+
+
+def _least_agreement(rows: pd.DataFrame) -> float | None:
+    """Return the lowest correlation between two parts; none where there is nothing to rank."""
+    wide = rows.pivot(index="feature", columns="part", values="mean_absolute")
+    if wide.shape[1] < 2 or len(wide) < 3 or (wide.nunique() < 2).any():
+        return None
+    return float(wide.corr(method="spearman").to_numpy().min())
+
+
+def _pairs(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    pairs = rows_of(findings.interactions, outcome=outcome.name)
+    if pairs.empty:
+        return
+    shown = pairs.groupby("learner", sort=False).head(PAIRS_SHOWN)
+    sampled = int(shown["n"].iloc[0])
+    yield table(
+        f"{named(outcome)}: columns that act together most, {explained_in(outcome)}",
+        [text("Learner", code=True), text("Column", code=True), text("With", code=True),
+         number("Mean absolute", explained_decimals(outcome) + 1)],
+        [
+            (one.learner, one.first, one.second, one.mean_absolute)
+            for one in shown.itertuples(index=False)
+        ],
+        f"SHAP interactions in a random sample of {counted(sampled, 'episode')}. A line has none.",
     )  # fmt: skip
 
 

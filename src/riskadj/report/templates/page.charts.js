@@ -13,6 +13,7 @@ const CLASS_LOOKS = {
 };
 const REGION = Math.sqrt(-2 * Math.log(0.05));
 const MOST_ROWS = 22;
+const EACH = 36; // pixels for an analysis, with its name above
 
 const compared = () => shown(profiles()).filter(isCompared);
 const flagLegend = () => legend(outcome().places.map(place => [lookOf(place.flag), place.words]));
@@ -28,7 +29,7 @@ const number95 = (label, value, low, high, decimals) => [
 ];
 
 function marked(rows, x, y, more = () => ({})) {
-  return rows.map(row => ({ name: row.provider_id, x: x(row), y: y(row), ...lookOf(row.flag), tip: tipOf(row), ...more(row) }));
+  return rows.map(row => ({ name: row.provider_id, x: x(row), y: y(row), ...lookOf(row.flag), tip: () => tipOf(row), ...more(row) }));
 }
 
 // --- funnel ---
@@ -161,7 +162,7 @@ function valuePlane() {
       plot.add("line", { class: "centre", x1: left, x2: right, y1: plot.y(0), y2: plot.y(0) });
       const corners = [["better and cheaper", left + 6, top + 12, "start"], ["better and dearer", right - 6, top + 12, "end"], ["worse and cheaper", left + 6, bottom - 6, "start"], ["worse and dearer", right - 6, bottom - 6, "end"]];
       for (const [text, cx, cy, anchor] of corners) plot.add("text", { x: cx, y: cy, "text-anchor": anchor }, text);
-      plot.marks(drawn.map(row => ({ name: row.provider_id, x: x(row), y: row.shrunken_outcome, ...CLASS_LOOKS[row.class], tip: words(row) })));
+      plot.marks(drawn.map(row => ({ name: row.provider_id, x: x(row), y: row.shrunken_outcome, ...CLASS_LOOKS[row.class], tip: () => words(row) })));
       for (const row of ring) plot.add("g", { class: "chosen" }).append(region(plot, x(row), row));
       return plot;
     },
@@ -186,7 +187,7 @@ const analysesOf = () => (DATA.tables.analyses ?? []).map(part => part.of).filte
 
 function analyses() {
   const all = analysesOf();
-  const mine = state.provider === null ? [] : all.map(of => rowsOf("analyses", of).find(row => row.provider_id === state.provider)).filter(Boolean);
+  const mine = state.provider === null ? [] : all.map((of, at) => ({ ...rowsOf("analyses", of).find(row => row.provider_id === state.provider), at })).filter(row => row.provider_id);
   const own = profiles().find(row => row.provider_id === state.provider);
   const n = of => profiles(state.outcome, of.learner).find(row => row.provider_id === state.provider)?.n;
   return {
@@ -225,7 +226,7 @@ function rowLabel(plot, text, y, strong) {
 }
 
 function rowTitle(plot, text, y, strong) {
-  plot.add("text", { x: plot.box.left, y: y - 12, class: strong ? "strong" : null }, text);
+  plot.add("text", { x: plot.box.left, y: y - 9, class: strong ? "strong" : null }, text);
 }
 
 function analysesOfOne(place, mine, n, label) {
@@ -233,16 +234,16 @@ function analysesOfOne(place, mine, n, label) {
     label, left: 14, top: 14,
     x: { domain: reach(mine.flatMap(row => [row.adjusted, row.lower998 ?? row.lower95, row.upper998 ?? row.upper95])), title: adjustedAxis(), lines: true },
     y: { domain: [mine.length - 0.5, -0.5], bare: true },
-  }, 44);
+  }, EACH);
   const names = outcome().limits.map(([name]) => name);
   mine.forEach((row, at) => {
     for (const name of [...names].reverse()) {
       const [low, high] = [row[`lower${name}`], row[`upper${name}`]];
-      if (low !== null && low !== undefined) plot.add("rect", { class: name === names[0] ? "inner" : "outer", x: plot.x(low), width: Math.max(0, plot.x(high) - plot.x(low)), y: plot.y(at) - 6, height: 18, rx: 3 });
+      if (low !== null && low !== undefined) plot.add("rect", { class: name === names[0] ? "inner" : "outer", x: plot.x(low), width: Math.max(0, plot.x(high) - plot.x(low)), y: plot.y(at) - 4, height: 16, rx: 3 });
     }
-    rowTitle(plot, analysisWords(row), plot.y(at), at === 0);
+    rowTitle(plot, `${row.at + 1}: ${analysisWords(row)}`, plot.y(at), row.at === 0);
   });
-  plot.marks(mine.map((row, at) => ({ name: row.provider_id, named: false, x: row.adjusted, y: at + 3 / 44, ...lookOf(row.flag), tip: `${analysisWords(row)}\n${number(n(row))} episodes\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` })));
+  plot.marks(mine.map((row, at) => ({ name: row.provider_id, named: false, x: row.adjusted, y: at + 4 / EACH, ...lookOf(row.flag), tip: () => `${analysisWords(row)}\n${number(n(row))} episodes\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` })));
   return plot;
 }
 
@@ -257,14 +258,14 @@ function countsByAnalysis(place, all, label) {
     label, left: 14, top: 14,
     x: { domain: [-most, most], title: `providers ${outcome().sides[1]} (left) and ${outcome().sides[0]} (right)`, format: (value, decimals) => number(Math.abs(value), decimals) },
     y: { domain: [all.length - 0.5, -0.5], bare: true },
-  }, 44);
+  }, EACH);
   counts.forEach((one, at) => {
-    const y = plot.y(at) - 6;
+    const y = plot.y(at) - 4;
     plot.add("rect", { class: "b worse", x: plot.x(-one.worse), width: plot.x(0) - plot.x(-one.worse), y, height: 16, rx: 3 });
     plot.add("rect", { class: "b better", x: plot.x(0), width: plot.x(one.better) - plot.x(0), y, height: 16, rx: 3 });
     plot.add("text", { x: plot.x(-one.worse) - 5, y: y + 12, "text-anchor": "end" }, number(one.worse));
     plot.add("text", { x: plot.x(one.better) + 5, y: y + 12 }, number(one.better));
-    rowTitle(plot, analysisWords(one.of), plot.y(at), at === 0);
+    rowTitle(plot, `${at + 1}: ${analysisWords(one.of)}`, plot.y(at), at === 0);
   });
   plot.line([[0, -0.5], [0, all.length - 0.5]], { class: "centre" });
   return plot;
@@ -301,7 +302,7 @@ function flagGrid() {
         for (const row of one.rows) {
           const look = lookOf(row.flag);
           plot.add("path", { class: `m ${look.look}`, d: SHAPES[look.shape](look.look === "within" ? 2.6 : 4.6), transform: `translate(${plot.x(row.at).toFixed(1)} ${plot.y(at).toFixed(1)})` });
-          plot.spots.push({ name: one.name, px: plot.x(row.at), py: plot.y(at), tip: `${one.name}, ${number(episodesOf(row))} episodes\n${analysisWords(row)}\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` });
+          plot.spots.push({ name: one.name, px: plot.x(row.at), py: plot.y(at), tip: () => `${one.name}, ${number(episodesOf(row))} episodes\n${analysisWords(row)}\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` });
         }
       });
       return plot;
@@ -330,7 +331,7 @@ function deciles() {
     draw(place) {
       const low = row => row.lower95 === null || row.lower95 === undefined ? null : row.expected + row.lower95;
       const high = row => row.upper95 === null || row.upper95 === undefined ? null : row.expected + row.upper95;
-      const marks = rows.map(row => ({ name: `tenth ${row.decile}`, x: row.expected, y: row.observed, low: low(row), high: high(row), look: "ink full", shape: "circle", tip: `tenth ${row.decile}\n${number(row.n)} episodes\nexpected ${number(row.expected, decimals)}\nobserved ${span(row.observed, low(row), high(row), decimals)}` }));
+      const marks = rows.map(row => ({ name: `tenth ${row.decile}`, x: row.expected, y: row.observed, low: low(row), high: high(row), look: "ink full", shape: "circle", tip: () => `tenth ${row.decile}\n${number(row.n)} episodes\nexpected ${number(row.expected, decimals)}\nobserved ${span(row.observed, low(row), high(row), decimals)}` }));
       if (own) marks.push(observedMark(own));
       const plot = new Plot(place, squared(this.label, marks, what));
       plot.line(diagonal(plot), { class: "centre" });
@@ -356,7 +357,7 @@ function observedEnds(row) {
 function observedMark(row) {
   const [low, high] = observedEnds(row);
   const { decimals } = outcome();
-  return { name: row.provider_id, x: row.expected, y: row.observed, low, high, ...lookOf(row.flag), tip: `${row.provider_id}\n${number(row.n)} episodes\nexpected ${number(row.expected, decimals)}\nobserved ${span(row.observed, low, high, decimals)}\n${flagWords(row.flag)}` };
+  return { name: row.provider_id, x: row.expected, y: row.observed, low, high, ...lookOf(row.flag), tip: () => `${row.provider_id}\n${number(row.n)} episodes\nexpected ${number(row.expected, decimals)}\nobserved ${span(row.observed, low, high, decimals)}\n${flagWords(row.flag)}` };
 }
 
 function calibration() {
@@ -441,7 +442,7 @@ function reliability() {
         x: { domain: [0, Math.max(1, ...rows.map(row => row.n)) * 1.04], title: "episodes" }, y: { domain: [0, 1], title: "reliability" },
       });
       for (const level of [0.7, 0.9]) plot.line([[0, level], [plot.domain.x[1], level]], { class: "limit far" });
-      plot.marks(marked(rows, row => row.n, row => row.reliability, row => ({ tip: `${row.provider_id}\n${number(row.n)} episodes\nreliability ${number(row.reliability, 2)}\n${outcome().noun} drawn to the middle ${span(row.shrunken, row.shrunken_lower95, row.shrunken_upper95, outcome().decimals)}` })));
+      plot.marks(marked(rows, row => row.n, row => row.reliability, row => ({ tip: () => `${row.provider_id}\n${number(row.n)} episodes\nreliability ${number(row.reliability, 2)}\n${outcome().noun} drawn to the middle ${span(row.shrunken, row.shrunken_lower95, row.shrunken_upper95, outcome().decimals)}` })));
       return plot;
     },
   };
@@ -472,7 +473,7 @@ function payments() {
       plot.add("path", { class: "b worse", d: bars(-1) });
       plot.line([[-1, 0], [rows.length, 0]], { class: "centre" });
       plot.byColumn = true;
-      rows.forEach((row, at) => plot.spots.push({ name: row.provider_id, px: plot.x(at), py: plot.y(major(row.total_minor)), tip: tip(row) }));
+      rows.forEach((row, at) => plot.spots.push({ name: row.provider_id, px: plot.x(at), py: plot.y(major(row.total_minor)), tip: () => tip(row) }));
       const at = rows.findIndex(row => isChosen(row.provider_id));
       if (at >= 0) {
         const { provider_id: name, total_minor: minor } = rows[at];
@@ -527,7 +528,7 @@ function subgroups() {
       const plot = rowPlot(place, rows.length, { label: this.label, left: 210, x: { domain: reach([0, ...rows.flatMap(row => [row.lower95, row.upper95])]), title: `observed minus expected, ${outcome().unit}`, lines: true }, y: { domain: [rows.length - 0.5, -0.5], bare: true } }, 22);
       plot.line([[0, -0.5], [0, rows.length - 0.5]], { class: "centre" });
       rows.forEach((row, at) => rowLabel(plot, words(row), plot.y(at)));
-      plot.marks(rows.map((row, at) => ({ name: words(row), x: row.difference, y: at, low: row.lower95, high: row.upper95, look: "ink full", shape: "circle", tip: `${words(row)}\n${number(row.n)} episodes\n${span(row.difference, row.lower95, row.upper95, decimals)}` })), { r: 3.6, sideways: true });
+      plot.marks(rows.map((row, at) => ({ name: words(row), x: row.difference, y: at, low: row.lower95, high: row.upper95, look: "ink full", shape: "circle", tip: () => `${words(row)}\n${number(row.n)} episodes\n${span(row.difference, row.lower95, row.upper95, decimals)}` })), { r: 3.6, sideways: true });
       return plot;
     },
   };

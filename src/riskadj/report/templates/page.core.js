@@ -65,10 +65,13 @@ function grouped(rows, key) {
 
 // --- numbers ---
 
+const formats = [];
+
 function number(value, decimals) {
   if (value === null || value === undefined) return "";
   const digits = decimals ?? (Number.isInteger(value) ? 0 : Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value) || 1)))));
-  const text = Math.abs(value).toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  formats[digits] ??= new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const text = formats[digits].format(Math.abs(value));
   return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
 }
 

@@ -182,7 +182,7 @@ class Plot {
       tip.hidden = !near;
       this.svg.style.cursor = near && known.has(near.name) ? "pointer" : "";
       if (!near) return;
-      tip.textContent = near.tip;
+      tip.textContent = near.tip(); // words are made when they are asked for: numbers are dear to write
       tip.style.left = `${Math.min(near.px + 14, Math.max(0, this.width - tip.offsetWidth - 4))}px`;
       tip.style.top = `${near.py + 14}px`;
     });

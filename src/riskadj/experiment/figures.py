@@ -1,0 +1,108 @@
+"""Which figures an experiment can show of a cell, by name; results.json has all that it has."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class Figure(NamedTuple):
+    """A column of the comparison table: its title, decimals, and whether bounds go with it.
+
+    `paired`: whether it holds a cell against the baseline.
+    """
+
+    title: str
+    decimals: int
+    paired: bool = False
+
+
+_OF_FIT = {
+    "n": Figure("n", 0),
+    "r2": Figure("R2", 4),
+    "mae": Figure("MAE", 3),
+    "rmse": Figure("RMSE", 3),
+    "calibration_slope": Figure("slope", 3),
+    "calibration_intercept": Figure("intercept", 3),
+    "largest_decile_error": Figure("largest decile error", 4),
+    "ici": Figure("ICI", 3),
+    "total_ratio": Figure("O/E", 4),
+    "drift": Figure("drift", 4),
+}
+_OF_PROVIDERS = {
+    "providers": Figure("providers", 0),
+    "outside": Figure("outside inner limits", 0),
+    "far_outside": Figure("outside outer limits", 0),
+    "spread": Figure("SD of adjusted", 4),
+    "tau": Figure("SD between", 4),
+    "icc": Figure("ICC", 4),
+    "reliability_30": Figure("reliability at n = 30", 3),
+    "reliability_median": Figure("median reliability", 3),
+    "volume_07": Figure("n for 0.7", 0),
+    "volume_09": Figure("n for 0.9", 0),
+    "split_half": Figure("halves, to whole", 3),
+    "year_on_year": Figure("year on year", 3),
+    "year_on_year_providers": Figure("providers in both years", 0),
+    "year_on_year_corrected": Figure("year on year, without chance", 3),
+    "raw_spearman": Figure("raw against adjusted, Spearman", 3),
+}
+_OF_TRUTH = {
+    "truth_correlation": Figure("correlation with truth", 3),
+    "truth_rmse": Figure("RMSE of effects", 3),
+    "truth_right": Figure("flags on the right side", 0),
+    "truth_wrong": Figure("flags on the wrong side", 0),
+}
+_OF_FOLLOW_UP = {
+    "response": Figure("response", 3),
+    **{
+        f"{name}_{one}": figure._replace(title=f"{one}: {figure.title}")
+        for one in ("complete", "weighted", "imputed")
+        for name, figure in (
+            ("truth_correlation", _OF_TRUTH["truth_correlation"]),
+            ("truth_rmse", _OF_TRUTH["truth_rmse"]),
+            ("outside", Figure("outside inner limits", 0)),
+        )
+    },
+    "flags_changed_weighted": Figure("weighted: flags changed", 0),
+    "flags_changed_imputed": Figure("imputed: flags changed", 0),
+}
+_PAIRED = {
+    "r2_difference": Figure("R2 difference", 4, True),
+    "mae_difference": Figure("MAE difference", 4, True),
+    "slope_difference": Figure("slope difference", 4, True),
+    "spearman": Figure("Spearman", 3, True),
+    "kendall": Figure("Kendall", 3, True),
+    "flags_compared": Figure("flags compared", 0, True),
+    "flags_changed": Figure("flags changed", 0, True),
+    "sides_changed": Figure("sides changed", 0, True),
+    "largest_move": Figure("largest move of adjusted", 3, True),
+}
+FIGURES: Mapping[str, Figure] = MappingProxyType(
+    _OF_FIT | _OF_PROVIDERS | _OF_TRUTH | _OF_FOLLOW_UP | _PAIRED
+)
+"""Every figure that `experiment.yaml` can ask for."""
+NEEDS_FOLLOW_UP = frozenset(_OF_FOLLOW_UP)
+"""Figures for which those who did not answer are looked at."""
+NEEDS_TRUTH = frozenset(one for one in FIGURES if one.startswith("truth_"))
+"""Figures of a simulated world only."""
+
+
+def told(row: Mapping[str, object], name: str) -> str:
+    """Return a figure of a row in words, with its interval where there is one.
+
+    Examples
+    --------
+    >>> told({"r2": 0.17694, "r2_lower95": 0.168, "r2_upper95": 0.1864}, "r2")
+    '0.1769 (0.1680 to 0.1864)'
+    >>> told({"n": 38432.0}, "n"), told({}, "n")
+    ('38,432', '')
+    """
+    figure, value = FIGURES[name], row.get(name)
+    if value is None or pd.isna(value):
+        return ""
+    low, high = (row.get(f"{name}_{end}95") for end in ("lower", "upper"))
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return format(value, f",.{figure.decimals}f")
+    spec = f",.{figure.decimals}f"
+    return f"{format(value, spec)} ({format(low, spec)} to {format(high, spec)})"

@@ -1,0 +1,110 @@
+"""What was worked out is kept: each cell in a folder named by its digest, whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from riskadj.digest import digest_of_file
+from riskadj.errors import OutputError, RiskadjError
+from riskadj.experiment.cells import Worked
+from riskadj.report.folder import read_json, write_csv, write_json, write_parquet
+
+RECORD, EPISODES, PROVIDERS = "cell.json", "episodes.parquet", "providers.csv"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cell that is kept, as `Worked` says; tables are read when they are asked for."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """Observed and expected by outcome, learner and episode."""
+        return pd.read_parquet(self.folder / EPISODES)
+
+    @property
+    def providers(self) -> pd.DataFrame:
+        """Adjusted figures and flags by outcome, learner and provider."""
+        texts = {"provider_id": str, "flag": str}
+        return pd.read_csv(self.folder / PROVIDERS, dtype=texts)
+
+
+class Store:
+    """The cells of an experiment on this computer.
+
+    Parameters
+    ----------
+    work : Path
+        The work folder. Episodes are kept in it: it is no part of the experiment's own folder.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.cells = work / "cells"
+
+    def find(self, digest: str) -> Kept | None:
+        """Return a cell, if it is there and as it was written."""
+        folder = self.cells / digest
+        with suppress(OSError, RiskadjError, KeyError):
+            record = read_json(folder / RECORD)
+            if all(digest_of_file(folder / one) == is_ for one, is_ in record["files"].items()):
+                return Kept(folder, record)
+        return None
+
+    def put(self, digest: str, worked: Worked) -> Kept:
+        """Keep a cell; one that is there is replaced.
+
+        Raises
+        ------
+        OutputError
+        """
+        target = self.cells / digest
+        staging = target.with_name(f"{digest}.partial-{os.getpid()}")
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            write_parquet(worked.episodes, staging / EPISODES)
+            write_csv(worked.providers, staging / PROVIDERS)
+            files = {one: digest_of_file(staging / one) for one in (EPISODES, PROVIDERS)}
+            write_json({**worked.record, "digest": digest, "files": files}, staging / RECORD)
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+        except OSError as error:
+            raise unwritable(target, error) from None
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return Kept(target, read_json(target / RECORD))
+
+
+def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files that belong together: all are on disk before any takes its name's place.
+
+    Raises
+    ------
+    OutputError
+    """
+    staged = {name: folder / f"{name}.partial-{os.getpid()}" for name in texts}
+    try:
+        for name, path in staged.items():
+            path.write_text(texts[name], encoding="utf-8")
+        for name, path in staged.items():
+            path.replace(folder / name)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    finally:
+        for path in staged.values():
+            path.unlink(missing_ok=True)
+
+
+def unwritable(place: Path, error: OSError) -> OutputError:
+    """Return what to say when a place cannot be written to."""
+    return OutputError(
+        f"{place}: wanted to write results; got {error.strerror or error}. Free some space, or "
+        "choose another place with --work or --out."
+    )

@@ -1,0 +1,366 @@
+"""Whether expectations are right for every group of patients, and what changes between periods."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from riskadj.fairness.drift import ACCESS, CALIBRATION, CASE_MIX, CODING, HARD
+from riskadj.fairness.groups import ALL, HELD_OUT, IN_SAMPLE
+from riskadj.report.blocks import (
+    Block,
+    estimate,
+    estimated,
+    number,
+    paragraph,
+    percent,
+    table,
+    text,
+)
+from riskadj.report.figures import figure_blocks
+from riskadj.report.findings import Findings
+from riskadj.report.groups_chart import GroupForest, group_forest, has_groups
+from riskadj.report.lookup import called, learner_names, rows_of
+from riskadj.report.words import counted, format_number, kept_in, listed, named, table_decimals
+from riskadj.study import Outcome
+
+MOST_TOLD = 10
+"""Rows of one table."""
+_WHAT = (
+    "Net compensation of a group is the mean of what is expected of it minus what was observed. "
+    "It is in the unit of what is compared, and of episodes held out."
+)
+_WHY = (
+    "A group may be off because nobody foresees how it fares, because it is treated by providers "
+    "that are better or worse than others, or because it is treated otherwise everywhere. Within "
+    "providers, a group is held against other patients of the same provider, so that the second "
+    "is out of it."
+)
+_SIDES = {
+    1: "Where more is expected of a group than it has, providers that treat many of it come out "
+    "worse than they are; where less is, better.",
+    -1: "Where a group costs more than is expected, it is paid too little (net compensation below "
+    "0), and providers that treat many of it come out worse than they are; where it costs less, "
+    "better.",
+}
+_FITTED = (
+    "On the episodes that a model learned from it is right for a group that it knows of, whatever "
+    "it would do elsewhere: off there, too, a group is one that the model cannot tell apart. No "
+    "profile uses these."
+)
+_NO_CAUSE = (
+    "A change is one in who is treated, who answers, or what is written down; which, and why, "
+    "these figures cannot tell. They are of episodes with a result."
+)
+_ONE_PERIOD = "The study has one period, so that nothing can be said of change."
+_NOT_ASKED = "Changes between periods were not looked at (fairness.drift)."
+
+
+def fairness(findings: Findings) -> Iterable[Block]:
+    """Yield how far off expectations are for groups, and what changed; nothing where not done."""
+    if findings.groups.empty:
+        return
+    sides = dict.fromkeys(one.better for one in findings.study.outcomes)
+    yield paragraph(_WHAT, *(_SIDES[one] for one in sides), _WHY)
+    for outcome in findings.study.outcomes:
+        yield from _groups(findings, outcome)
+    yield from _in_and_out(findings)
+    yield from _drift(findings)
+
+
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def _groups(findings: Findings, outcome: Outcome) -> Iterator[Block]:
+    one = group_forest(findings, outcome)
+    if not has_groups(one):
+        yield paragraph(f"{called(findings, outcome)}: no group is large enough to be told of.")
+        return
+    yield paragraph(_counted(one))
+    yield from figure_blocks(findings, "groups", outcome)
+    yield from _off(one)
+    yield from _flagged(findings, one)
+
+
+def _counted(one: GroupForest) -> str:
+    tried = len(one.rows)
+    off = int((one.rows["come_out"] != "").sum())
+    groups, by = counted(len(one.labels), "group"), counted(len(one.learners), "learner")
+    chance = format_number(0.05 * tried, 1)
+    return (
+        f"{one.called}: {groups} by {by}, {tried} intervals, of which {off} "
+        f"{'leaves' if off == 1 else 'leave'} out 0; were none off, {chance} would by chance."
+    )
+
+
+def _off(one: GroupForest) -> Iterator[Block]:
+    """Yield the groups that are surely off, by themselves or within providers."""
+    rows = one.rows
+    within = (rows["within_providers_lower95"] > 0) | (rows["within_providers_upper95"] < 0)
+    told = rows[(rows["come_out"] != "") | within]
+    if told.empty:
+        return
+    decimals = table_decimals(one.outcome)
+    far = told[["net_compensation", "within_providers"]].abs().max(axis=1)
+    order = told.loc[far.sort_values(ascending=False, kind="stable").index].head(MOST_TOLD)
+    yield table(
+        f"{named(one.outcome)}: groups that are off",
+        [text("Group"), text("In case mix"), text("Learner", code=True), number("Episodes"),
+         estimate("Expected \N{MINUS SIGN} observed (95 %)", decimals),
+         estimate("Within providers (95 %)", decimals) | {"missing": "none have both"}],
+        [
+            [row.label, row.adjusted_for, row.learner, row.n, _of(row, "net_compensation"),
+             _of(row, "within_providers")]
+            for row in order.itertuples(index=False)
+        ],
+        _the_first(len(told), "groups and learners whose interval leaves out 0"),
+        kept_in("groups.csv", "every group"),
+    )  # fmt: skip
+
+
+def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
+    """Yield the groups that are treated at flagged providers more often than others, or less."""
+    everybody = rows_of(findings.groups, outcome=one.outcome.name, fold=HELD_OUT, group=ALL)
+    rows = [
+        [*_which(row), one.outcome.compares.sides[side == "worse"],
+         getattr(row, f"at_{side}"), _share_of(everybody, row.learner, side), _of_share(row, side)]
+        for side in ("better", "worse")
+        for row in _otherwise(one.rows, side).itertuples(index=False)
+    ]  # fmt: skip
+    if not rows:
+        yield paragraph(
+            f"{one.called}: no group is treated at flagged providers more often than everybody, or "
+            "less, by more than chance."
+        )
+        return
+    rows.sort(key=lambda row: -abs(row[-1][0]))
+    yield table(
+        f"{named(one.outcome)}: groups that are treated at flagged providers otherwise than all",
+        [text("Group"), text("Learner", code=True), text("Providers flagged"),
+         percent("Of the group"), percent("Of all"), estimate("Difference, % (95 %)", 1)],
+        rows[:MOST_TOLD],
+        _the_first(len(rows), "differences whose interval leaves out 0"),
+        "Flags are taken as they are. Who is flagged hangs on whom a provider treats only where "
+        "expectations are off.",
+    )  # fmt: skip
+
+
+def _otherwise(rows: pd.DataFrame, side: str) -> pd.DataFrame:
+    name = f"at_{side}_above_all"
+    return rows[(rows[f"{name}_lower95"] > 0) | (rows[f"{name}_upper95"] < 0)]
+
+
+def _which(row: Any) -> list[Any]:
+    return [row.label, row.learner]
+
+
+def _share_of(everybody: pd.DataFrame, learner: str, side: str) -> float:
+    return float(rows_of(everybody, learner=learner)[f"at_{side}"].iloc[0])
+
+
+def _of_share(row: Any, side: str) -> list[float]:
+    ends = ("", "_lower95", "_upper95")
+    return [100 * float(getattr(row, f"at_{side}_above_all{end}")) for end in ends]
+
+
+def _of(row: Any, figure: str) -> list[float] | None:
+    middle, low, high = (getattr(row, f"{figure}{end}") for end in ("", "_lower95", "_upper95"))
+    return estimated(middle, low, high)
+
+
+def _the_first(number_of: int, what: str) -> str:
+    return "" if number_of <= MOST_TOLD else f"The {MOST_TOLD} furthest of {number_of} {what}."
+
+
+def _in_and_out(findings: Findings) -> Iterator[Block]:
+    """Yield how far groups are off where models did not learn and where they did."""
+    rows = []
+    for outcome in findings.study.outcomes:
+        mine = rows_of(findings.groups, outcome=outcome.name)
+        for learner in learner_names(findings, outcome):
+            far = [_distance(rows_of(mine, learner=learner, fold=one)) for one in _FOLDS]
+            if not np.isnan(far[1]):
+                rows.append([outcome.name, learner, *far, outcome.unit])
+    if rows:
+        yield table(
+            "How far groups are off on average, held out and in sample",
+            [text("Outcome"), text("Learner", code=True), number("Held out", None),
+             number("In sample", None), text("Unit")],
+            rows,
+            "Mean over groups of the distance of expected from observed, by episodes.",
+            _FITTED,
+        )  # fmt: skip
+
+
+_FOLDS = (HELD_OUT, IN_SAMPLE)
+
+
+def _distance(rows: pd.DataFrame) -> float:
+    known = rows[(rows["group"] != ALL) & rows["n"].notna()]
+    if known.empty:
+        return float("nan")
+    return float(np.average(known["net_compensation"].abs(), weights=known["n"].astype(float)))
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+def _drift(findings: Findings) -> Iterator[Block]:
+    if not findings.study.fairness.drift:
+        yield paragraph(_NOT_ASKED)
+        return
+    yield from _calibration(findings)
+    first, *later = sorted({*findings.study.split.train, *findings.study.split.test})
+    if not later:
+        yield paragraph(_ONE_PERIOD)
+        return
+    rows = findings.drift[
+        (findings.drift["to_period"] == later[-1]) & findings.drift["n_to"].notna()
+    ]
+    yield paragraph(f"What follows is of {later[-1]} against {first}.", _NO_CAUSE)
+    for outcome in _one_of_a_kind(findings):
+        mine = rows_of(rows, outcome=outcome.name)
+        everybody, one_each = mine[mine["provider_id"] == ""], mine[mine["provider_id"] != ""]
+        yield from _casemix(findings, outcome, everybody)
+        yield from _access(findings, outcome, everybody)
+        yield from _coding(findings, outcome, everybody, one_each)
+
+
+def _one_of_a_kind(findings: Findings) -> list[Outcome]:
+    """Return the first outcome that patients are asked for, and the first that they are not.
+
+    Those who have one result mostly have the others, so that tables of each would be much the same.
+    """
+    first: dict[bool, Outcome] = {}
+    for outcome in findings.study.outcomes:
+        first.setdefault(outcome.compares.asked, outcome)
+    return list(first.values())
+
+
+def _calibration(findings: Findings) -> Iterator[Block]:
+    rows = findings.drift[findings.drift["part"] == CALIBRATION]
+    keys = ["outcome", "learner", "to_period", "level", "n_to"]
+    told = []
+    for group, some in rows.groupby(keys, sort=False):
+        figures = {one.column: one for one in some.itertuples(index=False)}
+        outcome, learner, period, taught, n = group
+        cells = [_after(figures.get(one)) for one in ("mean residual", "slope")]
+        told.append([outcome, learner, period, taught, n, *cells])
+    if told:
+        yield table(
+            "Does what was learned still hold?",
+            [text("Outcome"), text("Learner", code=True), text("Period"), text("Model"),
+             number("Episodes"), estimate("Observed \N{MINUS SIGN} expected (95 %)", None),
+             estimate("Slope (95 %)", 2)],
+            told,
+            "On what is modelled, before recalibration. 0 and 1 where nothing has changed; other "
+            "values where it has, or where a learner is too bold or too timid on new episodes.",
+        )  # fmt: skip
+
+
+def _after(row: Any) -> list[float] | None:
+    if row is None:
+        return None
+    return estimated(row.after, row.lower95 + row.before, row.upper95 + row.before)
+
+
+def _casemix(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterator[Block]:
+    known = rows[(rows["part"] == CASE_MIX) & rows["standardised"].notna()]
+    if known.empty:
+        return
+    order = known["standardised"].abs().sort_values(ascending=False, kind="stable").index
+    yield table(
+        f"{called(findings, outcome)}: the case mix that changed most",
+        [text("Case mix"), number("Before", None), number("After", None),
+         estimate("Change (95 %)", None), number("In standard deviations", 3)],
+        [
+            [_name(row), row.before, row.after, _change(row), row.standardised]
+            for row in known.loc[order].head(MOST_TOLD).itertuples(index=False)
+        ],
+        "Of a level, its share. The largest of all are shown, which are large by chance, too.",
+        kept_in("drift.csv", "every column, for every outcome,"),
+    )  # fmt: skip
+
+
+def _access(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterator[Block]:
+    known = rows[(rows["part"] == ACCESS) & rows["change"].notna()]
+    if known.empty:
+        return
+    told = known.assign(
+        moved=(known["lower95"] > 0) | (known["upper95"] < 0), some=known["fell"] + known["rose"]
+    )
+    told = told[told["moved"] | (told["some"] > 0) | (told["column"] == HARD)]
+    providers = int(known["providers"].max())
+    if told.empty:
+        yield paragraph(
+            f"{called(findings, outcome)}: no group's share changed by more than chance, at all "
+            f"providers together or at any of the {providers} with episodes enough in both periods."
+        )
+        return
+    order = told.sort_values(["some", "moved"], ascending=False, kind="stable")
+    yield table(
+        f"{called(findings, outcome)}: who is treated, and where shares changed",
+        [text("Group"), percent("Before"), percent("After"), estimate("Change, % (95 %)", 1),
+         number("Providers where it fell"), number("Rose")],
+        [
+            [_name(row), row.before, row.after, [100 * one for one in _change(row) or ()],
+             row.fell, row.rose]
+            for row in order.head(MOST_TOLD).itertuples(index=False)
+        ],
+        f"Groups whose share changed, of {len(known)}.",
+        _beyond(findings, providers),
+        kept_in("drift.csv", "every group, with the providers,"),
+    )  # fmt: skip
+
+
+def _beyond(findings: Findings, providers: int) -> str:
+    level = findings.study.profile.levels[1]
+    chance = format_number((1 - level) * providers, 1)
+    return (
+        f"Fell and rose: otherwise than at all providers together by more than {100 * level:g} % "
+        f"limits; of {counted(providers, 'provider')} with episodes enough in both periods "
+        f"{chance} would by chance."
+    )
+
+
+def _coding(
+    findings: Findings, outcome: Outcome, rows: pd.DataFrame, one_each: pd.DataFrame
+) -> Iterator[Block]:
+    known = rows[rows["part"] == CODING]
+    if known.empty:
+        return
+    yield table(
+        f"{called(findings, outcome)}: comorbidities on record per episode",
+        [text("Counted"), number("Before", 2), number("After", 2), estimate("Change (95 %)", 3),
+         number("Providers where it fell"), number("Rose")],
+        [
+            [row.column, row.before, row.after, _change(row), row.fell, row.rose]
+            for row in known.itertuples(index=False)
+        ],
+        *_largest(one_each[one_each["part"] == CODING], list(known["column"])),
+    )  # fmt: skip
+
+
+def _largest(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+    """Yield the provider whose coding changed most surely otherwise than that of all."""
+    for column in columns:
+        known = rows[(rows["column"] == column) & rows["z"].notna()]
+        if known.empty:
+            continue
+        row = known.loc[known["z"].abs().idxmax()]
+        values = [format_number(float(row[one]), 2) for one in ("before", "after")]
+        ends = listed(format_number(float(row[one]), 2) for one in ("lower95", "upper95"))
+        yield (
+            f"Furthest from all together, {column}: {row['provider_id']}, from {values[0]} to "
+            f"{values[1]} (change between {ends}), {format_number(abs(float(row['z'])), 1)} "
+            f"standard errors, of {counted(len(known), 'provider')}."
+        )
+
+
+def _name(row: Any) -> str:
+    return str(f"{row.column}: {row.level}" if row.level else row.column).replace("_", " ")
+
+
+def _change(row: Any) -> list[float] | None:
+    return estimated(row.change, row.lower95, row.upper95)

@@ -1,0 +1,203 @@
+"""What gets into a page, what does not, and what is refused."""
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from page_folder import (
+    HIDDEN,
+    NASTY,
+    RUN,
+    page_data,
+    provider_names,
+    sealed,
+    write_run,
+    write_settled,
+)
+
+from riskadj.errors import FileFormatError, FileMissingError, OutputError, ValuesError
+from riskadj.report.folder import MARK, read_json
+from riskadj.report.page.build import page_of, write_page
+from riskadj.report.page.render import json_text
+from riskadj.report.page.tables import files_read, packed
+from riskadj.tracking.log import MAY_LEAVE
+
+MEGABYTES = 1e6
+SECRETS = {
+    "analyses.csv": {"adjusted": 7777.125, "z": 77.125},
+    "shap_providers.csv": {"contribution": 8888.25, "difference": 88.25},
+    "value.csv": {"shrunken_outcome": 9999.5, "n_outcome": 3},
+}
+"""Numbers that would tell of a hidden provider, were they in its rows."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("page") / "run", 60)
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    return write_settled(tmp_path_factory.mktemp("page") / "settled", provider_names(60)[:-1])
+
+
+@pytest.fixture(scope="module")
+def text(run, settled, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "page.html"
+    write_page(run, out, settled)
+    return out.read_text(encoding="utf-8")
+
+
+def copied(run, tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    for one in run.iterdir():
+        (target / one.name).write_bytes(one.read_bytes())
+    return target
+
+
+# --- what is in it ---
+
+
+def test_every_provider_and_outcome_is_in_it(text):
+    data = page_data(text)
+    assert sorted(data["providers"]) == sorted(provider_names(60))
+    assert [one["name"] for one in data["outcomes"]] == ["ohs", "eq5d", "cost"]
+    assert data["settlement"]["currency"] == "SEK"
+
+
+def test_it_stands_alone(text):
+    assert "default-src 'none'" in text.replace("&#39;", "'")
+    assert "unsafe" not in text
+    assert re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]*\"", text) == []
+
+
+@pytest.mark.parametrize(("element", "rule"), [("script", "script-src"), ("style", "style-src")])
+def test_the_policy_lets_in_its_own_script_and_style_alone(text, element, rule):
+    inside = re.search(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)[1]
+    digest = b64encode(sha256(inside.encode()).digest()).decode()
+    assert f"{rule} 'sha256-{digest}'" in text.replace("&#39;", "'")
+
+
+def test_a_name_that_is_markup_stays_a_name(text):
+    assert NASTY not in text
+    assert NASTY in page_data(text)["providers"]
+    assert text.count("<script") == 2
+
+
+@given(st.text())
+def test_any_text_comes_back_from_a_script_element(words):
+    written = json_text({"it": words})
+    assert not set("<>&\u2028\u2029") & set(written)
+    assert json.loads(written) == {"it": words}
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), min_size=1))
+def test_packed_numbers_are_those_of_the_table_to_six_digits(values):
+    column = packed(pd.DataFrame({"x": pd.Series(values, dtype=float)}))["columns"]["x"]
+    for value, kept in zip(values, column or [None] * len(values), strict=True):
+        assert kept == (None if value is None else pytest.approx(value, rel=1e-5, abs=1e-300))
+
+
+def test_amounts_are_kept_to_the_last_minor_unit(settled, text):
+    paid = pd.read_csv(settled / "settlement.csv")["total_minor"].tolist()
+    assert page_data(text)["settlement"]["totals"]["columns"]["total_minor"] == paid
+
+
+def test_300_providers_by_3_outcomes_take_less_than_3_megabytes(tmp_path):
+    run = write_run(tmp_path / "run", 300)
+    settled = write_settled(tmp_path / "settled", provider_names(300)[:-1])
+    written = write_page(run, tmp_path / "page.html", settled)
+    assert (written.providers, written.outcomes) == (300, 3)
+    assert written.size < 3 * MEGABYTES
+
+
+def test_the_same_run_gives_the_same_page_whether_it_is_being_written_or_finished(run, tmp_path):
+    provenance = read_json(run / MARK)
+    write_page(run, tmp_path / "page.html")
+    there = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert there == page_of(run, provenance)
+    with_itself = provenance["files"] | {"page.html": "ab" * 32}
+    assert there == page_of(run, provenance | {"files": with_itself})
+
+
+def test_it_may_be_logged():
+    assert "page.html" in MAY_LEAVE
+
+
+# --- what is not ---
+
+
+def test_nothing_of_a_hidden_provider_gets_in_even_if_a_table_has_it(run, tmp_path):
+    run = copied(run, tmp_path)
+    for file, numbers in SECRETS.items():
+        table = pd.read_csv(run / file)
+        row = table.iloc[[0]].assign(provider_id=HIDDEN, **numbers)
+        pd.concat([table, row]).to_csv(run / file, index=False)
+    table = pd.read_csv(run / "providers.csv")
+    table.loc[table["provider_id"] == HIDDEN, "observed"] = 6666.5
+    table.to_csv(run / "providers.csv", index=False)
+    write_page(sealed(run), tmp_path / "page.html")
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for number in ("7777.12", "77.125", "8888.25", "88.25", "9999.5", "6666.5"):
+        assert number not in written
+    for name in ("analyses", "contributions", "value"):
+        for part in page_data(written)["tables"][name]:
+            assert HIDDEN not in part["table"]["columns"]["provider_id"]["levels"]
+
+
+def test_groups_of_an_audit_are_shown_and_rows_of_hidden_providers_are_not(run, tmp_path):
+    run = copied(run, tmp_path)
+    pd.DataFrame({"provider_id": ["P0003", HIDDEN], "figure": ["1.25", "5555.5"]}).to_csv(
+        run / "groups.csv", index=False
+    )
+    write_page(sealed(run), tmp_path / "page.html")
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "5555.5" not in written
+    assert page_data(written)["audited"][0]["title"] == "Groups of patients"
+
+
+def test_no_file_with_a_row_per_episode_is_read(run):
+    assert not [one for one in files_read(read_json(run / MARK)["files"]) if "parquet" in one]
+
+
+# --- what is refused ---
+
+
+def test_a_folder_that_holds_no_run_is_refused(tmp_path):
+    with pytest.raises(FileMissingError, match="wanted the folder of a finished run"):
+        write_page(tmp_path / "nowhere", tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("file", ["providers.csv", "analyses.csv", "study.json", "card.json"])
+def test_a_run_that_was_changed_is_refused(run, tmp_path, file):
+    run = copied(run, tmp_path)
+    (run / file).write_bytes((run / file).read_bytes() + b"\n")
+    with pytest.raises(FileFormatError, match=file):
+        write_page(run, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_settlement_of_another_run_is_refused(run, tmp_path):
+    other = write_settled(tmp_path / "settled", ["P0000"], run="ee" * 32)
+    with pytest.raises(ValuesError, match=f"settlement of this run, {RUN[:12]}; got one of eeee"):
+        write_page(run, tmp_path / "page.html", other)
+
+
+def test_a_settlement_that_was_changed_is_refused(run, tmp_path):
+    settled = write_settled(tmp_path / "settled", ["P0000"])
+    (settled / "lines.csv").write_text("provider_id\n", encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"lines\.csv"):
+        write_page(run, tmp_path / "page.html", settled)
+
+
+def test_a_page_goes_neither_into_the_run_nor_where_nobody_can_write(run, tmp_path):
+    with pytest.raises(OutputError, match="outside the run folder"):
+        write_page(run, run / "other.html")
+    with pytest.raises(OutputError, match="Choose another --out"):
+        write_page(run, tmp_path / "no" / "folder" / "page.html")
