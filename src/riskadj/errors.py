@@ -21,7 +21,8 @@
     |-- ChangedDataError        51   data or a study other than those that a run was made from
     |-- OtherCodeError          52   code other than that which a run was made by
     |-- NotRederivedError       53   figures that a fresh run does not give again
-    `-- IncompleteError         54   an audit that could not look at everything
+    |-- IncompleteError         54   an audit that could not look at everything
+    `-- UnwrittenError          60   a card with texts that a person has still to write
 
 A message is one line: what was wanted, what came, where, and the way out.
 Exit code 2 is a command line that could not be understood.
@@ -154,6 +155,12 @@ class IncompleteError(RiskadjError):
     """An audit that could not look at everything."""
 
     exit_code = 54
+
+
+class UnwrittenError(RiskadjError):
+    """A card with texts that a person has still to write."""
+
+    exit_code = 60
 
 
 def raise_all(faults: Iterable[RiskadjError]) -> None:

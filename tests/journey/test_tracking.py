@@ -119,10 +119,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("flow", "providers", "reference", "calibration", "subgroups", "shap_features",
                  "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
                  "balance", "ceiling", "slopes", "differences", "validation",
-                 "value"):  # fmt: skip
+                 "value", "groups", "drift", "shap_folds", "shap_roles",
+                 "shap_interactions"):  # fmt: skip
         (folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (folder / "card.md").write_text("# A card")
     (folder / "card.html").write_text("<h1>A card</h1>")
+    (folder / "page.html").write_text("<h1>A page</h1>")
     (folder / "figures").mkdir()
     (folder / "figures" / "funnel.svg").write_text("<svg/>")
     for name in ("expectations.parquet", "shap.parquet", "figures/episodes.csv", "notes.txt"):

@@ -6,11 +6,14 @@ import typer
 from typer.core import TyperGroup
 
 from riskadj.cli.anchor import anchor
+from riskadj.cli.approve import approve
 from riskadj.cli.audit import audit
 from riskadj.cli.columns import columns
+from riskadj.cli.compare import compare
 from riskadj.cli.contract import contracts
 from riskadj.cli.demo import demo
 from riskadj.cli.diff import diff
+from riskadj.cli.experiment import experiment
 from riskadj.cli.explain import explain
 from riskadj.cli.export import export
 from riskadj.cli.log import log
@@ -58,7 +61,7 @@ app = typer.Typer(
 )
 for verb in (
     run, demo, validate, simulate, columns, thresholds, anchor, schema, log, export, report, settle,
-    ui, windows, explain, audit, diff,
+    ui, windows, explain, audit, diff, experiment, compare, approve,
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(contracts)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    folder: Annotated[
-        Path, typer.Argument(help="With experiment.yaml.", metavar="EXPERIMENT_DIR")
-    ],
+    folder: Annotated[Path, typer.Argument(help="With experiment.yaml.", metavar="EXPERIMENT_DIR")],
     jobs: Annotated[int, typer.Option(min=1, help="Processes; results do not hang on it.")] = 1,
     again: Annotated[
         bool, typer.Option("--again", help="Work out anew what is kept, too.")

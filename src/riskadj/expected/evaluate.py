@@ -440,7 +440,7 @@ def levels_of(values: pd.Series, like: pd.Series | None = None) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(values):
         return values
     if like.nunique() <= DECILES:
-        return values.map("{:g}".format, na_action="ignore")
+        return values.map({one: f"{one:g}" for one in values.dropna().unique()})
     edges = np.unique(like.quantile(np.linspace(0, 1, 6)))
     labels = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     within = values.clip(edges[0], edges[-1])

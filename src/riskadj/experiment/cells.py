@@ -28,7 +28,7 @@ PROVIDER_COLUMNS = ["outcome", "learner", "provider_id", "n", "observed", "adjus
 OF_EFFECTS = frozenset({"OHS", "OKS"})
 """Instruments in whose points the effects of a simulated world are."""
 _EXPECTED_BY = (
-    "data", "cohort", "casemix", "learners", "split", "recalibration",
+    "data", "cohort", "casemix", "learners", "split", "recalibration", "report",
 )  # fmt: skip
 _KEPT = 4
 _ANALYSES = ("complete", "weighted", "imputed")
@@ -72,7 +72,8 @@ class Bench:
         RiskadjError
             As the journey raises.
         """
-        study, rows = task.study, {}
+        study = task.study
+        rows: dict[str, dict[str, Any]] = {}
         episodes: list[pd.DataFrame] = []
         providers: list[pd.DataFrame] = []
         with threadpool_limits(1, user_api="blas"):
@@ -108,7 +109,8 @@ class Bench:
         self, episodes: Episodes, study: Study, outcome: Outcome
     ) -> tuple[Expectations, Evaluation]:
         content = portable_study(study)
-        key = f"{episodes.digest}{outcome}{[content[one] for one in _EXPECTED_BY]}"
+        parts = [content[one] for one in _EXPECTED_BY]
+        key = f"{episodes.digest}{outcome!r}{parts}{study.profile.peer_group}"
         if key not in self.expected:
             casemix = choose_casemix(select_cohort(episodes, study, outcome), study)
             expectations = cross_fit(casemix, study)
@@ -235,4 +237,8 @@ def _followed(
             effect = truth["effect"].reindex(judged["provider_id"]).to_numpy()
             close = _closeness(judged[f"adjusted_{name}"], effect, outcome)
             found |= {f"{figure}_{name}": value for figure, value in close.items()}
+    for name in _ANALYSES[1:]:
+        if f"truth_rmse_{name}" in found:
+            lost = found[f"truth_rmse_{name}"] - found["truth_rmse_complete"]
+            found[f"truth_rmse_difference_{name}"] = lost
     return found

@@ -64,6 +64,10 @@ _OF_FOLLOW_UP = {
             ("outside", Figure("outside inner limits", 0)),
         )
     },
+    **{
+        f"truth_rmse_difference_{one}": Figure(f"{one}: RMSE, less complete", 3)
+        for one in ("weighted", "imputed")
+    },
     "flags_changed_weighted": Figure("weighted: flags changed", 0),
     "flags_changed_imputed": Figure("imputed: flags changed", 0),
 }
@@ -101,8 +105,9 @@ def told(row: Mapping[str, object], name: str) -> str:
     figure, value = FIGURES[name], row.get(name)
     if value is None or pd.isna(value):
         return ""
-    low, high = (row.get(f"{name}_{end}95") for end in ("lower", "upper"))
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return format(value, f",.{figure.decimals}f")
-    spec = f",.{figure.decimals}f"
-    return f"{format(value, spec)} ({format(low, spec)} to {format(high, spec)})"
+    # Means of numbers over repeats are no whole numbers.
+    spec = f"z,.{max(figure.decimals, 1) if 'repeats' in row else figure.decimals}f"
+    ends = [row.get(f"{name}_{end}95") for end in ("lower", "upper")]
+    if any(one is None or pd.isna(one) for one in ends):
+        return format(value, spec)
+    return f"{format(value, spec)} ({format(ends[0], spec)} to {format(ends[1], spec)})"

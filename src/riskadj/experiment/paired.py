@@ -107,13 +107,17 @@ def _fit(
     if both.empty or apart.max() > _SHARE * both["observed_score"].abs().max():
         notes.append(OTHER_TARGET if len(both) else "no episode is in both")
         return found | _nothing(_FIT)
-    columns = ("observed_score", "expected_score_other", "expected_score", "provider_id")
-    arrays = [both[one].to_numpy() for one in columns]
+    observed, mine, theirs = (
+        both[one].to_numpy(dtype=float)
+        for one in ("observed_score", "expected_score_other", "expected_score")
+    )
+    provider = both["provider_id"].to_numpy()
     for name, figure in _FIT.items():
         try:
             one = accuracy_difference(
-                *arrays, figure, "percentile", seed=seed, replicates=replicates
-            )
+                observed, mine, theirs, provider, figure, "percentile", seed=seed,
+                replicates=replicates,
+            )  # fmt: skip
         except ArrayError as error:
             notes.append(f"{name}: {error}")
             found |= _nothing([name])

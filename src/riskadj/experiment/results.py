@@ -1,5 +1,6 @@
 """From cells that are kept to `results.json`, a table of them and a figure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
@@ -160,14 +161,14 @@ def sides(
     levels: Sequence[float],
 ) -> dict[str, Side]:  # fmt: skip
     """Return the sides of a run by `outcome-learner`."""
-    shown = {key: one for key, one in providers.groupby(["outcome", "learner"], sort=False)}
-    none = providers.head(0)
-    return {
-        f"{outcome}-{learner}": side_of(
-            rows, shown.get((outcome, learner), none), better[str(outcome)], labels, levels
-        )
-        for (outcome, learner), rows in episodes.groupby(["outcome", "learner"], sort=False)
-    }  # type: ignore[misc]
+    keys = ["outcome", "learner"]
+    shown = {tuple(map(str, key)): one for key, one in providers.groupby(keys, sort=False)}
+    found = {}
+    for key, rows in episodes.groupby(keys, sort=False):
+        outcome, learner = map(str, key)
+        told = shown.get((outcome, learner), providers.head(0))
+        found[f"{outcome}-{learner}"] = side_of(rows, told, better[outcome], labels, levels)
+    return found
 
 
 def matching(key: str, before: Iterable[str], after: Iterable[str]) -> str | None:
@@ -194,11 +195,13 @@ def matching(key: str, before: Iterable[str], after: Iterable[str]) -> str | Non
 
 def files_of(results: Mapping[str, Any]) -> dict[str, str]:
     """Return the files of an experiment by their name, from what `results.json` holds alone."""
+    text = json_text(results)
+    stored = json.loads(text)  # in the order and with the values that a reader has
     return {
-        TABLE: _csv(table_of(results)),
-        MARKDOWN: markdown_of(results),
-        FIGURE: figure_of(results),
-        RESULTS: json_text(results),
+        TABLE: _csv(table_of(stored)),
+        MARKDOWN: markdown_of(stored),
+        FIGURE: figure_of(stored),
+        RESULTS: text,
     }
 
 
@@ -305,5 +308,3 @@ def _points(results: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
             "high": figures.get(f"{name}_upper95"),
             "said": told(figures, name),
         }
-
-

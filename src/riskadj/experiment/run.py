@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -173,8 +173,6 @@ def _worked_out(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Worked
 
 
 def _with_study(task: Task, update: dict[str, Any]) -> Task:
-    from dataclasses import replace
-
     return replace(task, study=task.study.model_copy(update=update))
 
 

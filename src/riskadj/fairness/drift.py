@@ -7,7 +7,7 @@ of these figures knows it: patients, referrals, records and answers may all have
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -93,7 +93,8 @@ def follow_drift(expectations: Expectations, study: Study) -> pd.DataFrame:
         `coding` all.
         `calibration`: slope, intercept and mean residual (observed - expected, on what is modelled)
         in each period compared, before recalibration; `before` is what they would be if nothing
-        had changed, `level` whom the model learned from, `from_period` when.
+        had changed, `level` whom the model learned from, `from_period` when. Intervals take the
+        model as it is: that it would be another had others taught it is not in them.
 
         `fewest`: the smallest number of episodes behind a share, for disclosure control.
         Episodes are those that are compared or teach: with a result.
@@ -112,9 +113,8 @@ def follow_drift(expectations: Expectations, study: Study) -> pd.DataFrame:
     first, *later = sorted({*study.split.train, *study.split.test})
     for period in later:
         rows += _Pair.of(expectations, study, first, period).rows()
-    table = pd.DataFrame(rows).reindex(columns=DRIFT_COLUMNS)
-    table = table.assign(outcome=expectations.cohort.outcome.name)
-    return table.fillna(dict.fromkeys(_TEXTS, ""))
+    same = {"outcome": expectations.cohort.outcome.name} | dict.fromkeys(_TEXTS, "")
+    return pd.DataFrame([same | one for one in rows]).reindex(columns=DRIFT_COLUMNS)
 
 
 # --- calibration ----------------------------------------------------------------------------------
@@ -179,12 +179,10 @@ class _Pair:
         return (self.episodes["period"] == self.last).to_numpy()
 
     @cached_property
-    def provider(self) -> NDArray[Any]:
-        return self.episodes["provider_id"].to_numpy(dtype=object)
-
-    @cached_property
-    def codes(self) -> NDArray[np.intp]:
-        return pd.factorize(self.provider, sort=True)[0]
+    def providers(self) -> tuple[NDArray[np.intp], pd.Index]:
+        """The place of each episode's provider in the order of their names, and these."""
+        codes, names = pd.factorize(self.episodes["provider_id"], sort=True)
+        return codes, pd.Index(names)
 
     @property
     def cut(self) -> float:
@@ -208,7 +206,7 @@ class _Pair:
         for column in self.expectations.casemix.names:
             keys = {"part": CASE_MIX, "column": column, "level": "", "adjusted_for": "yes"}
             values = self.episodes[column]
-            levels = levels_of(values, values[~self.later]).fillna(NOT_RECORDED).astype(str)
+            levels = levels_of(values, values[~self.later]).astype("str").fillna(NOT_RECORDED)
             yield {**keys, **self._stability(levels), **self._mean(values)}
             told = sorted(levels.unique()) if not _is_number(values) else [NOT_RECORDED]
             for level in told:
@@ -216,8 +214,11 @@ class _Pair:
                     yield {**keys, "level": level, **self._share((levels == level).to_numpy())}
 
     def _stability(self, levels: pd.Series) -> dict[str, Any]:
-        counts = pd.crosstab(levels.to_numpy(), self.later)
-        index, chance = stability_index(counts[False], counts[True])
+        codes, names = pd.factorize(levels)
+        counts = [
+            np.bincount(codes[one], minlength=len(names)) for one in (~self.later, self.later)
+        ]
+        index, chance = stability_index(*counts)
         return {"stability": index, "stability_by_chance": chance}
 
     def _mean(self, values: pd.Series) -> dict[str, Any]:
@@ -250,7 +251,7 @@ class _Pair:
     ) -> PeriodChange | None:
         here = slice(None) if known is None else known
         try:
-            return period_change(values, self.later[here], self.codes[here], **self.how)
+            return period_change(values, self.later[here], self.providers[0][here], **self.how)
         except ArrayError:
             return None
 
@@ -259,13 +260,12 @@ class _Pair:
         made = [one for one in groupings(self.study, cohort) if one.column != VOLUME]
         cells = self._cells(made)
         for one in made:
-            levels = one.levels(self.episodes).to_numpy(dtype=object)
             adjusted = "yes" if is_adjusted_for(one, casemix) else "no"
-            for level in one.in_order(list(pd.unique(levels))):
+            for level, member in one.members(self.episodes):
                 keys = {"part": ACCESS, "column": one.group, "level": level}
                 keys |= {"adjusted_for": adjusted}
                 fewest = cells.get((one.group, level), np.nan)
-                yield from self._followed(keys, (levels == level).astype(float), fewest)
+                yield from self._followed(keys, member.astype(float), fewest)
         yield from self._hard_cases()
 
     def _cells(self, made: Sequence[Grouping]) -> Mapping[tuple[str, str], float]:
@@ -324,7 +324,9 @@ class _Pair:
         told = _told_of(self._change(values))
         if not told:
             return
-        found = provider_changes(values, self.later, self.provider)
+        codes, names = self.providers
+        found = provider_changes(values, self.later, codes)
+        found = replace(found, providers=names[found.providers].to_numpy(dtype=object))
         outside = {"fell": found.z < -self.cut, "rose": found.z > self.cut}
         counts = {name: int(one.sum()) for name, one in outside.items()}
         yield {

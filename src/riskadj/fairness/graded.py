@@ -1,26 +1,27 @@
-"""Social circumstances adjusted for by degrees: from not at all to all that they do.
+r"""Social circumstances adjusted for by degrees: from not at all to all that they do.
 
 The curve is this package's own proposal; no publication's formula is claimed. That adjustment is a
 matter of degree and a choice, not a fact to be found, is an argument of others.
 
 With :math:`o` the linear predictor of an expectation from case mix alone, whoever learned it, and
-:math:`\\tilde s` what social circumstances are beyond what goes with case mix anyhow, the
-expectation at the share :math:`\\lambda` is :math:`g(o + \\lambda \\tilde s'\\beta + c)`, where
+:math:`\tilde s` what social circumstances are beyond what goes with case mix anyhow, the
+expectation at the share :math:`\lambda` is :math:`g(o + \lambda \tilde s'\beta + c)`, where
 :math:`c` keeps the sum of all expectations. At 0 it is the expectation from case mix. At 1 it is
-that of patients alike in case mix and circumstances. :math:`\\beta` compares patients of the same
+that of patients alike in case mix and circumstances. :math:`\beta` compares patients of the same
 provider, so that a difference in quality between providers of the poor and of the rich stays a
 difference; it is learned from other episodes than those it is used for, like the expectation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.cohort import Cohort
-from riskadj.errors import ArrayError, StudyError, TooFewProvidersError
+from riskadj.errors import StudyError, TooFewProvidersError
 from riskadj.expected import Expectations
 from riskadj.fairness.lessons import Coding, Lessons, casemix_coding, coding_of, lessons_of
 from riskadj.profile.analysis import Analysis, hold
@@ -401,7 +402,7 @@ def _changes(steps: dict[float, Compared], comparing: Comparing) -> "pd.Series[f
     first = next(iter(steps.values())).table
     found = pd.Series(np.nan, index=first.index)
     shares = list(steps)
-    for before, after in zip(shares[:-1], shares[1:], strict=True):
+    for before, after in pairwise(shares):
         here, there = steps[before], steps[after]
         waits = found.isna() & here.table["place"].notna() & there.table["place"].notna()
         for name in found.index[waits]:
@@ -419,10 +420,8 @@ def _changes(steps: dict[float, Compared], comparing: Comparing) -> "pd.Series[f
 
 def _between(away: Sequence[float], before: float, after: float) -> float:
     """Return where a limit is met; a provider that was on it leaves it at once."""
-    try:
-        return crossing(*away, before, after)
-    except ArrayError:
-        return before
+    here, there = away
+    return before if here * there > 0 or here == there else crossing(here, there, before, after)
 
 
 def _first_bound(old: int, new: int, labels: Mapping[int, str]) -> float | None:

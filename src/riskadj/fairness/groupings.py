@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from riskadj.casemix import CaseMix
 from riskadj.casemix.roles import refusal
@@ -55,9 +56,11 @@ class Grouping:
     levels: Levels
     order: tuple[str, ...] = ()
 
-    def in_order(self, levels: Sequence[str]) -> list[str]:
-        """Return levels in the order that people expect, those not recorded last."""
-        return sorted(levels, key=self._place)
+    def members(self, episodes: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Yield each level with who has it, in the order that people expect."""
+        codes, names = pd.factorize(self.levels(episodes))
+        for at in sorted(range(len(names)), key=lambda one: self._place(names[one])):
+            yield str(names[at]), codes == at
 
     def _place(self, level: str) -> tuple[bool, float, str]:
         if level in self.order:
@@ -218,7 +221,7 @@ def _grouping(called: str, name: str, rule: GroupRule, cohort: Cohort) -> Groupi
 
 
 def _plain(name: str, like: pd.DataFrame) -> Levels:
-    return lambda episodes: levels_of(episodes[name], like[name]).fillna(NOT_RECORDED).astype(str)
+    return lambda episodes: levels_of(episodes[name], like[name]).astype("str").fillna(NOT_RECORDED)
 
 
 def _by_volume() -> Grouping:

@@ -81,7 +81,7 @@ def audit_groups(expectations: Expectations, profiles: Profiles, study: Study) -
         same provider, so that which providers treat the group is out of it.
         `slope`, `intercept`: of calibration, on what is modelled.
         `at_better`, `at_worse`: share of the group's episodes at providers flagged on either side;
-        `..._above_all`: how much more than of everybody; NaN in sample, and where it is none or all.
+        `..._above_all`: how much more than of everybody; NaN in sample, and where none or all are.
         `come_out`: how providers that treat the group come out for it alone, `better` or `worse`,
         where the interval of net compensation leaves out 0; else empty.
         Intervals of 95 % draw providers; NaN where fewer than 2 have members, where nothing
@@ -193,11 +193,10 @@ class _Sample:
         everybody = {"group": ALL, "level": "", "fewest": len(whole)} | self.figures(whole)
         rows = [{**everybody, "column": "", "adjusted_for": ""}]
         for one in made:
-            levels = one.levels(self.episodes).to_numpy(dtype=object)
             keys = {"group": one.group, "column": one.column, "adjusted_for": self._adjusted(one)}
             rows += [
-                {**keys, "level": level, **self.figures(levels == level)}
-                for level in one.in_order(list(pd.unique(levels)))
+                {**keys, "level": level, **self.figures(member)}
+                for level, member in one.members(self.episodes)
             ]
         table = pd.DataFrame(rows)
         if made:  # every episode is in some level of every group

@@ -1,4 +1,4 @@
-"""Expectations as something to learn on top of: those of episodes that teach, not learned from them.
+"""Expectations to learn on top of: of episodes that teach, and not learned from them.
 
 Whatever is laid over an expectation (how far social circumstances count, what it takes to be fair
 to a group) is learned from episodes, and asked about others. The expectation under it has to come

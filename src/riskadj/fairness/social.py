@@ -2,11 +2,12 @@
 
 `none` expects from case mix alone. `adjust` expects besides what patients in like circumstances
 have, as far as that holds among patients of the same provider. `stratify` compares patients in
-like circumstances only, and puts strata together in the shares of the whole population. `peer_group`
-expects as `none` does and compares providers with those that treat patients in like circumstances.
+like circumstances only, and puts strata together in the shares of the whole population.
+`peer_group` expects as `none` does and compares providers with those that treat patients in like
+circumstances.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -113,18 +114,15 @@ def adjust_socially(expectations: Expectations, study: Study) -> SocialAdjustmen
     ]
     name = plain.cohort.outcome.name
     return SocialAdjustment(
-        *(
-            pd.concat([getattr(one, table) for one in parts], ignore_index=True)
-            .assign(outcome=name)
-            .reindex(columns=columns)
-            for table, columns in (
-                ("social", SOCIAL_COLUMNS),
-                ("graded", GRADED_COLUMNS),
-                ("slopes", SLOPE_COLUMNS),
-            )
-        ),
-        told=tuple(dict.fromkeys(told for one in parts for told in one.told)),
+        _stacked([one.social for one in parts], name, SOCIAL_COLUMNS),
+        _stacked([one.graded for one in parts], name, GRADED_COLUMNS),
+        _stacked([one.slopes for one in parts], name, SLOPE_COLUMNS),
+        tuple(dict.fromkeys(told for one in parts for told in one.told)),
     )
+
+
+def _stacked(tables: Sequence[pd.DataFrame], outcome: str, columns: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True).assign(outcome=outcome)[[*columns]]
 
 
 def shown_strata(table: pd.DataFrame, below: int) -> pd.DataFrame:

@@ -23,6 +23,13 @@ from riskadj.report.comparison import Comparison, comparison
 from riskadj.report.contest import Contest, contest
 from riskadj.report.drawing import to_svg
 from riskadj.report.findings import Findings
+from riskadj.report.graded_chart import (
+    describe_graded,
+    draw_graded,
+    graded_curves,
+    graded_words,
+    has_curve,
+)
 from riskadj.report.grid import draw_sensitivity
 from riskadj.report.groups_chart import (
     describe_groups,
@@ -386,6 +393,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
             lambda one: not one.calibration.empty,
         ),
         "groups": _Kind(group_words, describe_groups, draw_groups, has_groups, group_forests),
+        "graded": _Kind(graded_words, describe_graded, draw_graded, has_curve, graded_curves),
         "features": _Kind(
             _features_words, _describe_features, draw_features,
             lambda one: not one.features.empty,

@@ -13,6 +13,9 @@ from riskadj.expected.evaluate import CURVE_COLUMNS
 from riskadj.explain.pairs import PAIR_COLUMNS
 from riskadj.explain.shap_values import PART_COLUMNS, ROLE_COLUMNS
 from riskadj.fairness.assess import no_drift, no_groups
+from riskadj.fairness.fair import no_fair
+from riskadj.fairness.gaming import no_gaming
+from riskadj.fairness.social import no_graded, no_slopes, no_social
 from riskadj.followup.follow import (
     BALANCE_COLUMNS,
     FOLLOW_UP_COLUMNS,
@@ -38,6 +41,8 @@ class Findings:
         The declarations of the columns adjusted for.
     refused : tuple of Column
         Columns of the data that case mix may not hold, being known too late or not the patient's.
+    unused : tuple of Column
+        Columns of the data that it may hold, and does not.
     flow : DataFrame
         `outcome, station, reason, left, remaining`: who left, in order.
     metrics : mapping
@@ -92,6 +97,10 @@ class Findings:
         What its fits warned of, and whose response is not known.
     groups, drift : DataFrame
         The rows of `groups.csv` and `drift.csv`.
+    social, graded, social_slopes, fair, gaming : DataFrame
+        The rows of `social.csv`, `graded.csv`, `social_slopes.csv`, `fair.csv` and `gaming.csv`.
+    fairness_told : tuple of str
+        Which of these could not be worked out, and why.
     value : DataFrame
         The rows of `value.csv`: outcome and cost together.
     value_summary : DataFrame
@@ -122,6 +131,7 @@ class Findings:
     provider_features: pd.DataFrame
     missing: pd.DataFrame
     provenance: Mapping[str, Any]
+    unused: tuple[Column, ...] = ()
     rates: pd.DataFrame = field(default_factory=partial(nobody, RATE_COLUMNS))
     follow_up: pd.DataFrame = field(default_factory=partial(nobody, FOLLOW_UP_COLUMNS))
     balance: pd.DataFrame = field(default_factory=partial(nobody, BALANCE_COLUMNS))
@@ -135,6 +145,12 @@ class Findings:
     unexplained: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     groups: pd.DataFrame = field(default_factory=no_groups)
     drift: pd.DataFrame = field(default_factory=no_drift)
+    social: pd.DataFrame = field(default_factory=no_social)
+    graded: pd.DataFrame = field(default_factory=no_graded)
+    social_slopes: pd.DataFrame = field(default_factory=no_slopes)
+    fair: pd.DataFrame = field(default_factory=no_fair)
+    gaming: pd.DataFrame = field(default_factory=no_gaming)
+    fairness_told: tuple[str, ...] = ()
     value: pd.DataFrame = field(default_factory=no_values)
     value_summary: pd.DataFrame = field(default_factory=no_summary)
     value_warnings: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """From the records of a run to its files: findings first, then every file that shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pandas as pd
 from riskadj.casemix import CaseMix
 from riskadj.casemix.roles import refusal_by
 from riskadj.digest import digest_of_file
+from riskadj.episodes.columns import Column
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation, unexplained
 from riskadj.fairness import Fairness
@@ -88,6 +89,7 @@ def build_findings(
         study=study,
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
         refused=tuple(one for one in columns if refusal_by(study.casemix, one)),
+        unused=_unused(columns, study, results),
         flow=_stack([one.flow for one in cohorts]),
         metrics={
             one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
@@ -130,6 +132,16 @@ def build_findings(
         **_followed(results, providers, below),
         **_fairness(results, subgroups, providers, below),
         **_valued(values, providers, below),
+    )
+
+
+def _unused(
+    columns: Iterable[Column], study: Study, results: Sequence[OutcomeResults]
+) -> tuple[Column, ...]:
+    """Return what case mix might hold of the data, and does not for any outcome."""
+    used = {name for one in results for name in one.casemix.names}
+    return tuple(
+        one for one in columns if one.name not in used and not refusal_by(study.casemix, one)
     )
 
 

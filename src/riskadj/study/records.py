@@ -741,12 +741,17 @@ class CardText(Record):
     population: str = TODO
     out_of_scope: str = TODO
     rationale: str = TODO
+    casemix_rationale: str = TODO
     payment_use: str = TODO
+    perverse_incentives: str = TODO
     appeal_route: str = TODO
     human_oversight: str = TODO
     consent_and_representativeness: str = TODO
     limitations: tuple[str, ...] = ()
     maintenance: str = TODO
+    drift_plan: str = TODO
+    change_log: tuple[str, ...] = ()
+    sign_off: str = TODO
     contact: str = TODO
     licence: str = TODO
 
@@ -905,6 +910,12 @@ class Tracking(Record):
 
     uri: str = Field("sqlite:///mlflow.db", description="any MLflow tracking URI; 'off' for none")
     experiment: str = "riskadj"
+    registered_model: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$",
+        description="a name: each model is registered as <name>-<outcome>-<learner>, with the "
+        "alias candidate; null: none is",
+    )
 
 
 class Compute(Record):

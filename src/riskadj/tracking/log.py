@@ -37,7 +37,7 @@ MAY_LEAVE = (
     "calibration.csv", "subgroups.csv", "groups.csv", "drift.csv", "ceiling.csv", "slopes.csv",
     "value.csv", "differences.csv", "validation.csv", "rates.csv",
     "follow_up.csv", "balance.csv", "shap_features.csv",
-    "shap_providers.csv", "figures/*.svg",
+    "shap_folds.csv", "shap_roles.csv", "shap_interactions.csv", "shap_providers.csv", "figures/*.svg",
 )  # fmt: skip
 """What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
 
@@ -122,6 +122,11 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
         client = MlflowClient(tracking_uri=uri)
         experiment_id = _find_or_create(client, experiment, uri)
         run_id, models = _log(client, experiment_id, finished)
+        name = finished.study["tracking"].get("registered_model")
+        if name:
+            from riskadj.tracking.registry import register
+
+            register(client, run_id, name, models)
     return LoggedRun(run_id, experiment, without_password(uri), models)
 
 

@@ -1,6 +1,7 @@
 """What went in: the files, who was left out, what is compared, and what is adjusted for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from riskadj.casemix.roles import refusal_by
 from riskadj.instruments import Instrument
@@ -9,6 +10,7 @@ from riskadj.instruments.thresholds import Threshold
 from riskadj.report.blocks import Block, facts, number, percent, table, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learns, rows_of
+from riskadj.report.person import told
 from riskadj.report.words import counted, is_cost, measure, named
 from riskadj.study import Outcome
 
@@ -17,8 +19,26 @@ _BETTER = {1: "more is better", -1: "less is better"}
 _DIRECTIONS = {1: "higher is better", -1: "lower is better"}
 
 
+_COLLECTED: Mapping[str, str] = MappingProxyType({
+    "nhs_proms": "record files of NHS England's programme of patient-reported outcomes, as "
+    "published",
+    "sparcs": "New York State's de-identified inpatient discharges (SPARCS)",
+    "csv": "an episode table, as text",
+    "parquet": "an episode table, as Parquet",
+    "redcap": "exports of a REDCap project",
+    "fhir": "FHIR bundles of questionnaire responses",
+    "claims": "claim lines, with patients and questionnaires beside them",
+})  # fmt: skip
+_PERIODS: Mapping[str, str] = MappingProxyType({
+    "period": "as the data name them",
+    "calendar_year": "calendar years of the index date",
+    "financial_year_april": "years from April of the index date",
+})  # fmt: skip
+
+
 def data(findings: Findings) -> Iterable[Block]:
     """Yield the files, the flow of episodes, and what was not recorded."""
+    yield facts(_collected(findings))
     yield table(
         "Sources",
         [text("File"), text("Digest (SHA-256)", code=True), number("Rows", 0, "")],
@@ -27,8 +47,16 @@ def data(findings: Findings) -> Iterable[Block]:
     for outcome in findings.study.outcomes:
         yield _flow(findings, outcome)
     yield from _missing(findings)
-    words = findings.study.card.consent_and_representativeness
-    yield facts([("Consent and representativeness", words)])
+    yield facts(told(findings.study.card, "consent_and_representativeness"))
+
+
+def _collected(findings: Findings) -> Iterable[tuple[str, str]]:
+    """Yield what the files are, and of when."""
+    study = findings.study
+    yield "Collected as", _COLLECTED[study.data.format]
+    yield "Periods", _PERIODS[study.data.period_from]
+    yield "Learned from", _learned_from(findings)
+    yield "Compared", ", ".join(study.split.test)
 
 
 def _flow(findings: Findings, outcome: Outcome) -> Block:
@@ -75,7 +103,7 @@ def outcomes(findings: Findings) -> Iterable[Block]:
             ],
             named(outcome),
         )
-    yield facts([("Why these outcomes", study.card.rationale)])
+    yield facts(told(study.card, "rationale"))
 
 
 def _instrument(one: Instrument) -> Iterable[tuple[str, str]]:
@@ -173,10 +201,13 @@ def casemix(findings: Findings) -> Iterable[Block]:
     rules = findings.study.casemix
     allowed = "allowed" if rules.allow_provider_influenced else "refused"
     coded = ", ".join(rules.coded_at_discharge)
+    unused = ", ".join(one.name for one in findings.unused)
     yield facts(
         [
             ("Columns that the provider can influence", allowed),
             *([("Coded at discharge, and let in all the same", coded)] if coded else []),
+            *([("In the data, and not adjusted for", unused)] if unused else []),
+            *told(findings.study.card, "casemix_rationale"),
         ]
     )
     reasons: dict[str, list[str]] = {}

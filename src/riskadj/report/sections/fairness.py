@@ -255,7 +255,8 @@ def _calibration(findings: Findings) -> Iterator[Block]:
              estimate("Slope (95 %)", 2)],
             told,
             "On what is modelled, before recalibration. 0 and 1 where nothing has changed; other "
-            "values where it has, or where a learner is too bold or too timid on new episodes.",
+            "values where it has, or where a learner is too bold or too timid on new episodes. "
+            "Intervals take a model as it is, whoever might have taught it otherwise.",
         )  # fmt: skip
 
 

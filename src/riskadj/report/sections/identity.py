@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from riskadj.report.blocks import Block, facts, number, paragraph, table, text
 from riskadj.report.findings import Findings
+from riskadj.report.person import told
+from riskadj.report.provenance import FORMAT
 
 
 def identity(findings: Findings) -> Iterable[Block]:
@@ -16,24 +18,28 @@ def identity(findings: Findings) -> Iterable[Block]:
         ("Digest of the study", origin["study"]["digest"]),
         ("Version of the code", origin["code"]["version"]),
         ("Digest of the code", origin["code"]["digest"]),
+        ("Digest of the run", origin["stages"][-1]["digest"]),
         ("Made", origin["created"]),
-        ("Contact", study.card.contact),
-        ("Licence", study.card.licence),
+        ("Format of this record", FORMAT),
+        *told(study.card, "contact", "licence"),
     ])  # fmt: skip
 
 
 def use(findings: Findings) -> Iterable[Block]:
     """Yield what the comparison is for, and what it is not for."""
-    card = findings.study.card
-    yield facts([
-        ("Intended use", card.intended_use),
-        ("Users", card.users),
-        ("Population", card.population),
-        ("Out of scope", card.out_of_scope),
-        ("Use in payment", card.payment_use),
-        ("Route of appeal", card.appeal_route),
-        ("Human oversight", card.human_oversight),
-    ])  # fmt: skip
+    yield facts(
+        told(
+            findings.study.card,
+            "intended_use",
+            "users",
+            "population",
+            "out_of_scope",
+            "payment_use",
+            "perverse_incentives",
+            "appeal_route",
+            "human_oversight",
+        )
+    )
 
 
 def provenance(findings: Findings) -> Iterable[Block]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from riskadj.followup.follow import ALL_ANSWERED
-from riskadj.report.blocks import TODO_MARK, Block, facts
+from riskadj.report.blocks import Block, facts
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import (
     compared,
@@ -14,6 +14,7 @@ from riskadj.report.lookup import (
     learns,
     places_of,
 )
+from riskadj.report.person import told
 from riskadj.report.words import format_number, noun_of
 from riskadj.study.records import SHRUNKEN_METHODS
 
@@ -21,8 +22,7 @@ from riskadj.study.records import SHRUNKEN_METHODS
 def limitations(findings: Findings) -> Iterable[Block]:
     """Yield what the study states, and what follows from the method."""
     card = findings.study.card
-    stated = card.limitations or (f"{TODO_MARK}: to be written by a person",)
-    yield facts([("Stated by the study", one) for one in stated])
+    yield facts(told(card, "limitations"))
     follows = [
         (label, words) for label, applies, words in _AUTOMATIC
         if applies is None or applies(findings)
@@ -31,7 +31,9 @@ def limitations(findings: Findings) -> Iterable[Block]:
         [*follows, _reference(findings), *_chance(findings)],
         "What follows from the method",
     )
-    yield facts([("Maintenance", card.maintenance)])
+    yield facts(
+        told(card, "maintenance", "drift_plan", "change_log", "sign_off"), "Upkeep and sign-off"
+    )
 
 
 def _has_reference(findings: Findings) -> bool:

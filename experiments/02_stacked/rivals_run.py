@@ -1,10 +1,10 @@
-"""Which learner expects best one year ahead, and which knows the ceiling best? Into results.json.
+"""Which learner expects best one year ahead, and which knows the ceiling best? Into rivals.json.
 
-.venv/bin/python experiments/02_stacked/run.py choose     learn 2016/17, ask about 2017/18
-.venv/bin/python experiments/02_stacked/run.py ceiling    the same years
-.venv/bin/python experiments/02_stacked/run.py growth     the same, learning from part of 2016/17
-.venv/bin/python experiments/02_stacked/run.py once       learn both, ask about 2018/19
-.venv/bin/python experiments/02_stacked/run.py again      both, with smaller trees for EQ-5D
+.venv/bin/python experiments/02_stacked/rivals_run.py choose     learn 2016/17, ask about 2017/18
+.venv/bin/python experiments/02_stacked/rivals_run.py ceiling    the same years
+.venv/bin/python experiments/02_stacked/rivals_run.py growth     the same, learning from part of 2016/17
+.venv/bin/python experiments/02_stacked/rivals_run.py once       learn both, ask about 2018/19
+.venv/bin/python experiments/02_stacked/rivals_run.py again      both, with smaller trees for EQ-5D
 """
 
 import json
@@ -239,8 +239,8 @@ PARTS = {one.__name__: one for one in (choose, ceiling, growth, once, again)}
 
 
 def main(names):
-    """Run parts of the experiment and write their results beside it."""
-    path = HERE / "results.json"
+    """Run parts and write their results beside this file."""
+    path = HERE / "rivals.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in names or PARTS:
         results[name] = {}

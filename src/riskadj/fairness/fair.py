@@ -1,0 +1,311 @@
+"""A regression that is fair to named groups, and what that does to all the others.
+
+It is laid over a learner's expectation, so that what trees know is kept, and it is judged out of
+fold: a net compensation of 0 among the episodes that teach need not be 0 among others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from riskadj.errors import ArrayError
+from riskadj.expected import Expectations, recalibration
+from riskadj.fairness.groupings import Grouping, groupings, published_levels, smallest_cells
+from riskadj.fairness.lessons import Lessons, casemix_coding, lessons_of
+from riskadj.stats.arrays import Bools, Floats
+from riskadj.stats.cluster_accuracy import accuracy_by_cluster, accuracy_difference
+from riskadj.stats.clusters import Estimate
+from riskadj.stats.fair_regression import fit_fair
+from riskadj.stats.predictive_ratios import net_compensation
+from riskadj.study import Study
+from riskadj.study.kinds import shown
+
+ALL = "(all)"
+_NETS = ("net_compensation", "lower95", "upper95")
+_FITS = ("r2", "r2_lower95", "r2_upper95", "r2_change", "r2_change_lower95", "r2_change_upper95")
+FAIR_COLUMNS = [
+    "outcome", "learner", "model", "group", "level", "targeted", "n", "fewest", "providers",
+    *_NETS, "change", *_FITS, "out_of_range",
+]  # fmt: skip
+
+
+class FairModel(NamedTuple):
+    """One way to expect, on top of a learner's expectation.
+
+    Attributes
+    ----------
+    name : str
+    penalty : float
+        On squared net compensation of the groups named, in episodes: 1 counts it like the mean
+        squared error.
+    with_groups : bool
+        Whether membership of these groups is a covariate.
+    words : str
+    """
+
+    name: str
+    penalty: float
+    with_groups: bool
+    words: str
+
+
+LEARNER = "learner"
+MODELS: Mapping[str, FairModel] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            FairModel("stacked", 0.0, False, "a regression on its expectation and case mix"),
+            FairModel(
+                "fair",
+                np.inf,
+                True,
+                "the same, held to a net compensation of 0 in the groups named, membership of "
+                "which is a covariate",
+            ),
+            FairModel(
+                "fair_blind",
+                np.inf,
+                False,
+                "held to it by other covariates alone, membership being none",
+            ),
+            FairModel(
+                "penalised_blind",
+                1.0,
+                False,
+                "the same, held to it only as far as that costs less than it gains in squares",
+            ),
+        )
+    }
+)
+"""Beside the learner itself. `stacked` tells what comes of the regression, not the constraint."""
+
+
+@dataclass(frozen=True)
+class FairAdjustment:
+    """What being fair to named groups costs in fit, and does to every group.
+
+    Attributes
+    ----------
+    fair : DataFrame
+        The columns of `FAIR_COLUMNS`, a row per model, group and level, `(all)` first. `model`:
+        `learner`, or a name in `MODELS`. `targeted`: whether the group is among those named.
+        `net_compensation`: mean of expected - observed of what is compared, with an interval of
+        95 % that draws providers; below 0 less is expected of the group than it has, or it is paid
+        less than it costs. `change`: from that of the learner. `r2` and its change from that of
+        the learner, of what is modelled, in rows of `(all)`. `out_of_range`: share of expectations
+        that the outcome cannot have. `fewest`: for disclosure control.
+    told : tuple of str
+        Which models could not be fitted, and why.
+    """
+
+    fair: pd.DataFrame
+    told: tuple[str, ...] = ()
+
+
+no_fair = partial(pd.DataFrame, columns=FAIR_COLUMNS)
+
+
+def adjust_fairly(expectations: Expectations, study: Study) -> FairAdjustment:
+    """Hold named groups to a net compensation of 0, and look at every group, out of fold.
+
+    Parameters
+    ----------
+    expectations : Expectations
+    study : Study
+        Its `fairness.fair` says which groups, and on top of which learner; without it, or where
+        that learner does not expect the outcome, nothing is done.
+
+    Raises
+    ------
+    RiskadjError
+        As `lessons_of` raises.
+    """
+    rules = study.fairness.fair
+    known = {learner for learner, _ in expectations.by_learner()}
+    if rules is None or rules.learner not in known:
+        return FairAdjustment(no_fair())
+    subject = _Subject.of(expectations, rules.learner, study)
+    parts, told = [subject.rows(LEARNER, subject.recalibrated)], []
+    for model in MODELS.values():
+        try:
+            expected = subject.expected_by(model)
+        except ArrayError as why:
+            told.append(f"fair regression, {model.name}: left out. {why}")
+        else:
+            parts.append(subject.rows(model.name, expected))
+    whole = pd.concat(parts, ignore_index=True)
+    outcome = expectations.cohort.outcome.name
+    return FairAdjustment(whole.assign(outcome=outcome)[FAIR_COLUMNS], tuple(told))
+
+
+def shown_groups(table: pd.DataFrame, below: int) -> pd.DataFrame:
+    """Return rows that may leave: none of a group a level of which is small.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `fair` in `FairAdjustment`.
+    below : int
+        Fewer episodes than this are few.
+    """
+    least = table.groupby(["outcome", "learner", "group"], sort=False)["fewest"].transform("min")
+    return table[least >= below].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The episodes with what is expected of them, what is known of them, and their groups."""
+
+    expectations: Expectations
+    study: Study
+    lessons: Lessons
+    recalibrated: Floats
+    teach: Floats
+    asked: Floats
+    targeted: tuple[Grouping, ...]
+    others: tuple[Grouping, ...]
+
+    @classmethod
+    def of(cls, expectations: Expectations, learner: str, study: Study) -> "_Subject":
+        lessons = lessons_of(expectations, learner, study)
+        coding = casemix_coding(expectations.casemix, lessons.teach)
+        rows = dict(expectations.by_learner())[learner]
+        fair = study.fairness.fair
+        named = study.model_copy(
+            update={
+                "fairness": study.fairness.model_copy(
+                    update={"groups": fair.groups if fair else ()}
+                )
+            }
+        )
+        targeted = groupings(named, expectations.cohort)
+        names = {one.group for one in targeted}
+        others = groupings(study, expectations.cohort)
+        return cls(
+            expectations, study, lessons, rows["expected_score"].to_numpy(dtype=float),
+            np.column_stack([lessons.expected_teach, coding.code(lessons.teach)]),
+            np.column_stack([lessons.expected_asked, coding.code(lessons.asked)]),
+            targeted, tuple(one for one in others if one.group not in names),
+        )  # fmt: skip
+
+    def expected_by(self, model: FairModel) -> Floats:
+        """Return what a model expects of every episode, taught without its group."""
+        X, asked = self.teach, self.asked
+        masks = _masks(self.targeted, self.lessons.teach)
+        if model.with_groups:
+            X = np.column_stack([X, *masks.astype(float)])
+            asked = np.column_stack(
+                [asked, *_masks(self.targeted, self.lessons.asked, self.lessons.teach)]
+            )
+        expected = np.empty(len(asked))
+        for inside, outside in self.lessons.folds:
+            some = masks[:, inside]
+            fit = fit_fair(
+                self.lessons.y[inside], X[inside], some[some.any(axis=1)],
+                penalty=model.penalty * len(inside),
+            )  # fmt: skip
+            expected[outside] = fit.expect(asked[outside])
+        return self._moved(expected)
+
+    def _moved(self, expected: Floats) -> Floats:
+        """Return expectations moved to the episodes compared, unless the study moves none."""
+        method = "none" if self.study.recalibration.method == "none" else "shift"
+        observed = self.lessons.asked["observed_score"].to_numpy(dtype=float)
+        intercept, slope = recalibration(observed, expected, method)
+        return intercept + slope * expected
+
+    def rows(self, name: str, expected: Floats) -> pd.DataFrame:
+        """Return the rows of one model."""
+        asked, outcome = self.lessons.asked, self.expectations.cohort.outcome
+        before = asked["baseline_score"].to_numpy(dtype=float)
+        target = asked["observed_score"].to_numpy(dtype=float)
+        provider = asked["provider_id"].to_numpy()
+        o, e, was = (shown(outcome, one, before) for one in (target, expected, self.recalibrated))
+        whole = {
+            "group": ALL, "level": "", "targeted": False, "n": len(asked), "fewest": len(asked),
+            "providers": np.unique(provider).size, "change": float((e - was).mean()),
+            **self._fit(target, expected, provider),
+            **_net(o, e, np.ones(len(o), dtype=bool), provider, self._how),
+            "out_of_range": self._out_of_range(expected),
+        }  # fmt: skip
+        by_group = [
+            one
+            | {"change": float((e - was)[inside].mean())}
+            | _net(o, e, inside, provider, self._how)
+            for one, inside in self._groups(provider)
+        ]
+        table = pd.DataFrame([whole, *by_group]).assign(learner=self.lessons.learner, model=name)
+        return table.reindex(columns=FAIR_COLUMNS)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        replicates = self.study.fairness.replicates
+        if not replicates:
+            return {"method": "jackknife"}
+        return {"method": "bca", "replicates": replicates, "seed": self.study.split.seed}
+
+    def _fit(self, o: Floats, e: Floats, provider: NDArray[Any]) -> dict[str, float]:
+        found = accuracy_by_cluster(o, e, provider, "r2", **self._how)
+        if np.array_equal(e, self.recalibrated):
+            return dict(zip(_FITS, (*_three(found), 0.0, 0.0, 0.0), strict=True))
+        change = accuracy_difference(o, e, self.recalibrated, provider, "r2", **self._how)
+        return dict(zip(_FITS, (*_three(found), *_three(change)), strict=True))
+
+    def _out_of_range(self, expected: Floats) -> float:
+        outcome = self.expectations.cohort.outcome
+        ends = _RANGES.get(outcome.kind, outcome.measured.range)
+        return float(np.mean((expected < ends[0]) | (expected > ends[1])))
+
+    def _groups(self, provider: NDArray[Any]) -> Iterator[tuple[dict[str, Any], Bools]]:
+        """Yield every level of every group with who is in it."""
+        asked, made = self.lessons.asked, (*self.targeted, *self.others)
+        also = published_levels(self.study, self.expectations.casemix)
+        fewest = smallest_cells(made, also, asked).set_index(["group", "level"])["fewest"]
+        for one in made:
+            for level, inside in one.members(asked):
+                yield {
+                    "group": one.group, "level": level, "targeted": one in self.targeted,
+                    "n": int(inside.sum()), "fewest": int(fewest[one.group, level]),
+                    "providers": np.unique(provider[inside]).size,
+                }, inside  # fmt: skip
+
+
+_RANGES = {
+    "responder": (0.0, 1.0),
+    "cost": (0.0, np.inf),
+    "percentage_change": (-np.inf, 100.0),
+}
+"""Of what is modelled, where it is not that of the score."""
+
+
+def _masks(
+    made: Sequence[Grouping], episodes: pd.DataFrame, like: pd.DataFrame | None = None
+) -> NDArray[np.bool_]:
+    """Return who is in each level of each group; in levels that `like` has, in its order."""
+    rows = []
+    for one in made:
+        found, nobody = dict(one.members(episodes)), np.zeros(len(episodes), dtype=bool)
+        known = found if like is None else dict(one.members(like))
+        rows += [found.get(level, nobody) for level in known]
+    return np.array(rows)
+
+
+def _net(
+    o: Floats, e: Floats, inside: Bools, provider: NDArray[Any], how: dict[str, Any]
+) -> dict[str, float]:
+    """Return net compensation with its interval; the interval is NaN at a single provider."""
+    try:
+        found = net_compensation(o, e, inside, provider, **how)
+    except ArrayError:
+        return dict(zip(_NETS, (float((e - o)[inside].mean()), np.nan, np.nan), strict=True))
+    return dict(zip(_NETS, _three(found), strict=True))
+
+
+def _three(found: Estimate) -> tuple[float, float, float]:
+    return found.value, found.lower, found.upper

@@ -1,0 +1,331 @@
+"""An experiment is its grid: read with every fault, worked out once, and the same however it is."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import episode_frame, study_content, write_study
+
+from riskadj.errors import (
+    FileMissingError,
+    OutputError,
+    RiskadjError,
+    StudyError,
+    TooFewProvidersError,
+)
+from riskadj.experiment import load_experiment, run_experiment
+from riskadj.experiment.figures import FIGURES, told
+from riskadj.experiment.keep import Store, write_together
+from riskadj.experiment.plan import CODE, plan
+from riskadj.experiment.results import FIGURE, MARKDOWN, RESULTS, TABLE, files_of, markdown_of
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "experiments").glob("[0-9]*"))
+GRID = [
+    {"linear": ["learners=[{kind: linear}]"], "flat": ["learners=[{kind: linear, ridge: 1e6}]"]},
+    {"chance": [], "additive": ["profile.limits=additive"]},
+]
+CONTENT = {
+    "question": "Does it matter?",
+    "expectation": "Hardly.",
+    "study": "study.yaml",
+    "settings": ["profile.minimum_n=10"],
+    "grid": GRID,
+    "figures": ["r2", "r2_difference", "spearman", "flags_changed"],
+    "seed": 3,
+    "replicates": 100,
+    "tracking": {"uri": "off"},
+}
+
+
+def write_experiment(folder: Path, **changes) -> Path:
+    """Write a small experiment, its study and its episodes."""
+    home = folder / "01_small"
+    home.mkdir(parents=True, exist_ok=True)
+    episode_frame(900, providers=8).to_csv(home / "episodes.csv", index=False)
+    write_study(home, study_content())
+    content = {key: value for key, value in (CONTENT | changes).items() if value is not None}
+    (home / "experiment.yaml").write_text(json.dumps(content, indent=1))
+    return home
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    home = write_experiment(folder)
+    return run_experiment(home, work=folder / "work")
+
+
+def cell(results, name):
+    return next(one for one in results["cells"] if one["name"] == name)
+
+
+# What an experiment says -------------------------------------------------------------------------
+
+
+def test_cells_are_the_product_of_the_axes_in_order(tmp_path):
+    one = load_experiment(write_experiment(tmp_path))
+    assert one.names == (
+        "linear / chance", "linear / additive", "flat / chance", "flat / additive",
+    )  # fmt: skip
+    assert one.against == "linear / chance"
+    assert [*one.cells()][1].settings[-1] == "profile.limits=additive"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"figures": ["r22"]}, "Did you mean 'r2'"),
+        ({"figures": []}, "one or more"),
+        ({"grid": []}, "one or more"),
+        ({"grid": [{}]}, "one option or more"),
+        ({"grid": [{"a": ["learners"]}]}, "KEY=VALUE"),
+        ({"grid": [{"a / b": [], "a": []}, {"c": [], "b / c": []}]}, "twice"),
+        ({"baseline": "linear / chanse"}, "Did you mean 'linear / chance'"),
+        ({"question": None}, "question"),
+        ({"expectation": ""}, "expectation"),
+        ({"chart": "nothing"}, "figures among those"),
+        ({"figures": ["truth_rmse"]}, "wanted a scenario"),
+        ({"replicates": 10}, "replicates"),
+        ({"variants": {"a": []}}, "wanted a grid"),
+        ({"grdi": []}, "Did you mean 'grid'"),
+    ],
+)
+def test_a_fault_is_named_with_its_file(tmp_path, changes, words):
+    home = write_experiment(tmp_path, **changes)
+    with pytest.raises(StudyError, match=re.escape(words)) as refused:
+        load_experiment(home)
+    assert "experiment.yaml" in str(refused.value)
+
+
+def test_a_folder_without_an_experiment_is_refused(tmp_path):
+    with pytest.raises(FileMissingError, match=r"wanted the folder of an experiment"):
+        load_experiment(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"settings": ["profile.minimum=10"]}, StudyError, "cell 'linear / chance'"),
+        ({"settings": ["scenario.seed=1"]}, StudyError, "wanted a scenario"),
+        ({"settings": ["data.paths=[none.csv]"]}, FileMissingError, "none.csv"),
+    ],
+)
+def test_what_makes_no_study_is_refused_before_any_cell_is_worked_out(
+    tmp_path, changes, error, words
+):
+    home = write_experiment(tmp_path, **changes)
+    with pytest.raises(error, match=words):
+        plan(load_experiment(home), tmp_path)
+
+
+def test_all_code_that_figures_hang_on_is_there():
+    assert all((ROOT / "src" / "riskadj" / one).exists() for one in CODE)
+
+
+# What comes of it --------------------------------------------------------------------------------
+
+
+def test_figures_of_a_cell_are_those_of_the_study_itself(finished):
+    import riskadj
+
+    path = finished.folder / "study.yaml"
+    study = riskadj.load_study(path, ["profile.minimum_n=10", "learners=[{kind: linear}]"])
+    cohort = riskadj.select_cohort(riskadj.read_study(study), study, study.outcomes[0])
+    expectations = riskadj.cross_fit(riskadj.choose_casemix(cohort, study), study)
+    metrics = riskadj.evaluate(expectations).metrics["linear"]
+    row = cell(finished.results, "linear / chance")["rows"]["ohs-linear"]
+    for name in ("n", "r2", "mae", "calibration_slope", "r2_lower95"):
+        assert row[name] == pytest.approx(metrics[name], rel=1e-9)
+
+
+def test_limits_change_flags_and_nothing_else(finished):
+    row = cell(finished.results, "linear / additive")["rows"]["ohs-linear"]
+    assert (row["r2_difference"], row["spearman"]) == (0.0, 1.0)
+    assert row["flags_changed"] > 0
+    assert sum(one["providers"] for one in row["moves"]) == row["flags_changed"]
+    assert len(row["changed"]) == row["flags_changed"] <= row["flags_compared"] == 8
+
+
+def test_a_worse_learner_is_told_from_a_better_one(finished):
+    row = cell(finished.results, "flat / chance")["rows"]["ohs-linear"]
+    assert row["r2_difference_upper95"] < 0 < row["mae_difference_lower95"]
+
+
+def test_the_same_comes_again_and_nothing_is_worked_out_twice(finished):
+    before = {name: (finished.folder / name).read_bytes() for name in (RESULTS, TABLE, FIGURE)}
+    told_of = []
+    again = run_experiment(
+        finished.folder, work=finished.work, on_cell=lambda *one: told_of.append(one)
+    )
+    assert (again.worked_out, again.kept, again.results) == (0, 4, finished.results)
+    assert [one[3] for one in told_of] == [None] * 4
+    assert before == {name: (finished.folder / name).read_bytes() for name in before}
+
+
+def test_again_works_out_everything_anew(finished):
+    other = run_experiment(finished.folder, work=finished.work, again=True)
+    assert (other.worked_out, other.results) == (4, finished.results)
+
+
+def test_a_cell_that_was_changed_on_disk_is_worked_out_anew(finished):
+    digest = cell(finished.results, "flat / additive")["parts"][0]["digest"]
+    path = finished.work / "cells" / digest / "providers.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"ohs,linear,H99,9,1,1,9,Not an outlier\n")
+    other = run_experiment(finished.folder, work=finished.work)
+    assert (other.worked_out, other.results, path.read_bytes()) == (1, finished.results, whole)
+
+
+def test_other_data_are_worked_out_anew(tmp_path):
+    home = write_experiment(tmp_path, grid=[{"only": ["learners=[{kind: linear}]"]}])
+    one = run_experiment(home, work=tmp_path / "work")
+    episode_frame(900, providers=8, seed=5).to_csv(home / "episodes.csv", index=False)
+    other = run_experiment(home, work=tmp_path / "work")
+    assert other.worked_out == 1
+    assert other.results["digest"] != one.results["digest"]
+
+
+def test_a_cell_that_fails_says_which_and_leaves_the_others_kept(tmp_path):
+    grid = [{"fine": [], "fails": ["cohort.procedure_group=KNEE_PRIM"]}]
+    home = write_experiment(tmp_path, grid=grid)
+    with pytest.raises(RiskadjError, match=r"cell 'fails': .*Other cells are kept") as refused:
+        run_experiment(home, work=tmp_path / "work")
+    assert refused.value.exit_code >= TooFewProvidersError.exit_code - 1
+    assert not (home / RESULTS).exists()
+    assert len([*(tmp_path / "work" / "cells").iterdir()]) == 1
+
+
+def test_every_file_follows_from_the_results_alone(finished):
+    stored = json.loads((finished.folder / RESULTS).read_text())
+    for name, text in files_of(stored).items():
+        assert (finished.folder / name).read_text() == text
+    table = pd.read_csv(finished.folder / TABLE)
+    assert len(table) == 4
+    assert {"r2", "spearman", "spearman_lower95", "flags_changed"}.issubset(table.columns)
+
+
+def test_the_figure_says_what_it_shows(finished):
+    svg = (finished.folder / FIGURE).read_text()
+    assert svg.startswith("<svg ")
+    assert 'aria-label="Does it matter?' in svg
+    assert "flat / additive" in svg
+
+
+def test_no_folder_outside_the_work_folder_holds_an_episode(finished):
+    names = {one.name for one in finished.folder.iterdir()}
+    assert names == {
+        "episodes.csv", "study.yaml", "experiment.yaml", RESULTS, TABLE, MARKDOWN, FIGURE,
+    }  # fmt: skip
+    assert "E0000" not in (finished.folder / RESULTS).read_text()
+
+
+def test_repeats_are_averaged_with_an_interval(tmp_path):
+    repeat = {"one": ["split.seed=1"], "two": ["split.seed=2"], "three": ["split.seed=3"]}
+    home = write_experiment(
+        tmp_path, repeat=repeat,
+        settings=["profile.minimum_n=10", "split.train=[2021, 2022]", "split.test=[2021, 2022]"],
+        grid=[{"a": ["learners=[{kind: linear}]"]}],
+    )  # fmt: skip
+    done = run_experiment(home, work=tmp_path / "work")
+    only = done.results["cells"][0]
+    row = only["rows"]["ohs-linear"]
+    kept = [Store(done.work).find(one["digest"]) for one in only["parts"]]
+    values = [one.record["rows"]["ohs-linear"]["r2"] for one in kept]
+    assert len({*values}) == 3
+    assert row["repeats"] == 3
+    assert row["r2"] == pytest.approx(np.mean(values), rel=1e-9)
+    half = 4.302653 * np.std(values, ddof=1) / 3**0.5
+    assert row["r2_upper95"] - row["r2"] == pytest.approx(half, rel=1e-5)
+    assert only["settings"][0] == "profile.minimum_n=10"
+
+
+def test_a_world_is_simulated_once_and_held_against_its_truth(tmp_path):
+    (tmp_path / "scenario.yaml").write_text((ROOT / "configs/scenarios/demo.yaml").read_text())
+    study = study_content(
+        data={"format": "parquet", "paths": ["nowhere.parquet"]}, split__train=["2022"],
+        split__test=["2023"], profile__minimum_n=10,
+    )  # fmt: skip
+    home = write_experiment(
+        tmp_path, scenario="../scenario.yaml", figures=["truth_rmse_complete", "response"],
+        settings=["scenario.periods=['2022', '2023']", "scenario.episodes_per_period=800",
+                  "scenario.providers.number=12", "learners=[{kind: linear}]",
+                  "follow_up.imputations=2"],
+        grid=[{"few": ["scenario.follow_up.missing=0.1"],
+               "many": ["scenario.follow_up.missing=0.5"]}],
+    )  # fmt: skip
+    write_study(home, study)
+    done = run_experiment(home, work=tmp_path / "work")
+    few, many = (cell(done.results, one)["rows"]["ohs-linear"] for one in ("few", "many"))
+    assert few["response"] == pytest.approx(0.9, abs=0.05)
+    assert many["response"] == pytest.approx(0.5, abs=0.05)
+    lost = few["truth_rmse_weighted"] - few["truth_rmse_complete"]
+    assert few["truth_rmse_difference_weighted"] == pytest.approx(lost, abs=1e-8)
+    assert 0 < few["truth_correlation_complete"] <= 1
+    assert len([*(tmp_path / "work" / "worlds").glob("*.parquet")]) == 2
+
+
+def test_files_are_written_together_or_not_at_all(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OutputError, match="wanted to write results"):
+        write_together(tmp_path / "missing", {"a": "1"})
+    write_together(tmp_path, {"a": "1"})
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "words"),
+    [
+        ({"flags_changed": 3}, "flags_changed", "3"),
+        ({"flags_changed": 3.25, "repeats": 4}, "flags_changed", "3.2"),
+        ({"r2_difference": -1e-9}, "r2_difference", "0.0000"),
+        ({"r2": None}, "r2", ""),
+    ],
+)
+def test_figures_are_told_with_as_many_decimals_as_they_have(row, name, words):
+    assert told(row, name) == words
+
+
+# The experiments that are here -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
+def test_a_shipped_experiment_can_be_read_and_tells_what_it_says(folder):
+    one = load_experiment(folder)
+    results = json.loads((folder / RESULTS).read_text())
+    assert results["question"] == one.question
+    assert results["expectation"] == one.expectation
+    assert [cell["name"] for cell in results["cells"]] == list(one.names)
+    assert set(one.figures) <= set(FIGURES)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
+def test_the_table_of_a_readme_is_that_of_its_results(folder):
+    readme = (folder / "README.md").read_text()
+    results = json.loads((folder / RESULTS).read_text())
+    assert markdown_of(results) in readme
+    assert f"riskadj experiment experiments/{folder.name}" in readme
+    for title in ("**Question.**", "**Expectation", "**Finding"):
+        assert title in readme
+
+
+def figures_in(folder: str, cell_name: str, row: str):
+    results = json.loads((ROOT / "experiments" / folder / RESULTS).read_text())
+    return cell(results, cell_name)["rows"][row]
+
+
+CLAIMS: list[dict] = []
+
+
+@pytest.mark.parametrize(
+    "claim", CLAIMS, ids=lambda one: f"{one['folder'][:2]} {one['words'][:40]}"
+)
+def test_a_sentence_of_a_readme_has_the_number_of_its_results(claim):
+    readme = " ".join((ROOT / "experiments" / claim["folder"] / "README.md").read_text().split())
+    value = figures_in(claim["folder"], claim["cell"], claim["row"])[claim["figure"]]
+    said = claim["words"].format(value)
+    assert "{" in claim["words"]
+    assert said in readme
