@@ -38,10 +38,8 @@ recovery: $(READY)  ## Write what each method recovers of a known truth: a quart
 bench: $(READY)  ## Measure riskadj against its peers: half an hour; R and lme4 take part if here.
 	$(BIN)/python benchmarks/run.py
 
-cards: demo  ## Put the demonstration's card under model_cards/.
-	rm -rf model_cards/demo/1
-	mkdir -p model_cards/demo/1
-	cp -r runs/demo/card.html runs/demo/card.json runs/demo/card.md runs/demo/figures model_cards/demo/1/
+cards: $(READY)  ## Make every card under model_cards/ anew: a quarter of an hour; without the public files, some.
+	$(BIN)/python model_cards/make.py
 
 clean:  ## Remove what was set up.
 	rm -rf .venv

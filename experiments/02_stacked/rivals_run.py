@@ -2,7 +2,7 @@
 
 .venv/bin/python experiments/02_stacked/rivals_run.py choose     learn 2016/17, ask about 2017/18
 .venv/bin/python experiments/02_stacked/rivals_run.py ceiling    the same years
-.venv/bin/python experiments/02_stacked/rivals_run.py growth     the same, learning from part of 2016/17
+.venv/bin/python experiments/02_stacked/rivals_run.py growth     the same, from part of 2016/17
 .venv/bin/python experiments/02_stacked/rivals_run.py once       learn both, ask about 2018/19
 .venv/bin/python experiments/02_stacked/rivals_run.py again      both, with smaller trees for EQ-5D
 """

@@ -112,6 +112,8 @@ def test_a_folder_without_an_experiment_is_refused(tmp_path):
         ({"settings": ["profile.minimum=10"]}, StudyError, "cell 'linear / chance'"),
         ({"settings": ["scenario.seed=1"]}, StudyError, "wanted a scenario"),
         ({"settings": ["data.paths=[none.csv]"]}, FileMissingError, "none.csv"),
+        ({"study": "none.yaml"}, FileMissingError, "none.yaml"),
+        ({"scenario": "none.yaml"}, FileMissingError, "none.yaml"),
     ],
 )
 def test_what_makes_no_study_is_refused_before_any_cell_is_worked_out(
@@ -178,6 +180,19 @@ def test_a_cell_that_was_changed_on_disk_is_worked_out_anew(finished):
     path.write_bytes(whole + b"ohs,linear,H99,9,1,1,9,Not an outlier\n")
     other = run_experiment(finished.folder, work=finished.work)
     assert (other.worked_out, other.results, path.read_bytes()) == (1, finished.results, whole)
+
+
+def test_an_interruption_keeps_what_was_done_and_says_where(tmp_path):
+    home = write_experiment(tmp_path)
+
+    def stop(label, done, of, seconds):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="Cells that were done are kept in"):
+        run_experiment(home, work=tmp_path / "work", on_cell=stop)
+    assert not (home / RESULTS).exists()
+    assert run_experiment(home, work=tmp_path / "work").kept == 2
 
 
 def test_other_data_are_worked_out_anew(tmp_path):
@@ -317,15 +332,53 @@ def figures_in(folder: str, cell_name: str, row: str):
     return cell(results, cell_name)["rows"][row]
 
 
-CLAIMS: list[dict] = []
+OHS, EQ5D, BOOSTED = "ohs-linear", "eq5d-linear", "ohs-lightgbm"
+WORSE = "without depression"
+CLAIMS = [
+    ("01_tree_shape", "linear", OHS, "r2", "| linear | ohs | linear | {:.4f} "),
+    ("02_stacked", "stacked", "ohs-stacked", "r2_difference", "The stack gains {:.4f} of R2"),
+    ("02_stacked", "NHS England's", "ohs-reference", "flags_changed", "is used ({:.0f} flags)"),
+    ("03_change_or_follow_up_score", "follow-up", OHS, "flags_changed", "and {:.0f} of 234 flags"),
+    ("03_change_or_follow_up_score", "change", OHS, "raw_spearman", "adjusted result at {:.3f}"),
+    ("04_linear_or_boosting", "boosted", BOOSTED, "r2_difference", "trees explain {:.4f} of R2"),
+    ("04_linear_or_boosting", "boosted", BOOSTED, "spearman", "Spearman {:.3f}, and 8 of 234"),
+    ("05_over_dispersion", "chance alone", OHS, "outside", "chance alone put {:.0f} of 234"),
+    ("05_over_dispersion", "additive", OHS, "outside", "leaves {:.0f} (additive)"),
+    ("06_missing_follow_up", "by what is known", OHS, "truth_rmse_difference_weighted",
+     "every kind of world: by {:.3f}"),
+    ("06_missing_follow_up", "by the result too", OHS, "truth_correlation_complete",
+     "correlation {:.3f} against"),
+    ("07_which_comorbidities", WORSE, OHS, "r2_difference", "depression ({:.4f})"),
+    ("07_which_comorbidities", "none", OHS, "flags_changed", "without any, {:.0f} of 234 flags"),
+    ("08_reliability_at_30", "30 or more a year", OHS, "reliability_30",
+     "With 30 patients the reliability is {:.2f} for the Oxford score"),
+    ("08_reliability_at_30", "30 or more a year", EQ5D, "volume_07", "takes 152, {:.0f} and"),
+]  # fmt: skip
+
+
+def test_every_shipped_experiment_has_a_sentence_that_is_held_to_its_results():
+    assert {one[0] for one in CLAIMS} == {one.name for one in SHIPPED}
 
 
 @pytest.mark.parametrize(
-    "claim", CLAIMS, ids=lambda one: f"{one['folder'][:2]} {one['words'][:40]}"
+    ("folder", "name", "row", "figure", "words"), CLAIMS, ids=[f"{x[0]} {x[3]}" for x in CLAIMS]
 )
-def test_a_sentence_of_a_readme_has_the_number_of_its_results(claim):
-    readme = " ".join((ROOT / "experiments" / claim["folder"] / "README.md").read_text().split())
-    value = figures_in(claim["folder"], claim["cell"], claim["row"])[claim["figure"]]
-    said = claim["words"].format(value)
-    assert "{" in claim["words"]
+def test_a_sentence_of_a_readme_has_the_number_of_its_results(folder, name, row, figure, words):
+    readme = " ".join((ROOT / "experiments" / folder / "README.md").read_text().split())
+    value = figures_in(folder, name, row)[figure]
+    said = words.format(abs(value))  # what is worth less is said without its sign
     assert said in readme
+
+
+@pytest.mark.parametrize(
+    ("limits", "left", "far"), [("additive", 12, 10), ("multiplicative", 12, 12)]
+)
+def test_most_whom_wider_limits_leave_were_far_outside_before(limits, left, far):
+    row = figures_in("05_over_dispersion", limits, OHS)
+    inner = figures_in("05_over_dispersion", "chance alone", OHS)
+    near = inner["outside"] - inner["far_outside"]
+    gone = [one for one in row["moves"] if "outlier (95%)" in one["from"]]
+    assert row["outside"] == left
+    assert left - (near - sum(one["providers"] for one in gone)) == far
+    readme = (ROOT / "experiments" / "05_over_dispersion" / "README.md").read_text()
+    assert "limits leave 10 were outside 99.8 % before" in " ".join(readme.split())

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from riskadj.cli.anchor import anchor
 from riskadj.cli.approve import approve
 from riskadj.cli.audit import audit
+from riskadj.cli.card import cards
 from riskadj.cli.columns import columns
 from riskadj.cli.compare import compare
 from riskadj.cli.contract import contracts
@@ -29,7 +30,7 @@ from riskadj.cli.windows import windows
 
 EPILOG = (
     "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
-    "40 output, 41 tracking, 50-54 audit, 70 a defect of ours, 130 interrupted."
+    "40 output, 41 tracking, 50-54 audit, 60 card, 70 a defect of ours, 130 interrupted."
 )
 
 
@@ -65,6 +66,7 @@ for verb in (
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(contracts)
+app.add_typer(cards)
 
 
 @app.callback()

@@ -57,7 +57,7 @@ def _print(console: "Console", found: "Comparison") -> None:
         for one in names:
             table.add_column(FIGURES[one].title, justify="right", overflow="fold")
         for row in found.rows:
-            cells = [shown(row, one) for one in names]
+            cells = [shown(row, one).replace(" (", "\n(") for one in names]
             table.add_row(escape(f"{row['run']} {row['row']}"), *cells)
         console.print(table)
     for row in found.rows:

@@ -79,6 +79,7 @@ def _show(finished: "Finished") -> None:
 def _print_table(console: "Console", finished: "Finished") -> None:
     """Show what the table shows, a block for each figure: many cells and figures fit no line."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     from riskadj.experiment.figures import FIGURES, told
@@ -94,5 +95,6 @@ def _print_table(console: "Console", finished: "Finished") -> None:
         for one in names:
             table.add_column(FIGURES[one].title, justify="right", overflow="fold")
         for cell, outcome, learner, figures in rows_of(results):
-            table.add_row(cell, f"{outcome} {learner}", *(told(figures, one) for one in names))
+            cells = [told(figures, one).replace(" (", "\n(") for one in names]
+            table.add_row(escape(cell), f"{outcome} {learner}", *cells)
         console.print(table)

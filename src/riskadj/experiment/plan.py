@@ -79,6 +79,8 @@ def _task(
     settings = [*with_world, *cell.of_study, "tracking.uri=off"]
     try:
         study = load_study(experiment.study, settings)
+    except FileMissingError:
+        raise
     except RiskadjError as error:
         raise StudyError(f"cell {cell.label!r}: {error}") from None
     data = digest_of_json([_digest_of(one, files) for one in _places(study)])
@@ -143,6 +145,8 @@ def _world(
         return (), None
     try:
         scenario = load_scenario(experiment.scenario, cell.of_scenario)
+    except FileMissingError:
+        raise
     except RiskadjError as error:
         raise StudyError(f"cell {cell.label!r}: {error}") from None
     digest = digest_of_json([scenario.model_dump(mode="json"), digest_of_cells()])

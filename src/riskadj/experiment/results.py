@@ -290,7 +290,8 @@ def _subtitle(results: Mapping[str, Any], name: str) -> str:
     against = f", against {results['baseline']}" if FIGURES[name].paired else ""
     ends = " Lines: 95 % intervals." if any(one["low"] is not None for one in
                                            _points(results, name)) else ""  # fmt: skip
-    return f"{FIGURES[name].title}{against}.{ends}"
+    title = FIGURES[name].title
+    return f"{title[0].upper()}{title[1:]}{against}.{ends}"
 
 
 def _points(results: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:

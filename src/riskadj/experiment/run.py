@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -110,7 +110,7 @@ def run_experiment(
     known = {} if again else {
         one.digest: kept for one in tasks if (kept := store.find(one.digest))
     }  # fmt: skip
-    with _tracked(home, experiment, uri) as log:
+    with _said_if_interrupted(place), _tracked(home, experiment, uri) as log:
         found = _all_of(tasks, known, store, jobs, on_cell or (lambda *_: None), log)
         results = results_of(home.resolve().name, experiment, [(t, found[t.digest]) for t in tasks])
         _write(home, results)
@@ -119,6 +119,17 @@ def run_experiment(
     made = len({one.digest for one in tasks}) - len(known)
     logged = "" if log is None else log.run_id
     return Finished(home, place, results, made, len(known), logged)
+
+
+@contextmanager
+def _said_if_interrupted(work: Path) -> Iterator[None]:
+    """Let an interruption say what it left behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Cells that were done are kept in {work}; the same command goes on from there."
+        ) from None
 
 
 def _write(home: Path, results: dict[str, Any]) -> None:

@@ -136,12 +136,11 @@ def adjust_fairly(expectations: Expectations, study: Study) -> FairAdjustment:
         try:
             expected = subject.expected_by(model)
         except ArrayError as why:
-            told.append(f"fair regression, {model.name}: left out. {why}")
+            told.append(f"{subject.outcome}: fair regression {model.name} left out. {why}")
         else:
             parts.append(subject.rows(model.name, expected))
     whole = pd.concat(parts, ignore_index=True)
-    outcome = expectations.cohort.outcome.name
-    return FairAdjustment(whole.assign(outcome=outcome)[FAIR_COLUMNS], tuple(told))
+    return FairAdjustment(whole.assign(outcome=subject.outcome)[FAIR_COLUMNS], tuple(told))
 
 
 def shown_groups(table: pd.DataFrame, below: int) -> pd.DataFrame:
@@ -193,6 +192,11 @@ class _Subject:
             np.column_stack([lessons.expected_asked, coding.code(lessons.asked)]),
             targeted, tuple(one for one in others if one.group not in names),
         )  # fmt: skip
+
+    @property
+    def outcome(self) -> str:
+        """Its name."""
+        return self.expectations.cohort.outcome.name
 
     def expected_by(self, model: FairModel) -> Floats:
         """Return what a model expects of every episode, taught without its group."""

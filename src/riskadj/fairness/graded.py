@@ -132,9 +132,7 @@ class _Rows:
         beside: Coding,
         predictor_of: Callable[[Floats], Floats],
     ) -> "_Rows":
-        predictor = predictor_of(expected)
-        others = np.column_stack([beside.code(episodes), predictor])
-        return cls(predictor, social.code(episodes), others)
+        return cls(predictor_of(expected), social.code(episodes), beside.code(episodes))
 
 
 def _social_coding(columns: Sequence[str], like: pd.DataFrame) -> Coding:

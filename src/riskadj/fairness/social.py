@@ -158,7 +158,7 @@ def _of_learner(
                 one.assign(mode=mode, own=mode == rules.mode) for one in _MODES[mode](subject)
             ]
         except TooFewProvidersError as why:
-            told.append(f"{mode}: left out. {why}")
+            told.append(f"{plain.cohort.outcome.name}, {learner}: {mode} left out. {why}")
     social = pd.concat(tables, ignore_index=True).assign(learner=learner)
     graded = grade(comparing, expected, part, rules.lambdas)
     return SocialAdjustment(social, graded, part.slopes, tuple(told))

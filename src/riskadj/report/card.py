@@ -6,14 +6,11 @@ write.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riskadj.errors import FileFormatError, FileMissingError
 from riskadj.report.blocks import Block
 from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
-from riskadj.report.folder import MARK, read_json, read_provenance
 from riskadj.report.lookup import called, flags_by_learner, places_of
 from riskadj.report.person import unwritten
 from riskadj.report.provenance import FORMAT
@@ -55,11 +52,8 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Limitations", "limitations", limitations),
     ("Provenance", "provenance", provenance),
 )
-CROSSWALK = ("Where other frameworks' headings are", "crosswalk")
+CROSSWALK = ("Crosswalk to other frameworks", "crosswalk")
 """Title and anchor of the appendix."""
-CARD = "card.json"
-"""The file of a card that its renderings are made from."""
-_KEYS = frozenset({"title", "study", "summary", "todo", "sections", "provenance"})
 
 
 def build_card(findings: Findings) -> dict[str, Any]:
@@ -70,7 +64,8 @@ def build_card(findings: Findings) -> dict[str, Any]:
     dict
         `title`; `study` (name, version); `summary`, a list of sentences; `todo`, the fields that a
         person has still to write; `sections`, each with `title`, `anchor` and `blocks`. A block's
-        `kind` is `paragraph`, `warning`, `facts`, `table` or `figure`. `format`, of this record;
+        `kind` is `paragraph`, `warning`, `facts`, `table` or `figure`. The last section says where
+        the headings of other frameworks are in those above. `format`, of this record;
         `provenance`, as `provenance.json` has it but for its files and their seal.
 
     Examples
@@ -103,54 +98,6 @@ def _appendix(sections: Iterable[Mapping[str, Any]], todo: Sequence[str]) -> dic
     there = {one["anchor"] for one in sections}
     blocks = [*crosswalk(Contents(titles, there, todo))]
     return {"title": title, "anchor": anchor, "blocks": blocks}
-
-
-def read_card(path: str | Path) -> dict[str, Any]:
-    """Return a card that was written before.
-
-    Parameters
-    ----------
-    path : str or Path
-        A `card.json`, or a folder with one: that of a run, or that of a published card.
-
-    Raises
-    ------
-    FileMissingError
-        When there is none.
-    FileFormatError
-        When it is no card, one of a newer version or of one without a format, or, in the folder of
-        a run, not the one that the run wrote.
-    """
-    path = Path(path)
-    file = path / CARD if path.is_dir() else path
-    if not file.is_file():
-        raise FileMissingError(
-            f"{file}: wanted a card; there is none. Give the folder of a run or its {CARD}."
-        )
-    if file.name == CARD and (file.parent / MARK).is_file():
-        read_provenance(file.parent, [CARD])
-    card = read_json(file)
-    _check_format(file, card)
-    return card
-
-
-def _check_format(file: Path, card: Mapping[str, Any]) -> None:
-    got = card.get("format")
-    if type(got) is int and got > FORMAT:
-        raise FileFormatError(
-            f"{file}: wanted format {FORMAT}, which this version writes; got {got}. Use the "
-            "version of riskadj that wrote it, or a later one."
-        )
-    if "sections" in card and (type(got) is not int or got < 1):
-        raise FileFormatError(
-            f"{file}: wanted format {FORMAT}; got {'none' if got is None else repr(got)}: a card "
-            "of an older version, or a changed one. Run the study again."
-        )
-    if absent := sorted(_KEYS - card.keys()):
-        raise FileFormatError(
-            f"{file}: wanted a card; got JSON without {', '.join(absent)}. Give the {CARD} that "
-            "riskadj run wrote."
-        )
 
 
 def _summary(findings: Findings) -> list[str]:

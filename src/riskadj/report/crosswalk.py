@@ -95,7 +95,8 @@ _CHAI = Framework(
         Entry("Clinical trials"),
         Entry("Publications reviewed by peers"),
         Entry("Status of reimbursement"),
-        Entry("Consent of patients, or what they are told", ("data: consent_and_representativeness",)),
+        Entry("Consent of patients, or what they are told",
+              ("data: consent_and_representativeness",)),
         Entry("Bibliography", ("outcomes", "models"), "a list of them in one place"),
     ),
 )  # fmt: skip

@@ -88,7 +88,7 @@ def suppress_groups(table: pd.DataFrame, subgroups: pd.DataFrame, below: int) ->
         return table.drop(columns="fewest")
     gone = subgroups.loc[subgroups["n"].isna(), list(_SUBGROUP_KEYS)].assign(gone=True)
     known = table[list(_SUBGROUP_KEYS)].merge(gone, how="left")["gone"].notna().to_numpy()
-    sizes = table["n"].mask(known, min(1, below - 1))
+    sizes = table["fewest"].mask(known, min(1, below - 1))
     sets = [table["outcome"], table["learner"], table["fold"], table["group"]]
     hidden = _hide(sizes, table["n"], below, sets) | known
     for share in _SHARES:

@@ -14,6 +14,7 @@ from riskadj.report.drawing import (
     INK,
     ORANGE,
     QUIET,
+    data,
     level_line,
     padded,
     records,
@@ -30,6 +31,7 @@ from riskadj.study.records import ProfileRules
 
 MOST_NAMES = 16
 """Names at the end of curves; of the providers that move furthest."""
+ROOM_FOR_LEADERS = 0.05
 UP, DOWN, STAYS = "flag changes, moving up", "flag changes, moving down", "flag stays"
 _STYLES = {UP: (BLUE, 1.6), DOWN: (ORANGE, 1.6), STAYS: (GREY, 0.6)}
 
@@ -157,10 +159,11 @@ def draw_graded(one: GradedCurve) -> alt.LayerChart:
     """Draw every provider's distance from the reference along the curve, between the limits."""
     wide, cuts = one.wide, [cut_of(level) for _, level, _ in Places(one.rules).limits]
     low, high = padded([*wide.to_numpy().flat, 1.1 * cuts[-1], -1.1 * cuts[-1]], 0.03)
-    frame = Frame((one.shares[0], one.shares[-1]), (low, high))
+    reach = one.shares[-1] + ROOM_FOR_LEADERS * (one.shares[-1] - one.shares[0])
+    frame = Frame((one.shares[0], reach), (low, high))
     scales = scales_of(
         frame,
-        "share of the within-provider effect of social circumstances that is adjusted for",
+        "share of what circumstances do that is adjusted for",
         "distance from the reference, in spreads, better upwards",
     )
     layers = [
@@ -213,7 +216,12 @@ def _names(
         return []
     heights = spread_lines([frame.at(0, level)[1] for level in ends])
     rows = [
-        {"x": frame.x[1], "y": frame.value(0, height)[1], "text": str(name)}
-        for height, name in zip(heights, ends.index, strict=True)
+        {"x": frame.x[1], "y": frame.value(0, height)[1], "text": str(name),
+         "x2": one.shares[-1], "y2": level}
+        for height, (name, level) in zip(heights, ends.items(), strict=True)
+    ]  # fmt: skip
+    leaders = alt.Chart(data(rows)).mark_rule(color=GREY, strokeWidth=0.5)
+    return [
+        leaders.encode(x2="x2:Q", y2="y2:Q", **scales),
+        text(rows, scales, align="left", dx=4, color=QUIET),
     ]
-    return [text(rows, scales, align="left", dx=6, color=QUIET)]

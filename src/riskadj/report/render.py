@@ -15,7 +15,8 @@ from markupsafe import Markup
 from riskadj.report.blocks import TODO_MARK, Block
 from riskadj.report.words import format_number, three_digits
 
-DIGEST_SHOWN = 12
+DIGEST_SHOWN = 16
+"""Signs of a digest that is shown: as many as an audit asks for of one kept elsewhere."""
 SHORT = 24
 """Letters up to which a cell of words stays on one line."""
 _DIGEST = re.compile("[0-9a-f]{64}")

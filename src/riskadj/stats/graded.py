@@ -20,9 +20,10 @@ from riskadj.stats.groups import Groups, group_rows, groups_of
 from riskadj.stats.links import link_named
 from riskadj.stats.threads import one_thread
 
-LOOSE = 1.0
-"""Penalty on squared provider effects under logit and log: a variance of 1, when theirs is about
-0.1. It bounds the effect of a provider with no or only events, or without any cost."""
+LOOSE = 0.1
+"""Penalty on squared provider effects under logit: a variance of 10, when theirs is about 0.1. It
+bounds the effect of a provider with no or only events, and leaves the others next to free. Under
+log a provider without any cost has no bound, but says nothing about slopes either."""
 _MOST_STEPS = 100
 _HALVINGS = 30
 _SETTLED = 1e-9
@@ -271,7 +272,7 @@ _MODELS: Mapping[str, _Model] = MappingProxyType(
         ),
         "gamma": _Model(
             "log", np.ones_like, lambda mean: mean, lambda y, eta: y * np.exp(-eta) + eta,
-            lambda y: y >= 0, "0 or more", LOOSE,
+            lambda y: y >= 0, "0 or more", 0.0,
         ),
     }
 )  # fmt: skip

@@ -69,10 +69,12 @@ def register(
 
 def _register(client: "MlflowClient", run_id: str, name: str, uri: str) -> "ModelVersion":
     model_id = uri.rpartition("/")[2]
-    full = f"{name}-{client.get_logged_model(model_id).name}"
+    model = client.get_logged_model(model_id)
+    full = f"{name}-{model.name}"
     if not client.search_registered_models(f"name = '{full}'"):
         client.create_registered_model(full)
-    version = client.create_model_version(full, uri, run_id, model_id=model_id)
+    # By its place: MLflow would look a model's URI up in the store of the process, not in this one.
+    version = client.create_model_version(full, model.artifact_location, run_id, model_id=model_id)
     client.set_registered_model_alias(full, CANDIDATE, version.version)
     return version
 

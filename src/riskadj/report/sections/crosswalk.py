@@ -10,8 +10,8 @@ from riskadj.report.words import counted
 
 NOTHING = "not covered"
 _WHAT_IT_IS = (
-    "This table says where to look; it claims conformity with nothing. Headings are in our words. "
-    "Whether what stands here is enough, and whether a framework applies to a comparison of "
+    "These tables say where to look; they claim conformity with nothing. Headings are in our "
+    "words. Whether what stands here is enough, and whether a framework applies to a comparison of "
     "providers at all, is for whoever answers for its use to say, with the primary text in hand."
 )
 

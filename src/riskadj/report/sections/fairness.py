@@ -106,12 +106,12 @@ def _off(one: GroupForest) -> Iterator[Block]:
     order = told.loc[far.sort_values(ascending=False, kind="stable").index].head(MOST_TOLD)
     yield table(
         f"{named(one.outcome)}: groups that are off",
-        [text("Group"), text("In case mix"), text("Learner", code=True), number("Episodes"),
-         estimate("Expected \N{MINUS SIGN} observed (95 %)", decimals),
-         estimate("Within providers (95 %)", decimals) | {"missing": "none have both"}],
+        [text("Group"), estimate("Expected \N{MINUS SIGN} observed (95 %)", decimals),
+         estimate("Within providers (95 %)", decimals) | {"missing": "none have both"},
+         text("Learner", code=True), number("Episodes"), text("In case mix")],
         [
-            [row.label, row.adjusted_for, row.learner, row.n, _of(row, "net_compensation"),
-             _of(row, "within_providers")]
+            [row.label, _of(row, "net_compensation"), _of(row, "within_providers"), row.learner,
+             row.n, row.adjusted_for]
             for row in order.itertuples(index=False)
         ],
         _the_first(len(told), "groups and learners whose interval leaves out 0"),
@@ -123,8 +123,8 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
     """Yield the groups that are treated at flagged providers more often than others, or less."""
     everybody = rows_of(findings.groups, outcome=one.outcome.name, fold=HELD_OUT, group=ALL)
     rows = [
-        [*_which(row), one.outcome.compares.sides[side == "worse"],
-         getattr(row, f"at_{side}"), _share_of(everybody, row.learner, side), _of_share(row, side)]
+        [row.label, _of_share(row, side), one.outcome.compares.sides[side == "worse"], row.learner,
+         getattr(row, f"at_{side}"), _share_of(everybody, row.learner, side)]
         for side in ("better", "worse")
         for row in _otherwise(one.rows, side).itertuples(index=False)
     ]  # fmt: skip
@@ -134,11 +134,11 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
             "less, by more than chance."
         )
         return
-    rows.sort(key=lambda row: -abs(row[-1][0]))
+    rows.sort(key=lambda row: -abs(row[1][0]))
     yield table(
         f"{named(one.outcome)}: groups that are treated at flagged providers otherwise than all",
-        [text("Group"), text("Learner", code=True), text("Providers flagged"),
-         percent("Of the group"), percent("Of all"), estimate("Difference, % (95 %)", 1)],
+        [text("Group"), estimate("Difference, % (95 %)", 1), text("Flagged"),
+         text("Learner", code=True), percent("Of the group"), percent("Of all")],
         rows[:MOST_TOLD],
         _the_first(len(rows), "differences whose interval leaves out 0"),
         "Flags are taken as they are. Who is flagged hangs on whom a provider treats only where "
@@ -149,10 +149,6 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
 def _otherwise(rows: pd.DataFrame, side: str) -> pd.DataFrame:
     name = f"at_{side}_above_all"
     return rows[(rows[f"{name}_lower95"] > 0) | (rows[f"{name}_upper95"] < 0)]
-
-
-def _which(row: Any) -> list[Any]:
-    return [row.label, row.learner]
 
 
 def _share_of(everybody: pd.DataFrame, learner: str, side: str) -> float:
@@ -246,13 +242,13 @@ def _calibration(findings: Findings) -> Iterator[Block]:
         figures = {one.column: one for one in some.itertuples(index=False)}
         outcome, learner, period, taught, n = group
         cells = [_after(figures.get(one)) for one in ("mean residual", "slope")]
-        told.append([outcome, learner, period, taught, n, *cells])
+        told.append([outcome, learner, *cells, period, n, taught])
     if told:
         yield table(
             "Does what was learned still hold?",
-            [text("Outcome"), text("Learner", code=True), text("Period"), text("Model"),
-             number("Episodes"), estimate("Observed \N{MINUS SIGN} expected (95 %)", None),
-             estimate("Slope (95 %)", 2)],
+            [text("Outcome"), text("Learner", code=True),
+             estimate("Observed \N{MINUS SIGN} expected (95 %)", None),
+             estimate("Slope (95 %)", 2), text("Period"), number("Episodes"), text("Model")],
             told,
             "On what is modelled, before recalibration. 0 and 1 where nothing has changed; other "
             "values where it has, or where a learner is too bold or too timid on new episodes. "
@@ -273,13 +269,14 @@ def _casemix(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterat
     order = known["standardised"].abs().sort_values(ascending=False, kind="stable").index
     yield table(
         f"{called(findings, outcome)}: the case mix that changed most",
-        [text("Case mix"), number("Before", None), number("After", None),
-         estimate("Change (95 %)", None), number("In standard deviations", 3)],
+        [text("Case mix"), number("In SD", 3), estimate("Change (95 %)", None),
+         number("Before", None), number("After", None)],
         [
-            [_name(row), row.before, row.after, _change(row), row.standardised]
+            [_name(row), row.standardised, _change(row), row.before, row.after]
             for row in known.loc[order].head(MOST_TOLD).itertuples(index=False)
         ],
-        "Of a level, its share. The largest of all are shown, which are large by chance, too.",
+        "In SD: in standard deviations of patients. Of a level, its share. The largest of all are "
+        "shown, which are large by chance, too.",
         kept_in("drift.csv", "every column, for every outcome,"),
     )  # fmt: skip
 
@@ -302,14 +299,15 @@ def _access(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterato
     order = told.sort_values(["some", "moved"], ascending=False, kind="stable")
     yield table(
         f"{called(findings, outcome)}: who is treated, and where shares changed",
-        [text("Group"), percent("Before"), percent("After"), estimate("Change, % (95 %)", 1),
-         number("Providers where it fell"), number("Rose")],
+        [text("Group"), estimate("Change, % (95 %)", 1), number("Fell"), number("Rose"),
+         percent("Before"), percent("After")],
         [
-            [_name(row), row.before, row.after, [100 * one for one in _change(row) or ()],
-             row.fell, row.rose]
+            [_name(row), [100 * one for one in _change(row) or ()], row.fell, row.rose,
+             row.before, row.after]
             for row in order.head(MOST_TOLD).itertuples(index=False)
         ],
-        f"Groups whose share changed, of {len(known)}.",
+        f"The first {min(MOST_TOLD, len(told))} of {len(told)} groups whose share changed, at all "
+        f"providers together or at one, of {len(known)}.",
         _beyond(findings, providers),
         kept_in("drift.csv", "every group, with the providers,"),
     )  # fmt: skip
@@ -319,9 +317,9 @@ def _beyond(findings: Findings, providers: int) -> str:
     level = findings.study.profile.levels[1]
     chance = format_number((1 - level) * providers, 1)
     return (
-        f"Fell and rose: otherwise than at all providers together by more than {100 * level:g} % "
-        f"limits; of {counted(providers, 'provider')} with episodes enough in both periods "
-        f"{chance} would by chance."
+        "Fell, rose: at how many providers otherwise than at all together by more than "
+        f"{100 * level:g} % limits; of {counted(providers, 'provider')} with episodes enough in "
+        f"both periods {chance} would by chance."
     )
 
 
@@ -333,10 +331,10 @@ def _coding(
         return
     yield table(
         f"{called(findings, outcome)}: comorbidities on record per episode",
-        [text("Counted"), number("Before", 2), number("After", 2), estimate("Change (95 %)", 3),
-         number("Providers where it fell"), number("Rose")],
+        [text("Counted"), estimate("Change (95 %)", 3), number("Fell"), number("Rose"),
+         number("Before", 2), number("After", 2)],
         [
-            [row.column, row.before, row.after, _change(row), row.fell, row.rose]
+            [row.column, _change(row), row.fell, row.rose, row.before, row.after]
             for row in known.itertuples(index=False)
         ],
         *_largest(one_each[one_each["part"] == CODING], list(known["column"])),

@@ -25,7 +25,15 @@ from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.graded_chart import graded_curve, has_curve
 from riskadj.report.lookup import learner_names, places_of, rows_of
-from riskadj.report.words import counted, feature_label, is_cost, kept_in, named, table_decimals
+from riskadj.report.words import (
+    counted,
+    feature_label,
+    in_order,
+    is_cost,
+    kept_in,
+    named,
+    table_decimals,
+)
 from riskadj.study import Outcome
 
 MOST_OTHERS = 8
@@ -211,7 +219,7 @@ def _fits(outcome: Outcome, rows: pd.DataFrame) -> Block:
     return table(
         f"{named(outcome)}: fit of fair regressions",
         [text("Learner", code=True), text("Model", code=True), estimate("R\N{SUPERSCRIPT TWO}", 3),
-         estimate("Change", 3), percent("Out of range")],
+         estimate("Change", 3) | {"missing": ""}, percent("Out of range")],
         [
             [one.learner, one.model, estimated(one.r2, one.r2_lower95, one.r2_upper95),
              estimated(one.r2_change, one.r2_change_lower95, one.r2_change_upper95)
@@ -232,6 +240,7 @@ def _nets(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Block:
     first = groups[groups["model"] == LEARNER].set_index(["group", "level", "targeted"])
     moved = wide[models[1:]].sub(wide[LEARNER], axis=0).abs().max(axis=1)
     order = pd.DataFrame({"moved": moved}).reset_index()
+    order = order.sort_values(["group", "level"], key=lambda one: one.map(in_order))
     kept = pd.concat(
         [order[order["targeted"]], order[~order["targeted"]].nlargest(MOST_OTHERS, "moved")]
     )

@@ -1,0 +1,286 @@
+"""What a record is worth: by hand where it can be, and in the unit, spreads and money of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from worlds import (
+    LINEAR,
+    OUT_OF_FOLD,
+    casemix_of,
+    episode_frame,
+    expectations_of,
+    make_study,
+    typed,
+)
+
+from riskadj.errors import ArrayError
+from riskadj.fairness.gaming import GAMING_COLUMNS, Price, conditions_of, gaming_sensitivity
+from riskadj.stats.lowest import expected_lowest
+
+CONDITIONS = ["comorb_heart", "comorb_depression"]
+CASEMIX = {
+    "columns": ["age_years", "comorb_*", "q1_score_ohs"], "allow_provider_influenced": False,
+}  # fmt: skip
+KEYS = ["action", "column"]
+
+
+def linear_study(**changes):
+    return make_study(**({"casemix": CASEMIX, "learners": LINEAR} | changes))
+
+
+def gaming_of(frame, study, price=None):
+    table = gaming_sensitivity(expectations_of(frame, study), study, price)
+    return table.set_index(KEYS)
+
+
+@pytest.fixture(scope="module")
+def hips():
+    return episode_frame(3_000, providers=10)
+
+
+@pytest.fixture(scope="module")
+def found(hips):
+    return gaming_of(hips, linear_study(), Price(10.0, "GBP"))
+
+
+# --- by hand ---
+
+
+def test_a_condition_is_worth_what_the_model_takes_for_it(hips, found):
+    study = linear_study()
+    expectations = expectations_of(hips, study)
+    model, test = expectations.models["linear"], expectations.cohort.test
+    for name in CONDITIONS:
+        low, high = (model.expect(test.assign(**{name: one}))[0] for one in (0.0, 1.0))
+        row, lacking = found.loc["code", name], (test[name] == 0).mean()
+        assert row["per_patient"] == pytest.approx(low - high)
+        assert row["share"] == pytest.approx(lacking)
+        assert row["worth"] == pytest.approx((low - high) * lacking)
+    assert found.loc[("code", "comorb_heart"), "per_patient"] == pytest.approx(3, abs=1)
+
+
+def test_of_any_condition_each_that_is_lacking_is_as_likely(hips, found):
+    test = expectations_of(hips, linear_study()).cohort.test
+    effects = found.loc["code"].loc[CONDITIONS, "per_patient"].to_numpy()
+    lacking = (test[CONDITIONS] == 0).to_numpy()
+    some = lacking.any(axis=1)
+    by_patient = (lacking @ effects)[some] / lacking[some].sum(axis=1)
+    row = found.loc["code_any", ""]
+    assert row["per_patient"] == pytest.approx(by_patient.mean())
+    assert row["share"] == pytest.approx(some.mean())
+
+
+def test_a_worse_score_before_is_worth_the_slope_of_what_is_expected_after(hips, found):
+    """The gain is a point more, and so would be the gain expected but for the slope."""
+    study = linear_study()
+    expectations = expectations_of(hips, study)
+    model, test = expectations.models["linear"], expectations.cohort.test
+    name = "q1_score_ohs"
+    slope = np.mean(model.expect(test) - model.expect(test.assign(**{name: test[name] - 1})))
+    row = found.loc["baseline", name]
+    assert row["per_patient"] == pytest.approx(slope)
+    assert row["per_patient"] == pytest.approx(0.4, abs=0.1)
+    assert row["share"] == 1
+
+
+def test_the_worst_left_out_is_worth_the_expected_smallest_of_so_many(hips, found):
+    study = linear_study()
+    expectations = expectations_of(hips, study)
+    rows, row = expectations.table, found.loc["drop_worst", ""]
+    residual = (rows["observed"] - rows["expected"]).to_numpy()
+    n = int(rows["provider_id"].value_counts().median())
+    assert row["n"] == n
+    rng = np.random.default_rng(0)
+    lowest = rng.choice(residual, (20_000, n)).min(axis=1).mean()
+    assert row["per_patient"] == pytest.approx(-lowest, rel=0.02)
+    assert row["worth"] == pytest.approx(row["per_patient"] / (n - 1))
+    assert row["done_to"] == "one patient"
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 200])
+def test_the_expected_smallest_is_that_of_many_draws(n):
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=50)
+    drawn = rng.choice(values, (40_000, n)).min(axis=1)
+    assert expected_lowest(values, n) == pytest.approx(
+        drawn.mean(), abs=5 * drawn.std() / 200 + 1e-9
+    )
+
+
+def test_the_smallest_of_no_draws_is_refused():
+    with pytest.raises(ArrayError, match="n: wanted a whole number of 1 or more"):
+        expected_lowest([1.0], 0)
+
+
+# --- spreads and money ---
+
+
+def test_z_is_the_worth_in_spreads_of_a_provider_of_that_size(hips, found):
+    rows = expectations_of(hips, linear_study()).table
+    sd = (rows["observed"] - rows["expected"]).std(ddof=1)
+    np.testing.assert_allclose(found["z"], found["worth"] / (sd / np.sqrt(found["n"])))
+
+
+def test_wider_limits_make_less_of_it(hips, found):
+    wide = gaming_of(hips, linear_study(profile__limits="additive"))
+    np.testing.assert_allclose(wide["worth"], found["worth"])
+    assert (wide["z"].abs() <= found["z"].abs() + 1e-12).all()
+    assert wide["z"].abs().sum() < found["z"].abs().sum()
+
+
+def test_money_is_what_is_paid_for_the_worth_of_all_episodes(hips, found):
+    np.testing.assert_allclose(found["money"], 10 * found["worth"] * found["n"])
+    assert set(found["currency"]) == {"GBP"}
+    unpaid = gaming_of(hips, linear_study())
+    assert unpaid["money"].isna().all()
+    assert set(unpaid["currency"]) == {""}
+
+
+def test_a_provider_that_does_it_rises_by_as_much(hips):
+    """Held out and with the same models: what its own figures would have been."""
+    study = linear_study(**OUT_OF_FOLD)
+    expectations = expectations_of(hips, study)
+    rows, test = expectations.table, expectations.cohort.test
+    own = (test["provider_id"] == "H03").to_numpy()
+    model = expectations.models["linear"]
+    coded = test.assign(comorb_heart=1.0)
+    higher = model.expect(test, rows["fold"]) - model.expect(coded, rows["fold"])
+    row = gaming_sensitivity(expectations, study).set_index(KEYS).loc["code", "comorb_heart"]
+    assert higher[own].mean() == pytest.approx(row["worth"], rel=0.25)
+
+
+# --- who did not answer ---
+
+
+def test_one_who_did_not_answer_changes_the_response_rate_alone(hips):
+    frame = hips.copy()
+    frame.loc[::5, "q2_score_ohs"] = np.nan
+    row = gaming_of(frame, linear_study()).loc["drop_silent", ""]
+    assert row["worth"] == 0
+    assert row["z"] == 0
+    assert row["share"] == pytest.approx(0.2, abs=0.03)
+    rate = 1 - row["share"]
+    asked = row["n"] / rate
+    assert row["response"] == pytest.approx(row["n"] / (asked - 1) - rate)
+
+
+def test_where_everybody_answered_nobody_can_be_dropped(found):
+    assert "drop_silent" not in found.index.get_level_values("action")
+    assert found["response"].isna().all()
+
+
+# --- other outcomes ---
+
+RESPONDER = {
+    "name": "better", "instrument": "OHS", "kind": "responder",
+    "threshold": {"kind": "change", "value": 18, "source": "an example"},
+}  # fmt: skip
+COST = {
+    "name": "cost", "kind": "cost", "column": "cost_total_90d", "currency": "GBP",
+    "price_year": 2021,
+}  # fmt: skip
+
+
+def test_of_a_share_the_result_itself_moves_with_the_score_before(hips):
+    """A point less before, and some reach the threshold who did not."""
+    study = linear_study(outcomes=[RESPONDER])
+    row = gaming_of(hips, study).loc["baseline", "q1_score_ohs"]
+    expectations = expectations_of(hips, study)
+    test = expectations.cohort.test
+    reached = (test["q2_score_ohs"] - test["q1_score_ohs"] + 1 >= 18).mean()
+    before = test["q1_score_ohs"] - 1
+    changed = test.assign(q1_score_ohs=before)
+    model = expectations.models["linear"]
+    expected = model.expect(changed).mean() - model.expect(test).mean()
+    assert row["per_patient"] == pytest.approx(
+        reached - test["observed_score"].mean() - expected, abs=1e-9
+    )
+
+
+def test_a_condition_makes_cost_look_lower_by_what_it_adds_to_the_expectation(hips):
+    rng = np.random.default_rng(6)
+    frame = hips.copy()
+    frame["cost_total_90d"] = (
+        4_000 * np.exp(0.3 * frame["comorb_heart"]) * rng.gamma(10, 0.1, len(frame))
+    )
+    study = linear_study(outcomes=[COST], learners=[{"kind": "gamma"}])
+    found = gaming_of(typed(frame), study, Price(1.0, "GBP"))
+    row = found.loc["code", "comorb_heart"]
+    assert row["per_patient"] == pytest.approx(np.exp(0.3) - 1, rel=0.15)
+    assert set(found.reset_index()["action"]) == {"code", "code_any"}
+    gained = row["share"] * row["per_patient"]
+    mean = expectations_of(typed(frame), study).table["observed"].mean()
+    assert row["worth"] == pytest.approx(mean * gained / (1 + gained))
+
+
+def test_scores_that_are_better_when_lower_are_made_worse_upwards():
+    rng = np.random.default_rng(2)
+    n = 2_000
+    before = rng.integers(30, 80, n).astype(float)
+    frame = episode_frame(n, providers=8).assign(
+        procedure_group="LUMBAR",
+        q1_score_odi=before,
+        q2_score_odi=(0.5 * before + rng.normal(0, 8, n)).clip(0, 100),
+    )
+    study = linear_study(
+        outcomes=[{"name": "odi", "instrument": "ODI", "kind": "gain"}],
+        cohort={"procedure_group": "LUMBAR", "follow_up_days": None, "exclude": []},
+        casemix={"columns": ["age_years", "q1_score_odi"], "allow_provider_influenced": False},
+    )
+    row = gaming_of(typed(frame), study).loc["baseline", "q1_score_odi"]
+    assert row["per_patient"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_counts_go_up_with_their_conditions_and_by_themselves(hips):
+    rng = np.random.default_rng(3)
+    frame = hips.copy()
+    frame["elixhauser_diabetes"] = (rng.random(len(frame)) < 0.3) * 1.0
+    frame["elixhauser_count"] = frame["elixhauser_diabetes"] + rng.integers(0, 6, len(frame))
+    frame["q2_score_ohs"] = (frame["q2_score_ohs"] - 2 * frame["elixhauser_count"]).clip(0, 48)
+    casemix = CASEMIX | {"columns": ["elixhauser_*", "q1_score_ohs"]}
+    learners = [{"kind": "linear", "discrete_up_to": 2}]
+    found = gaming_of(typed(frame), linear_study(casemix=casemix, learners=learners))
+    count = found.loc[("count", "elixhauser_count"), "per_patient"]
+    assert count == pytest.approx(2, abs=0.3)
+    assert found.loc[("code", "elixhauser_diabetes"), "per_patient"] > 0.5 * count
+
+
+# --- who is left out ---
+
+
+def test_conditions_that_hardly_anybody_has_are_not_told(hips):
+    frame = hips.copy()
+    frame["comorb_liver"] = 0.0
+    frame.loc[:3, "comorb_liver"] = 1.0
+    found = gaming_of(typed(frame), linear_study())
+    assert "comorb_liver" not in found.index.get_level_values("column")
+
+
+def test_whether_any_was_ticked_is_no_condition(hips):
+    frame = typed(hips.assign(comorb_block_answered=1.0))
+    assert conditions_of(casemix_of(frame, linear_study())) == CONDITIONS
+
+
+def test_a_supplied_expectation_cannot_be_asked_again_but_responders_can_be_lost(hips):
+    study = linear_study(learners=[{"kind": "reference"}])
+    found = gaming_of(hips, study)
+    assert set(found.reset_index()["action"]) == {"drop_worst"}
+
+
+@pytest.mark.parametrize("split", [{}, OUT_OF_FOLD], ids=["out of time", "out of fold"])
+def test_all_learners_are_asked_and_the_table_is_as_declared(hips, split):
+    study = make_study(casemix=CASEMIX, **split)
+    table = gaming_sensitivity(expectations_of(hips, study), study)
+    assert list(table.columns) == GAMING_COLUMNS
+    assert set(table["learner"]) == {"linear", "lightgbm"}
+    inside = table["lower95"].le(table["per_patient"]) & table["per_patient"].le(table["upper95"])
+    assert (inside | table["lower95"].isna()).all()
+    again = gaming_sensitivity(expectations_of(hips, study), study)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_the_logit_of_a_chance_is_what_a_condition_moves(hips):
+    study = linear_study(outcomes=[RESPONDER])
+    row = gaming_of(hips, study).loc["code", "comorb_heart"]
+    assert 0 < row["per_patient"] < expit(3) - 0.5
