@@ -28,7 +28,7 @@ from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
 from riskadj.profile.windows import WindowVariation, vary_by_window
 from riskadj.report.findings import Findings
-from riskadj.report.folder import run_folder
+from riskadj.report.folder import check_replaceable, run_folder, run_of_other_data
 from riskadj.report.provenance import build_provenance, digest_of_study, is_made_again
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
@@ -59,6 +59,8 @@ class Run:
         By stage, of all outcomes together.
     logged : LoggedRun or None
         Where it was logged; None when tracking is off.
+    replaced : str
+        What an earlier run in the same folder was, where it was of other data; else empty.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Run:
     results: tuple[OutcomeResults, ...]
     seconds: dict[str, float]
     logged: "LoggedRun | None" = None
+    replaced: str = ""
 
 
 def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | None = None) -> Run:
@@ -75,7 +78,8 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
     ----------
     study : Study
     out : str or Path, optional
-        The run folder; without it, `runs/<study>-<digest>`. An earlier run there is replaced.
+        The run folder; without it, `runs/<study>-<digest>`, the digest being that of study and
+        data, so that other data are another folder. An earlier run there is replaced.
     on_stage : callable, optional
         Told of progress.
 
@@ -85,25 +89,37 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
         One line for what was wrong; nothing is left behind. With a `TrackingError` the run folder
         is whole, and can be logged later.
     """
-    folder = Path(out) if out else Path("runs") / f"{study.name}-{digest_of_study(study)[:8]}"
     stages = Stages(on_stage or (lambda *_: None))
+    if out:
+        check_replaceable(Path(out))  # before anybody waits
     with (
         _said_if_interrupted("No results were kept."),
-        run_folder(folder) as staging,
         threadpool_limits(1, user_api="blas"),
     ):
         with stages("read"):
             episodes = read_study(study)
         stages.digests["read", ""] = episodes.digest
-        results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
-        values = _value(results, study, stages)
-        with stages("report"):
-            provenance = build_provenance(study, episodes.sources, stages.table())
-            findings = build_findings(study, results, provenance, values)
-            write_results(findings, results, staging)
+        folder = Path(out) if out else default_folder(study, episodes)
+        with run_folder(folder) as staging:
+            results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
+            values = _value(results, study, stages)
+            with stages("report"):
+                provenance = build_provenance(study, episodes.sources, stages.table())
+                findings = build_findings(study, results, provenance, values)
+                write_results(findings, results, staging)
+            replaced = run_of_other_data(folder, provenance)
     with _said_if_interrupted(f"The results are in {folder}; log them with: riskadj log {folder}"):
         logged = _log(study, folder, stages)
-    return Run(folder, findings, results, stages.totals(), logged)
+    return Run(folder, findings, results, stages.totals(), logged, replaced)
+
+
+def default_folder(study: Study, episodes: Episodes) -> Path:
+    """Return where a run goes that nobody says a place for: one folder per study and data.
+
+    Whoever corrects the data so gets a new folder, and keeps the run before the correction.
+    """
+    digest = digest_of_json([digest_of_study(study), episodes.digest])
+    return Path("runs") / f"{study.name}-{digest[:8]}"
 
 
 def read_study(study: Study) -> Episodes:

@@ -115,6 +115,27 @@ def test_the_card_speaks_of_cost(finished: Any) -> None:
     assert "cost over expected" in funnel
 
 
+def test_predictive_ratios_by_subgroup_stand_on_the_card_as_in_the_table(finished: Any) -> None:
+    card = json.loads((finished[2] / "card.json").read_text(encoding="utf-8"))
+    blocks = [one for section in card["sections"] for one in section["blocks"]]
+    (table,) = (
+        one for one in blocks if "expected over observed, by subgroup" in one.get("caption", "")
+    )
+    learners = [one["label"] for one in table["columns"]][3:]
+    assert learners == ["linear", "lightgbm", "gamma"]
+    groups = rows_of(finished, "groups.csv", outcome="cost", fold="held out", column="sex")
+    figures = groups.set_index(["level", "learner"])
+    shown = {row[1]: row for row in table["rows"] if row[0] == "sex"}
+    assert set(shown) == {"female", "male"}
+    for level, row in shown.items():
+        for learner, (ratio, low, high) in zip(learners, row[3:], strict=True):
+            one = figures.loc[(level, learner)]
+            assert ratio == pytest.approx(one["predictive_ratio"])
+            assert ratio == pytest.approx(one["expected"] / one["observed"])
+            assert low < ratio < high
+    assert {row[0] for row in table["rows"]} == {"sex", "(provider volume)"}
+
+
 def test_figures_of_cost_are_in_the_metrics(finished: Any) -> None:
     metrics = json.loads((finished[2] / "metrics.json").read_text(encoding="utf-8"))
     assert {"cpm", "park_slope", "top_coded_share"} <= set(metrics["cost"]["gamma"])

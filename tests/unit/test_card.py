@@ -462,7 +462,7 @@ def test_a_source_without_rows_says_nothing_of_them(findings):
     found = dataclasses.replace(findings, provenance={**findings.provenance, "data": data})
     card = build_card(found)
     assert only(tables(card, "data", "Sources"))["Rows"].isna().tolist() == [False, True]
-    assert "| mapping.yaml | `cdcdcdcdcdcd` |  |" in render_markdown(card)
+    assert "| mapping.yaml | `cdcdcdcdcdcdcdcd` |  |" in render_markdown(card)
 
 
 def test_sources_and_chain_name_every_digest(findings, card):
@@ -879,7 +879,7 @@ def test_markdown_links_figures_and_keeps_tables_whole(card):
         (0.0812, {"format": "percent", "decimals": 1}, "8.1 %"),
         ([-0.31, -0.52, 0.1], {"format": "estimate", "decimals": 1},
          "\N{MINUS SIGN}0.3 (\N{MINUS SIGN}0.5 to 0.1)"),
-        ("ab" * 32, {"format": "code"}, "abababababab"),
+        ("ab" * 32, {"format": "code"}, "abababababababab"),
         ("q1_score_ohs", {"format": "code"}, "q1_score_ohs"),
         (21034, {"format": "number", "decimals": 0}, "21,034"),
         (None, {"format": "number", "decimals": 0, "missing": "suppressed"}, "suppressed"),

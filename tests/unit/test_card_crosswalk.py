@@ -37,7 +37,7 @@ def test_every_field_of_a_person_serves_some_framework():
     whole = {place for place in PLACES if ":" not in place}
     unnamed = set(ASKED) - named
     assert {ASKED[one].section for one in unnamed} <= whole
-    assert unnamed == {"limitations", "sign_off"}
+    assert unnamed == {"appeal_route", "limitations", "sign_off"}
 
 
 @pytest.mark.parametrize("one", FRAMEWORKS, ids=lambda one: one.title)

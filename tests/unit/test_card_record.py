@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 from findings_example import example_findings, example_study
@@ -115,7 +116,7 @@ def test_a_record_says_its_format_in_itself_and_to_its_reader(card):
 
 def test_columns_that_could_be_adjusted_for_are_named(card):
     found = example_findings()
-    some = build_card(type(found)(**{**vars(found), "unused": found.casemix[:2]}))
+    some = build_card(replace(found, unused=found.casemix[:2]))
     told_here = {one["label"]: one["value"] for one in facts(some)}
     names = ", ".join(one.name for one in found.casemix[:2])
     assert told_here["In the data, and not adjusted for"] == names

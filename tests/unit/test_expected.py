@@ -28,7 +28,7 @@ from riskadj.expected import (
     save_model,
 )
 from riskadj.expected.crossfit import recalibration
-from riskadj.expected.evaluate import VOLUME
+from riskadj.expected.evaluate import NOT_RECORDED, VOLUME, levels_of
 from riskadj.instruments import instrument
 from riskadj.study import Outcome
 
@@ -436,6 +436,12 @@ def test_subgroups_cover_everybody_once_missing_or_not(frame: pd.DataFrame) -> N
     assert (
         (table["lower95"] < table["difference"]) & (table["difference"] < table["upper95"])
     ).all()
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64", "object", "datetime64[us]", "category"])
+def test_a_subgroup_of_which_nothing_is_recorded_is_one_level(kind: str) -> None:
+    values = pd.Series([None, None, None]).astype(kind)
+    assert set(levels_of(values).fillna(NOT_RECORDED)) == {NOT_RECORDED}
 
 
 def test_subgroups_that_the_data_lack_are_passed_over(expectations: Expectations) -> None:

@@ -352,6 +352,8 @@ CLAIMS = [
     ("07_which_comorbidities", "none", OHS, "flags_changed", "without any, {:.0f} of 234 flags"),
     ("08_reliability_at_30", "30 or more a year", OHS, "reliability_30",
      "With 30 patients the reliability is {:.2f} for the Oxford score"),
+    ("09_cost_learner", "least squares", "cost-linear", "r2_difference", "by {:.4f} of R2"),
+    ("09_cost_learner", "log, smeared", "cost-log_smearing", "r2_difference", "is not: {:.4f} of"),
     ("08_reliability_at_30", "30 or more a year", EQ5D, "volume_07", "takes 152, {:.0f} and"),
 ]  # fmt: skip
 

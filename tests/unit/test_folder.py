@@ -3,12 +3,21 @@
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from riskadj.errors import EmptyCohortError, OutputError
-from riskadj.report.folder import MARK, run_folder, write_csv, write_json, write_parquet, write_text
+from riskadj.report.folder import (
+    MARK,
+    run_folder,
+    run_of_other_data,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def run(out: Path, text: str = "new") -> None:
@@ -171,6 +180,33 @@ def test_when_the_swap_fails_the_earlier_run_comes_back(
     with pytest.raises(OutputError):
         run(tmp_path / "out")
     assert (tmp_path / "out" / "card.md").read_text() == "old"
+
+
+def of_data(*digests: str) -> dict[str, Any]:
+    data = [{"name": f"{number}.csv", "digest": one} for number, one in enumerate(digests)]
+    return {"data": data, "created": "2026-01-02T03:04:05+00:00", "seal": "5ea1"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "told"),
+    [
+        (None, ""),
+        ({"contract": {}}, ""),
+        (of_data("a", "b"), ""),
+        (of_data("a", "c"), "0.csv, 1.csv, made 2026-01-02T03:04:05+00:00, seal 5ea1"),
+        (of_data("a"), "0.csv, made 2026-01-02T03:04:05+00:00, seal 5ea1"),
+    ],
+    ids=["nothing", "no run", "the same data", "a file corrected", "a file more"],
+)
+def test_an_earlier_run_of_other_data_is_told_from_one_of_the_same(
+    earlier: dict[str, Any] | None, told: str, tmp_path: Path
+) -> None:
+    if earlier is not None:
+        write_json(earlier, tmp_path / MARK)
+    new = of_data("a", "b")
+    for place, one in enumerate(new["data"]):
+        one["name"] = f"moved-{place}.csv"
+    assert run_of_other_data(tmp_path, new) == told
 
 
 def test_csv_has_twelve_digits_and_unix_lines(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def show_run(run: "Run") -> None:
     console.print(f"card      {run.folder / 'card.html'}", soft_wrap=True, highlight=False)
     console.print(f"providers {run.folder / 'providers.csv'}", soft_wrap=True, highlight=False)
     console.print(f"seal      {_seal(run)}", soft_wrap=True, highlight=False)
+    if run.replaced:
+        told = f"replaced  a run of other data: {run.replaced}"
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
     if run.logged:
         where = f"run {run.logged.run_id} at {run.logged.uri}"
         console.print(f"MLflow    {where}", soft_wrap=True, highlight=False)

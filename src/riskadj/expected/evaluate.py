@@ -429,6 +429,11 @@ def levels_of(values: pd.Series, like: pd.Series | None = None) -> pd.Series:
     like : Series, optional
         Whose numbers and fifths they are, such as those of another period; by default their own.
 
+    Returns
+    -------
+    Series of text
+        Missing where the value is.
+
     Examples
     --------
     >>> levels_of(pd.Series([1.0, 2.0])).tolist()
@@ -438,9 +443,9 @@ def levels_of(values: pd.Series, like: pd.Series | None = None) -> pd.Series:
     """
     like = values if like is None else like
     if not pd.api.types.is_numeric_dtype(values):
-        return values
-    if like.nunique() <= DECILES:
-        return values.map({one: f"{one:g}" for one in values.dropna().unique()})
+        return values.astype("str")
+    if like.nunique() <= DECILES:  # text even where all are missing
+        return values.map({one: f"{one:g}" for one in values.dropna().unique()}).astype("str")
     edges = np.unique(like.quantile(np.linspace(0, 1, 6)))
     labels = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     within = values.clip(edges[0], edges[-1])

@@ -86,6 +86,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
     _OF_FIT | _OF_PROVIDERS | _OF_TRUTH | _OF_FOLLOW_UP | _PAIRED
 )
 """Every figure that `experiment.yaml` can ask for."""
+_HUNDREDS = 100
 NEEDS_FOLLOW_UP = frozenset(_OF_FOLLOW_UP)
 """Figures for which those who did not answer are looked at."""
 NEEDS_TRUTH = frozenset(one for one in FIGURES if one.startswith("truth_"))
@@ -105,9 +106,15 @@ def told(row: Mapping[str, object], name: str) -> str:
     figure, value = FIGURES[name], row.get(name)
     if value is None or pd.isna(value):
         return ""
-    # Means of numbers over repeats are no whole numbers.
-    spec = f"z,.{max(figure.decimals, 1) if 'repeats' in row else figure.decimals}f"
+    spec = f"z,.{_decimals(figure, float(value), 'repeats' in row)}f"  # type: ignore[arg-type]
     ends = [row.get(f"{name}_{end}95") for end in ("lower", "upper")]
     if any(one is None or pd.isna(one) for one in ends):
         return format(value, spec)
     return f"{format(value, spec)} ({format(ends[0], spec)} to {format(ends[1], spec)})"
+
+
+def _decimals(figure: Figure, value: float, repeated: bool) -> int:
+    """Return how many decimals say something: none of hundreds, one or more of a mean of counts."""
+    if abs(value) >= _HUNDREDS:
+        return 0
+    return max(figure.decimals, 1) if repeated else figure.decimals

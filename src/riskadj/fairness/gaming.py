@@ -76,18 +76,18 @@ def gaming_sensitivity(
     DataFrame
         The columns of `GAMING_COLUMNS`, a row per learner and change. `action`: `code`, one more
         condition of that `column` for all who have it not, unless so few have it or have it not
-        that they could be recognised; `code_any`, one more condition for
-        each patient, any that it has not being equally likely; `count`, a count of conditions one
-        higher; `baseline`, a score before that is worse by one unit (of an index, by a hundredth
-        of its range); `drop_worst`, leaving out the responder who did worst against what was
-        expected; `drop_silent`, no longer counting a patient who did not answer. `done_to`: whom.
-        `share`: of patients to whom it can be done. `per_patient`: by how much the patient's
-        result is better against what is expected, in the unit of what is compared, of costs the
-        share by which it is lower; `lower95`, `upper95`: its interval by provider, the models being
-        taken as they are. `worth`: by how
-        much the adjusted result of a provider with `n` episodes is better, in the unit of what is
-        compared, of costs too. `z`: the same in spreads. `response`: by how much its response
-        rate is higher. `money`: `worth` times `n` times what is paid per unit.
+        that they could be recognised; `code_any`, one more condition for each patient, any that it
+        has not being equally likely; `count`, a count of conditions one higher; `baseline`, a
+        score before that is worse by one unit (of an index, by a hundredth of its range), the
+        answers that it was made of and other scores staying; `drop_worst`, leaving out the
+        responder who did worst against what was expected; `drop_silent`, no longer counting a
+        patient who did not answer. `done_to`: whom. `share`: of patients to whom it can be done.
+        `per_patient`: by how much the patient's result is better against what is expected, in the
+        unit of what is compared, of costs the share by which it is lower; `lower95`, `upper95`:
+        its interval by provider, the models being taken as they are. `worth`: by how much the
+        adjusted result of a provider with `n` episodes is better, in the unit of what is compared,
+        of costs too. `z`: the same in spreads. `response`: by how much its response rate is
+        higher. `money`: `worth` times `n` times what is paid per unit.
 
     Notes
     -----

@@ -5,9 +5,10 @@ parameter: it settles, and every statement names it. `terms.py` has what is said
 `steps.py` the steps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,7 @@ from riskadj.payment.steps import (
     TableCriterion,
     Withhold,
     outcomes_of,
+    splits_of,
     uses_target,
 )
 from riskadj.payment.terms import (
@@ -34,6 +36,19 @@ from riskadj.payment.terms import (
 )
 from riskadj.record import Record
 from riskadj.study.load import build, read_yaml
+
+
+_GIVE = ("reconcile", "uplift", "outcome_payment")
+_TAKE = ("reconcile", "outcome_payment", "penalty", "withhold")
+_WORKS_ON: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "stop_gain": _GIVE,
+        "stop_loss": _TAKE,
+        "risk_share": (*_GIVE, *_TAKE),
+        "composite": (*_GIVE, *_TAKE),
+    }
+)
+"""Steps that change what is there, and the kinds that can have put something there."""
 
 
 class Budget(Sourced):
@@ -56,23 +71,34 @@ class Contract(Record):
     about: str = Field(min_length=1, description="what it is, and what it is not; on statements")
     currency: ContractCurrency
     price_year: int
-    outcomes: tuple[str, ...] = Field(min_length=1, description="names in the study")
+    outcomes: tuple[str, ...] = Field(
+        description="names in the study; none where only the provider table is paid on"
+    )
     cost: str | None = Field(None, description="the study's outcome of kind cost")
-    learner: str = Field(description="whose expectation is paid on")
+    learner: str = Field("", description="whose expectation is paid on; none without outcomes")
     cost_learner: str | None = Field(None, description="whose of the cost; null: the same")
     providers: tuple[Party, ...] = Field((), description="[]: every provider of the run")
     provider_table: Path | None = Field(
         None, description="CSV of provider_id and further values; relative to the contract"
     )
-    count: Literal["records", "episodes", "procedures", "volume"] = Field(
+    count: Literal["records", "episodes", "procedures", "volume", "table"] = Field(
         description="which episodes are settled: those with a result in the cost outcome (without "
-        "one: in the first outcome), those eligible, the procedures of the participation file, or "
-        "the volume that the contract states"
+        "one: in the first outcome), those eligible, the procedures of the participation file, "
+        "the volume that the contract states, or the cases of the provider table (n_column), "
+        "where nothing else is paid on"
     )
     too_few: Literal["no_settlement", "at_target"] = Field(
         description="of providers with results suppressed or under the study's minimum; "
         "at_target: a hidden cost counts as the target, and what a hidden outcome does each step "
         "says (not_known, no_score, no_result)"
+    )
+    follow_up_asked: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of operations whose patients have to be followed up (participation x "
+        "linkage x issue x response, as far as rates.csv has them); a result that is not known is "
+        "unanswered below it, few from it on",
     )
     rounding: LineRounding = LineRounding()
     target: Target | None = None
@@ -136,6 +162,65 @@ class Contract(Record):
         return self
 
     @model_validator(mode="after")
+    def _counts_what_it_pays_on(self) -> "Contract":
+        if self.on_table_alone:
+            if self.outcomes:
+                raise ValueError(
+                    "wanted no outcomes, as steps pay on the provider table alone; got "
+                    f"{', '.join(self.outcomes)}, by which providers would be left out. Say "
+                    "outcomes: []"
+                )
+            if self.count != "table":
+                raise ValueError(
+                    "wanted count: table, as steps pay on the provider table alone; got "
+                    f"{self.count}"
+                )
+            return self
+        if self.count == "table":
+            raise ValueError(
+                "wanted count: table only where penalties on the provider table are all that is "
+                "paid; got other steps, a target or a cost too"
+            )
+        if not self.outcomes and self.cost is None:
+            raise ValueError("wanted an outcome or a cost, as steps need episodes; got neither")
+        if not self.learner:
+            raise ValueError("wanted a learner, whose expectation is paid on; got none")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_idle(self) -> "Contract":
+        if self.budget.kind == "open" and self.budget.pool:
+            raise ValueError(
+                f"wanted a budget.pool with kind: neutral only; got {self.budget.pool:g} with "
+                "open, where nothing is moved"
+            )
+        before: set[str] = set()
+        for step in self.steps:
+            wanted = _WORKS_ON.get(step.kind)
+            if wanted and not before.intersection(wanted):
+                raise ValueError(
+                    f"step {step.kind}: wanted a step before it that it can change "
+                    f"({', '.join(dict.fromkeys(wanted))}); got none, so that it does nothing. "
+                    "Put it later, or leave it out"
+                )
+            before.add(step.kind)
+        return self
+
+    @model_validator(mode="after")
+    def _follow_up_is_asked(self) -> "Contract":
+        split = splits_of(self.steps)
+        if split and self.follow_up_asked is None:
+            raise ValueError(
+                f"wanted follow_up_asked, by which {split[0]} tells unanswered from few; got none"
+            )
+        if self.follow_up_asked is not None and not split:
+            raise ValueError(
+                "wanted follow_up_asked with a rule for unanswered and few (not_known, no_score, "
+                "no_result); got none, so that it does nothing"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _volumes_are_there(self) -> "Contract":
         without = [one.id for one in self.providers if one.volume is None]
         if self.count == "volume" and (without or not self.providers):
@@ -170,6 +255,15 @@ class Contract(Record):
     def adjusts_case_mix(self) -> bool:
         """Whether the price depends on the mean cost of the reference population."""
         return self.target is not None and self.target.case_mix == "ratio"
+
+    @property
+    def on_table_alone(self) -> bool:
+        """Whether nothing of a run is paid on or counted, but who its providers are."""
+        penalties = [one for one in self.steps if isinstance(one, Penalty)]
+        shifts = self.budget.kind == "neutral" and self.budget.how == "shift"
+        if not penalties or shifts or self.cost is not None or self.target is not None:
+            return False
+        return all(_of_table(one) for one in self.steps)
 
     @property
     def digest(self) -> str:
@@ -250,10 +344,38 @@ def columns_of_money(contract: Contract) -> list[str]:
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
+def shares_wanted(contract: Contract) -> list[str]:
+    """Return the columns of the provider table that hold shares, from 0 to 1."""
+    gates = [one for step in contract.steps if isinstance(step, Gate) for one in step.criteria]
+    return [one.column for one in gates if isinstance(one, TableCriterion) and one.share]
+
+
+def bases_wanted(contract: Contract) -> list[str]:
+    """Return the columns of payments that penalties are reckoned from."""
+    bases = [one.base_column for one in contract.steps if isinstance(one, Penalty)]
+    return list(dict.fromkeys(one for one in bases if one is not None))
+
+
+def cases_wanted(contract: Contract) -> list[str]:
+    """Return the columns of the cases that penalties rest on."""
+    penalties = [one for one in contract.steps if isinstance(one, Penalty)]
+    columns = [measure.n_column for one in penalties for measure in one.measures]
+    return list(dict.fromkeys(one for one in columns if one is not None))
+
+
 def contract_schema() -> dict[str, Any]:
     """Return the JSON schema of a contract, for editors."""
     schema = Contract.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def _of_table(step: AnyStep) -> bool:
+    """Return whether a step rests on the provider table alone."""
+    if isinstance(step, Gate):
+        return all(isinstance(one, TableCriterion) for one in step.criteria)
+    if not isinstance(step, Penalty) or step.base_column is None:
+        return False
+    return all(one.outcome is None for one in step.measures)
 
 
 def _uses_cost(contract: Contract) -> str:

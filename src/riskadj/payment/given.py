@@ -1,12 +1,17 @@
 """The provider table that a contract names: whether it is sound, and what it says of whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from riskadj.errors import ColumnError, UnknownNameError, ValuesError, did_you_mean
-from riskadj.payment.contract import Contract, columns_of_money, columns_wanted
-from riskadj.payment.tables import check_not_negative, figures_of
+from riskadj.payment.contract import (
+    Contract,
+    columns_of_money,
+    columns_wanted,
+    shares_wanted,
+)
+from riskadj.payment.tables import Floats, check_not_negative, figures_of
 
 
 def given_values(
@@ -31,10 +36,24 @@ def given_values(
     named = table.set_index(_known_names(table["provider_id"], profile, where))
     figures = figures_of(named, wanted, where)
     check_not_negative(figures, named, where)
+    _check_shares({one: figures[one] for one in shares_wanted(contract)}, named, where)
     return {
         str(name): {one: float(values[at]) for one, values in figures.items()}
         for at, name in enumerate(named.index)
     }
+
+
+def _check_shares(figures: Mapping[str, Floats], rows: pd.DataFrame, where: str) -> None:
+    """Refuse shares above 1, by the name of the first: per cent would pass any gate."""
+    for name, values in figures.items():
+        wrong = values > 1
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise ValuesError(
+                f"{where}: {name}: wanted a share from 0 to 1; got {values[at]:g} for "
+                f"{rows.index[at]}. Divide per cent by 100; of other values say share: false in "
+                "the contract."
+            )
 
 
 def _known_names(column: pd.Series, profile: Iterable[str], where: str) -> pd.Series:

@@ -9,6 +9,45 @@ from riskadj.payment.terms import Band, Sourced, check_whole
 from riskadj.record import Record
 
 
+Cause = Literal["unanswered", "few"]
+"""Why a result is not known: patients were not followed up as the contract asks, or were few."""
+
+
+class SplitVerdict(Record):
+    """What a criterion comes to without a result, by why there is none."""
+
+    unanswered: Literal["passes", "fails"]
+    few: Literal["passes", "fails"]
+
+
+class SplitScore(Record):
+    """What a measure counts without a result, by why there is none."""
+
+    unanswered: Literal["full_cut", "median", "none"]
+    few: Literal["full_cut", "median", "none"]
+
+
+class SplitPayment(Record):
+    """What is paid without a result, by why there is none."""
+
+    unanswered: Literal["nothing", "floor"]
+    few: Literal["nothing", "floor"]
+
+
+Split = SplitVerdict | SplitScore | SplitPayment
+
+
+def word_of(rule: "str | Split", cause: Cause) -> str:
+    """Return what a contract says of a result that is not known.
+
+    Examples
+    --------
+    >>> word_of("floor", "few"), word_of(SplitPayment(unanswered="floor", few="nothing"), "few")
+    ('floor', 'nothing')
+    """
+    return rule if isinstance(rule, str) else str(getattr(rule, cause))
+
+
 class StepRule(Sourced):
     """A step, which may need a gate."""
 
@@ -57,8 +96,10 @@ class StopLoss(StepRule):
     """The most that is repaid, as a share of the target."""
 
     kind: Literal["stop_loss"]
-    share: float = Field(ge=0)
-    safety_net: float | None = Field(None, ge=0, description="the share of safety-net providers")
+    share: float = Field(ge=0, le=1)
+    safety_net: float | None = Field(
+        None, ge=0, le=1, description="the share of safety-net providers"
+    )
 
 
 class Return(Record):
@@ -85,13 +126,15 @@ class Criterion(Sourced):
     """What a gate asks for."""
 
     label: str
-    not_known: Literal["passes", "fails"] = Field(description="without a value")
 
 
 class NotNegativeOutlier(Criterion):
     """No flag on the bad side."""
 
     kind: Literal["not_negative_outlier"]
+    not_known: Literal["passes", "fails"] | SplitVerdict = Field(
+        description="without a result; a word, or one each for unanswered and few"
+    )
     outcome: str
     beyond: Literal["inner", "outer"] = Field(description="which limits count")
     method: str | None = Field(None, description="another analysis of the run: its method")
@@ -105,6 +148,7 @@ class NotNegativeOutlier(Criterion):
 
 
 class _Measured(Criterion):
+    not_known: Literal["passes", "fails"] = Field(description="without a value")
     at_least: float | None = None
     at_most: float | None = None
     below: float | None = None
@@ -129,12 +173,34 @@ class RateCriterion(_Measured):
     kind: Literal["rate"]
     rate: Literal["participation", "linkage", "issue", "response"]
 
+    @model_validator(mode="after")
+    def _of_a_share(self) -> "RateCriterion":
+        _check_share(self.rate, self.bound[1])
+        return self
+
 
 class TableCriterion(_Measured):
     """A value from the provider table."""
 
     kind: Literal["table"]
     column: str
+    share: bool = Field(
+        True, description="whether values are shares, from 0 to 1; others are refused then"
+    )
+
+    @model_validator(mode="after")
+    def _of_a_share(self) -> "TableCriterion":
+        if self.share:
+            _check_share(self.column, self.bound[1])
+        return self
+
+
+def _check_share(name: str, bound: float) -> None:
+    if not 0 <= bound <= 1:
+        raise ValueError(
+            f"wanted a bound from 0 to 1 on the share {name}; got {bound:g}. Divide per cent by "
+            "100; of a column of other values say share: false"
+        )
 
 
 AnyCriterion = Annotated[
@@ -254,10 +320,11 @@ class Composite(StepRule):
 
     kind: Literal["composite"]
     measures: tuple[QualityMeasure, ...] = Field(min_length=1)
-    no_score: Literal["full_cut", "median", "none"] = Field(
-        description="what a measure counts without a result; full_cut: 0 points, so that hiding a "
-        "result never pays; median: the median of those with points; none: it is left out, and "
-        "without any the balance stays"
+    no_score: Literal["full_cut", "median", "none"] | SplitScore = Field(
+        description="what a measure counts without a result: a word, or one each for unanswered "
+        "and few; full_cut: 0 points, so that hiding a result never pays; median: the median of "
+        "those with points; none: it is left out, and without any the balance stays. A column of "
+        "the provider table goes by unanswered"
     )
     positive: float = Field(ge=0, le=1, description="the most that a gain is reduced by")
     negative: float = Field(ge=0, le=1, description="the most that a loss is reduced by")
@@ -281,9 +348,10 @@ class OutcomePayment(StepRule):
         description="which episodes are paid for: those with a result in the outcome, or all that "
         "the contract settles, as if those without a result were like the others"
     )
-    no_result: Literal["nothing", "floor"] = Field(
-        description="what is paid without a result; floor: the least of `within`, so that hiding "
-        "a result never pays"
+    no_result: Literal["nothing", "floor"] | SplitPayment = Field(
+        description="what is paid without a result: a word, or one each for unanswered and few; "
+        "floor: the least of `within`, so that hiding a result never pays. With reliability, few "
+        "results that are shown are paid on what the run's shrinkage leaves of them"
     )
     within: Band = Field(description="of the payment, as shares of the target")
 
@@ -307,6 +375,21 @@ def uses_target(step: AnyStep) -> bool:
     """Whether a step is reckoned from the target."""
     of_target = (Reconcile, StopGain, StopLoss, Withhold, OutcomePayment)
     return isinstance(step, of_target) or (isinstance(step, Penalty) and step.base_column is None)
+
+
+def splits_of(steps: Iterable[AnyStep]) -> list[str]:
+    """Return the kinds of the steps that ask why a result is not known."""
+    found = []
+    for step in steps:
+        rules: list[str | Split] = []
+        if isinstance(step, Gate):
+            rules = [one.not_known for one in step.criteria]
+        elif isinstance(step, Composite):
+            rules = [step.no_score]
+        elif isinstance(step, OutcomePayment):
+            rules = [step.no_result]
+        found += [step.kind for one in rules if not isinstance(one, str)]
+    return found
 
 
 def outcomes_of(steps: Iterable[AnyStep]) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def run_folder(out: Path) -> Iterator[Path]:
     OutputError
         When `out` holds something else than a run, cannot be written, or the disk is full.
     """
-    _check_replaceable(out)
+    check_replaceable(out)
     target = out.resolve()  # a link to an earlier run stays one
     staging = target.with_name(f"{target.name}.partial-{os.getpid()}")
     above = [one for one in staging.parents if not one.exists()]
@@ -152,7 +152,45 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _check_replaceable(out: Path) -> None:
+def run_of_other_data(out: Path, provenance: Mapping[str, Any]) -> str:
+    """Return what a folder holds of data other than those of a run that will replace it.
+
+    Parameters
+    ----------
+    out : Path
+        The place of the run; it need not be there.
+    provenance : mapping
+        Of the new run; of its `data` only the digests count, as files may be moved.
+
+    Returns
+    -------
+    str
+        When it was made, of what, and its seal; empty where there is no run, or one of these data.
+
+    Examples
+    --------
+    >>> run_of_other_data(Path("not there"), {"data": []})
+    ''
+    """
+    earlier = _content_of(out / MARK)
+    if "data" not in earlier or _digests(earlier) == _digests(provenance):
+        return ""
+    names = ", ".join(one["name"] for one in earlier["data"])
+    return f"{names}, made {earlier.get('created')}, seal {earlier.get('seal')}"
+
+
+def _digests(provenance: Mapping[str, Any]) -> list[str]:
+    return [one["digest"] for one in provenance["data"]]
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse a place where a run would take away something else than an earlier run.
+
+    Raises
+    ------
+    OutputError
+        When `out` is a file, holds other things, or is the current folder or above it.
+    """
     if not out.exists():
         return
     if not out.is_dir():

@@ -37,7 +37,8 @@ MAY_LEAVE = (
     "calibration.csv", "subgroups.csv", "groups.csv", "drift.csv", "ceiling.csv", "slopes.csv",
     "value.csv", "differences.csv", "validation.csv", "rates.csv",
     "follow_up.csv", "balance.csv", "shap_features.csv",
-    "shap_folds.csv", "shap_roles.csv", "shap_interactions.csv", "shap_providers.csv", "figures/*.svg",
+    "shap_folds.csv", "shap_roles.csv", "shap_interactions.csv", "shap_providers.csv",
+    "figures/*.svg",
 )  # fmt: skip
 """What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
 

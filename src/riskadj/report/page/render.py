@@ -17,8 +17,8 @@ SCRIPTS = ("core", "plot", "charts", "table", "doors")
 DOORS: Mapping[str, tuple[str, ...]] = {
     "payer": (),
     "researcher": ("models", "performance", "belief", "followup"),
-    "auditor": ("identity", "use", "data", "outcomes", "casemix", "subgroups", "fairness", "limitations",
-                "provenance"),
+    "auditor": ("identity", "use", "data", "outcomes", "casemix", "subgroups", "fairness",
+                "limitations", "provenance"),
 }  # fmt: skip
 """Which sections of the card stand behind which door."""
 

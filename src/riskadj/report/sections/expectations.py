@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from riskadj.expected.validation import FEWEST_EPISODES, FEWEST_EVENTS
+from riskadj.fairness.groups import HELD_OUT
 from riskadj.report.blocks import (
     Block,
     Column,
@@ -479,10 +480,14 @@ def _tenths(rows: pd.DataFrame, outcome: Outcome, learner: str) -> Block:
         caption,
         [*columns, estimate("Expected over observed (95 %)", 3)],
         [[*mean, ratio] for mean, ratio in zip(means.to_numpy().tolist(), ratios, strict=True)],
-        "Expected over observed: the predictive ratio; below 1 such patients cost more than is "
-        "expected of them. Intervals allow for episodes of a provider resembling each other.",
+        _OF_RATIOS,
     )
 
+
+_OF_RATIOS = (
+    "Expected over observed: the predictive ratio; below 1 such patients cost more than is "
+    "expected of them. Intervals allow for episodes of a provider resembling each other."
+)
 
 # --- subgroups ------------------------------------------------------------------------------------
 
@@ -499,6 +504,8 @@ def subgroups(findings: Findings) -> Iterable[Block]:
     )
     for outcome in findings.study.outcomes:
         yield _subgroup_table(findings, outcome)
+        if is_cost(outcome):
+            yield from _subgroup_ratios(findings, outcome)
     yield from _subgroup_curves(findings)
 
 
@@ -520,6 +527,41 @@ def _subgroup_table(findings: Findings, outcome: Outcome) -> Block:
          number("Observed", decimals), *(estimate(one, decimals) for one in learners)],
         [_subgroup_row(group, [cells.get((*group, one)) for one in learners]) for group in groups],
     )  # fmt: skip
+
+
+def _subgroup_ratios(findings: Findings, outcome: Outcome) -> Iterable[Block]:
+    """Yield predictive ratios of the subgroups that the audit of groups has, too."""
+    rows = rows_of(findings.groups, outcome=outcome.name, fold=HELD_OUT)
+    ratios = {
+        (one.column, one.level, one.learner): one
+        for one in rows[rows["group"] == rows["column"]].itertuples(index=False)
+    }
+    told = rows_of(findings.subgroups, outcome=outcome.name)[["column", "level"]].drop_duplicates()
+    known = {key[:2] for key in ratios}
+    groups = [one for one in _in_order(told) if one in known]
+    if not groups:
+        return
+    learners = learner_names(findings, outcome)
+    yield table(
+        f"{named(outcome)}: expected over observed, by subgroup and learner",
+        [text("Column", code=True), text("Level"), number("Episodes"),
+         *(estimate(one, 3) for one in learners)],
+        [_ratio_row(group, [ratios.get((*group, one)) for one in learners]) for group in groups],
+        _OF_RATIOS,
+        kept_in("groups.csv", "the predictive ratio of every group"),
+    )  # fmt: skip
+
+
+def _ratio_row(group: tuple[str, str], cells: Sequence[Any]) -> list[Any]:
+    first = next(one for one in cells if one is not None)
+    return [*group, first.n, *map(_ratio, cells)]
+
+
+def _ratio(cell: Any) -> list[float] | None:
+    if cell is None:
+        return None
+    ends = (getattr(cell, f"predictive_ratio{end}") for end in ("", "_lower95", "_upper95"))
+    return estimated(*map(float, ends))
 
 
 def _in_order(groups: pd.DataFrame) -> list[tuple[str, str]]:
