@@ -38,7 +38,7 @@ recovery: $(READY)  ## Write what each method recovers of a known truth: a quart
 bench: $(READY)  ## Measure riskadj against its peers: half an hour; R and lme4 take part if here.
 	$(BIN)/python benchmarks/run.py
 
-cards: $(READY)  ## Make every card under model_cards/ anew: a quarter of an hour; without the public files, some.
+cards: $(READY)  ## Make every card under model_cards/ anew: 20 minutes or more.
 	$(BIN)/python model_cards/make.py
 
 clean:  ## Remove what was set up.

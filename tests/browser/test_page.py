@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ DOORS = {
                    "ranks"),
     "auditor": ("flow", "subgroups"),
 }  # fmt: skip
+SCHEMES = ("light", "dark")
 CHOSEN = "P0005"
 """Compared on every outcome."""
 
@@ -37,6 +39,14 @@ def browser():
         running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield running
         running.close()
+
+
+def every(first, second, always):
+    """Return all pairs as parameters, slow but for those that are always tried."""
+    return [
+        pytest.param(*pair, marks=() if pair in always else pytest.mark.slow)
+        for pair in product(first, second)
+    ]
 
 
 def page_file(home, n):
@@ -100,8 +110,9 @@ def column(page, chart, head):
 # --- it opens alone ---
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("door", "width"), every(DOORS, WIDTHS, set(zip(DOORS, WIDTHS, strict=True)))
+)
 def test_it_opens_without_a_word_asks_for_nothing_and_fits(opened, address, door, width):
     page = opened(f"door={door}&provider={CHOSEN}", width)
     assert page.locator(f"#{door} figure:visible").count() == len(DOORS[door])
@@ -319,8 +330,9 @@ def test_print_leaves_out_what_is_clicked_and_keeps_charts_and_statement(opened)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("door", "scheme"), every(DOORS, SCHEMES, {("payer", "light"), ("researcher", "dark")})
+)
 def test_axe_finds_nothing_serious(opened, door, scheme):
     package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
     page = opened(f"door={door}&provider={CHOSEN}&outcome=ohs", color_scheme=scheme)

@@ -32,7 +32,10 @@ QUICK = [
     "learners=[{kind: linear}]", "outcomes=[{name: ohs, instrument: OHS, kind: gain}]",
     "profile.replicates=0", "profile.sensitivity={}", "report.subgroups=[]",
 ]  # fmt: skip
-ONLY_WHEN_ASKED_FOR = {"value.csv", "shap_interactions.csv"}
+ONLY_WHEN_ASKED_FOR = {
+    "value.csv", "shap_interactions.csv", "social.csv", "graded.csv", "social_slopes.csv",
+    "fair.csv", "gaming.csv",
+}  # fmt: skip
 VERBS = (
     "run", "demo", "validate", "simulate", "columns", "thresholds", "anchor", "windows", "settle",
     "contract", "schema", "log", "export",

@@ -146,7 +146,8 @@ def test_whose_participation_is_counted_moves_more_providers_than_the_limits(eng
     given = share.rename("of_all").reset_index().assign(**dict.fromkeys(NOT_KNOWN, ""))
     of_all = (
         "steps.0.criteria.1={kind: table, label: PROM participation in all hips, column: of_all, "
-        "at_least: 0.5, not_known: fails, source: participation file, confirmed: false}"
+        "at_least: 0.5, share: false, not_known: fails, source: participation file, "
+        "confirmed: false}"
     )
     settled = gate(england, "nominal", given, of_all)
     lost = settled.totals["gates"].str.contains("not passed").sum()

@@ -34,6 +34,13 @@ def only(folder: Path, lines: Any, ann: Any = None, **changes: Any) -> pd.Series
 # --- what an episode holds ---
 
 
+def test_care_that_names_no_provider_is_the_index_providers_cost(tmp_path: Path) -> None:
+    later = [care("2020-03-20", one, provider_id="") for one in ("snf", "professional")]
+    one = only(tmp_path, [INDEX, *later])
+    assert one["provider_id"] == "A"
+    assert (one["cost_postacute_90d"], one["cost_professional_90d"]) == (10, 10)
+
+
 def test_an_episode_says_who_where_when_and_what(tmp_path: Path) -> None:
     one = only(tmp_path, [INDEX])
     assert one["episode_id"].startswith("E")

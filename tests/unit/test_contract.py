@@ -24,6 +24,9 @@ HALF = {"provider": 0.5, "payer": 0.5}
 SCORED = step("composite", no_score="none", positive=0.1, negative=0.1, measures=[COMPOSITE])
 PAID = step("outcome_payment", outcome="odi", amount=1, reliability=True, paid_for="answered",
             no_result="nothing", within={"floor": -0.1, "cap": 0.1})  # fmt: skip
+ON_TABLE = {"outcomes": [], "cost": None, "target": None, "learner": "", "count": "table",
+            "steps": [step("penalty", measures=[PENALTY], reduction={"floor": 0, "cap": 0.03},
+                           base_column="base")]}  # fmt: skip
 
 REFUSED = {
     "a cap below the floor": (
@@ -155,6 +158,66 @@ REFUSED = {
     "a provider table that nothing uses": (
         {"provider_table": "tables/table.csv"}, "got table.csv, which nothing uses",
     ),
+    "no learner of what is paid on": ({"learner": ""}, "wanted a learner, whose expectation"),
+    "nothing to count": (
+        {"outcomes": [], "cost": None, "target": None, "steps": [step("uplift", amount=1)]},
+        "wanted an outcome or a cost, as steps need episodes; got neither",
+    ),
+    "cases of a table where steps need episodes": (
+        {"count": "table"}, "wanted count: table only where penalties on the provider table",
+    ),
+    "an outcome of a contract on a table": (
+        ON_TABLE | {"outcomes": ["odi"]}, "got odi, by which providers would be left out",
+    ),
+    "records of a contract on a table": (
+        ON_TABLE | {"count": "records"}, "wanted count: table, as steps pay on the provider table",
+    ),
+    "a pool of an open budget": (
+        {"budget": {"kind": "open", "pool": 1000} | OURS}, "with kind: neutral only; got 1000",
+    ),
+    "a stop-loss before anything that it could limit": (
+        {"steps": [step("stop_loss", share=0.1), step("reconcile")]},
+        "step stop_loss: wanted a step before it that it can change (reconcile, outcome_payment",
+    ),
+    "a stop-gain where there are only losses": (
+        {"steps": [step("withhold", share=0.1, returned=[{"share": 1}]),
+                   step("stop_gain", share=0.1)]},
+        "step stop_gain: wanted a step before it",
+    ),
+    "sharing before there is anything to share": (
+        {"steps": [step("risk_share", gain=HALF, loss=HALF), step("reconcile")]},
+        "step risk_share: wanted a step before it",
+    ),
+    "a composite score of nothing": (
+        {"steps": [SCORED, step("reconcile")]}, "step composite: wanted a step before it",
+    ),
+    "a stop-loss beyond the target": (
+        {"steps": steps(step("stop_loss", share=2))}, "less than or equal to 1; got 2",
+    ),
+    "a safety net beyond the target": (
+        {"steps": steps(step("stop_loss", share=1, safety_net=1.5))},
+        "less than or equal to 1; got 1.5",
+    ),
+    "a split without a word on how many have to be followed up": (
+        {"steps": steps(PAID | {"no_result": {"unanswered": "floor", "few": "nothing"}})},
+        "wanted follow_up_asked, by which outcome_payment tells unanswered from few",
+    ),
+    "a follow-up that decides nothing": (
+        {"follow_up_asked": 0.5}, "so that it does nothing",
+    ),
+    "half a split": (
+        {"follow_up_asked": 0.5, "steps": steps(PAID | {"no_result": {"few": "floor"}})},
+        "unanswered: wanted a value",
+    ),
+    "a rate in per cent": (
+        {"steps": steps(step("gate", name="g", criteria=[RATE | {"at_least": 50}]))},
+        "wanted a bound from 0 to 1 on the share participation; got 50. Divide per cent by 100",
+    ),
+    "a share of a table in per cent": (
+        {"steps": steps(step("gate", name="g", criteria=[OURS | {
+            "kind": "table", "label": "x", "column": "x", "at_least": 85, "not_known": "fails"}]))},
+        "wanted a bound from 0 to 1 on the share x; got 85",
+    ),
     "no step at all": ({"steps": []}, "wanted one or more; got none"),
 }  # fmt: skip
 
@@ -165,6 +228,11 @@ def test_a_contract_is_refused_by_name_for(what):
     with pytest.raises(StudyError) as refused:
         build(Contract, content(**changes), "contract.yaml")
     assert any(told in str(one) for one in refused.value.faults), refused.value.faults
+
+
+def test_a_contract_on_a_table_alone_wants_no_outcome_and_no_learner():
+    assert contract(**ON_TABLE).on_table_alone
+    assert not contract().on_table_alone
 
 
 @pytest.mark.parametrize(("code", "digits"), [("JPY", 0), ("EUR", 2), ("KWD", 3)])

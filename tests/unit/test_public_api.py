@@ -11,8 +11,9 @@ import pytest
 import riskadj
 
 HEAVY = ("duckdb", "hccpy", "lightgbm", "mlflow", "numpy", "pandas", "pandera", "shap", "sklearn")
-SUBPACKAGES = ("audit", "casemix", "claims", "cohort", "episodes", "expected", "explain",
-               "followup", "fairness", "instruments", "payment", "profile", "stats", "study", "trial", "value")  # fmt: skip
+SUBPACKAGES = ("audit", "casemix", "claims", "cohort", "episodes", "expected", "experiment",
+               "explain", "fairness", "followup", "instruments", "payment", "profile", "stats",
+               "study", "trial", "value")  # fmt: skip
 
 
 def public(module: str) -> list[tuple[str, object]]:

@@ -311,7 +311,7 @@ def test_case_mix_by_expectation_is_followed_by_outcome(trial):
 @pytest.mark.parametrize(
     ("name", "overrides", "learners", "error", "told"),
     [
-        ("us_hrrp", ("outcomes=[odi]",), (), StudyError, r"truth of \(none\); got err_hk, of THA"),
+        ("us_hrrp", (), (), StudyError, r"truth of \(none\); got err_hk, of THA"),
         ("england_bpt_hip", (), (), UnknownNameError, "got 'reference'"),
         ("norway_spine", (), ("gamma",), StudyError, "it has no cost"),
         ("us_team_spine", ("outcomes=[ohs]", "steps.1.measures.0.outcome=ohs"), (),

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from riskadj.cli.run import Set
-
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
@@ -14,6 +12,15 @@ if TYPE_CHECKING:
     from riskadj.payment.settle import Settlement
 
 _MOST_ROWS = 20
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the contract: --set target.discount.share=0.03. Repeatable. "
+        "The study is set before: riskadj run STUDY.yaml --set KEY=VALUE.",
+    ),
+]
 
 
 def settle(

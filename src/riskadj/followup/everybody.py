@@ -28,7 +28,7 @@ class Covariates:
     Attributes
     ----------
     X : ndarray of shape (n_episodes, n_covariates)
-        A missing value is the mean of those that are there, and 1 in a column of its own.
+        A missing value is the middle one of those that are there, and 1 in a column of its own.
     names : tuple of str
     """
 
@@ -96,11 +96,22 @@ def covariates_of(casemix: CaseMix) -> Covariates:
         for name in casemix.names
         if rows[name].isna().any()
     }
-    count = np.maximum((~np.isnan(X)).sum(axis=0), 1)
-    mean = np.where(np.isnan(X), 0.0, X).sum(axis=0) / count
-    filled = np.where(np.isnan(X), mean, X)
+    filled = np.where(np.isnan(X), _middles(X), X)
     names = (*encoder.features_, *(f"{name}{UNRECORDED}" for name in absent))
     return Covariates(np.column_stack([filled, *absent.values()]), names)
+
+
+def _middles(X: Floats) -> Floats:
+    """Return a value of each column that somebody has, 0 where nobody has one.
+
+    Any would do beside an indicator of what is not recorded. A mean would not: of a level that
+    nobody who answered has, it is the only variation among them, next to nothing in size, and
+    whoever has the level would seem to be thousands of standard deviations off.
+    """
+    ranked = np.sort(X, axis=0)  # those not recorded come last
+    known = (~np.isnan(X)).sum(axis=0)
+    middle = ranked[np.maximum(known - 1, 0) // 2, np.arange(X.shape[1])]
+    return np.where(known > 0, middle, 0.0)
 
 
 def without_expectation(cohort: Cohort) -> Everybody:

@@ -13,9 +13,11 @@ _COUNTED: Mapping[str, str] = MappingProxyType(
         "episodes": "all eligible",
         "procedures": "procedures of the participation file",
         "volume": "as the contract states",
+        "table": "cases of the provider table",
     }
 )
 NOT_STATED, PERIOD = "not stated", "Period settled"
+_FOLLOW_UP = "Follow-up asked"
 
 
 class Fact(NamedTuple):
@@ -42,6 +44,8 @@ def basis_of(contract: Contract, study: Mapping[str, Any] | None) -> tuple[Fact,
         Fact("Episodes settled", _counted(contract)),
         *(Fact("Outcome", _outcome(contract, known, one)) for one in contract.outcomes),
     ]
+    if contract.follow_up_asked is not None:
+        facts.append(Fact(_FOLLOW_UP, f"of {100 * contract.follow_up_asked:g} % of operations"))
     if contract.cost:
         facts += [
             Fact("Cost", _cost(contract, known)),
@@ -80,7 +84,7 @@ def _periods(study: Mapping[str, Any]) -> str:
 
 
 def _counted(contract: Contract) -> str:
-    counted = contract.cost or contract.outcomes[0]
+    counted = contract.cost or next(iter(contract.outcomes), "")
     return _COUNTED[contract.count].format(counted=counted)
 
 

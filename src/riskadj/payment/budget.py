@@ -12,6 +12,7 @@ from riskadj.payment.accounts import Account
 from riskadj.payment.formula import Figure, number
 from riskadj.payment.lines import Line, Writer
 from riskadj.payment.money import from_minor, share_out
+from riskadj.payment.words import for_people
 
 Lines = dict[str, tuple[Line, ...]]
 
@@ -35,9 +36,15 @@ def shift(accounts: Mapping[str, Account], pool: int, writer: Writer) -> Lines:
             "open, or on providers with episodes."
         )
     shares = share_out(-over, episodes)
+    left = for_people(from_minor(abs(over), writer.currency))
+    which = "left over from" if over < 0 else "too much paid to"
+    label = (
+        f"Neutral budget: {left} {which} all providers, over {for_people(total.text)} episodes: "
+        "the same per episode"
+    )
     return {
         name: _moved(
-            "Neutral budget: the same per episode",
+            label,
             number(episodes[name]) * writer.money(-over) / total,
             shares[name],
             writer,

@@ -11,7 +11,7 @@ from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account
 from riskadj.payment.formula import Figure, larger, number, smaller
 from riskadj.payment.lines import HUNDRED, ONE, ZERO, Line, Posting, Writer
-from riskadj.payment.steps import Composite, QualityMeasure
+from riskadj.payment.steps import Composite, QualityMeasure, word_of
 
 
 class Points(NamedTuple):
@@ -22,14 +22,35 @@ class Points(NamedTuple):
     points : float
         0 to 100; NaN without.
     value : float
-        What was measured; of a percentile its rank. NaN without a result.
+        What points are given for: what was measured; of a percentile its rank. NaN without a
+        result.
     among : int
         How many providers have a result.
+    measured : float
+        The provider's own result; NaN without.
     """
 
     points: float
     value: float
     among: int
+    measured: float
+
+
+class Ranked(NamedTuple):
+    """Everybody's results in a measure of a composite score, the best first.
+
+    Attributes
+    ----------
+    step : int
+        Place of the composite in the contract.
+    measure : str
+    rows : tuple of (str, float, float)
+        Provider, result and points, of those with a result.
+    """
+
+    step: int
+    measure: str
+    rows: tuple[tuple[str, float, float], ...]
 
 
 Scores = Mapping[str, Mapping[str, Points]]
@@ -49,10 +70,29 @@ def score_all(step: Composite, accounts: Sequence[Account]) -> Scores:
         values = scale.values(measure, measured, _better(measure, accounts))
         figures = [scale.points(measure, one, among) for one in values]
         points = np.array([np.nan if one is None else float(one.value) for one in figures])
-        filled = np.where(np.isnan(points), _FILLS[step.no_score](points), points)
-        for account, one, value in zip(accounts, filled, values, strict=True):
-            found[account.provider_id][measure.name] = Points(float(one), float(value), among)
+        for account, one, value, own in zip(accounts, points, values, measured, strict=True):
+            filled = _FILLS[_rule_of(step, measure, account)](points) if np.isnan(one) else one
+            found[account.provider_id][measure.name] = Points(
+                float(filled), float(value), among, float(own)
+            )
     return found
+
+
+def ranked(place: int, step: Composite, scores: Scores) -> tuple[Ranked, ...]:
+    """Return the results behind the points, by measure, those with the most points first."""
+    found = []
+    for measure in step.measures:
+        mine = {name: one[measure.name] for name, one in scores.items()}
+        rows = [(name, one.measured, one.points) for name, one in mine.items()
+                if not np.isnan(one.measured)]  # fmt: skip
+        found.append(Ranked(place, measure.name, tuple(sorted(rows, key=lambda one: -one[2]))))
+    return tuple(found)
+
+
+def _rule_of(step: Composite, measure: QualityMeasure, account: Account) -> str:
+    """Return what a measure counts for a provider without a result."""
+    cause = account.causes.get(measure.outcome or "", "unanswered")
+    return word_of(step.no_score, cause)
 
 
 def _median(points: np.ndarray) -> float:
@@ -130,9 +170,11 @@ class _Scale(NamedTuple):
 _SCALES: Mapping[str, _Scale] = MappingProxyType(
     {
         "percentile": _Scale(
-            _ranks, _of_rank, "rank {value} from the worst, of {among} with a result"
+            _ranks, _of_rank, "own result {own}, rank {value} from the worst, of {among} with one"
         ),
-        "linear": _Scale(_on_scale, _of_value, "{value}, where {zero:g} is 0 and {full:g} is 100"),
+        "linear": _Scale(
+            _on_scale, _of_value, "own result {value}, where {zero:g} is 0 and {full:g} is 100"
+        ),
     }
 )
 
@@ -152,6 +194,8 @@ def adjust_by_composite(
         return Posting((*lines, writer.note("No composite score; the balance stays")))
     score = _weighted([(number(one.weight), writer.rate(got.points)) for one, got in known])
     lines.append(writer.factor("Composite quality score: weights x points", score))
+    if not account.balance:
+        return Posting((*lines, writer.note("No gain and no loss so far for it to change")))
     share = writer.rounded(score) / HUNDRED
     balance = writer.money(abs(account.balance))
     if account.balance >= 0:
@@ -173,8 +217,9 @@ def _points_line(measure: QualityMeasure, mine: Points, writer: Writer) -> Line:
         return writer.note(_without_result(measure.name, mine.points, writer))
     zero, full = _ends(measure)
     told = scale.words.format(
-        value=writer.rate(mine.value).text, among=mine.among, zero=zero, full=full
-    )
+        value=writer.rate(mine.value).text, own=writer.rate(mine.measured).text,
+        among=mine.among, zero=zero, full=full,
+    )  # fmt: skip
     return writer.factor(f"Points of {measure.name}: {told}", figure)
 
 

@@ -37,7 +37,6 @@ from riskadj.payment.terms import (
 from riskadj.record import Record
 from riskadj.study.load import build, read_yaml
 
-
 _GIVE = ("reconcile", "uplift", "outcome_payment")
 _TAKE = ("reconcile", "outcome_payment", "penalty", "withhold")
 _WORKS_ON: Mapping[str, tuple[str, ...]] = MappingProxyType(

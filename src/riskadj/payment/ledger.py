@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from riskadj.payment.accounts import Account
 from riskadj.payment.budget import BALANCERS
-from riskadj.payment.composite import adjust_by_composite, score_all
+from riskadj.payment.composite import Ranked, adjust_by_composite, ranked, score_all
 from riskadj.payment.contract import Budget, Contract
 from riskadj.payment.formula import number
 from riskadj.payment.lines import Line, Posting, Writer
@@ -21,7 +21,7 @@ from riskadj.payment.sharing import (
     uplift,
     withhold,
 )
-from riskadj.payment.steps import AnyStep, Gate
+from riskadj.payment.steps import AnyStep, Composite, Gate
 from riskadj.payment.targets import population_of, price_episode
 
 _NOTHING: Prepared = MappingProxyType({})
@@ -58,6 +58,7 @@ class Ledger:
         self.contract = contract
         self.accounts = dict(accounts)
         self.lines: dict[str, list[Line]] = {one: [] for one in accounts}
+        self.ranked: tuple[Ranked, ...] = ()
         rounding = contract.rounding
         self.writer = Writer(contract.currency.money, rounding.method, rounding.digits)
 
@@ -76,6 +77,8 @@ class Ledger:
         rule, writer = STEPS[step.kind], self._writer(place, step)
         everybody = tuple(self.accounts.values())
         prepared = rule.prepare(step, everybody)
+        if isinstance(step, Composite):
+            self.ranked += ranked(place, step, prepared)
         for one in everybody:
             stopped = step.needs is not None and not one.passed.get(step.needs, False)
             if stopped and step.not_passed == "nothing":

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,30 @@ from riskadj.payment.tables import (
 
 _FIGURES = (
     "n", "episodes", "observed", "expected", "difference", "adjusted", "z", "reliability",
-    "predicted_ratio",
+    "predicted", "predicted_ratio",
 )  # fmt: skip
 RATES = ("procedures", "participation", "linkage", "issue", "response")
 _FROM_FILE = "participation file"
+_STAGES = ("participation", "linkage", "issue", "response")
+
+
+class Bounds(NamedTuple):
+    """What a result is held against, on the side that is worse; NaN where not known.
+
+    Attributes
+    ----------
+    adjusted : float
+        The result.
+    inner, outer : float
+        The limits; of a single pair both are its own.
+    """
+
+    adjusted: float
+    inner: float
+    outer: float
+
+
+UNBOUNDED = Bounds(np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -36,14 +56,14 @@ class Measure:
     ----------
     figures : mapping of str to float
         By column of `providers.csv`.
-    places : mapping
-        (method, limits) -> -2 ... 2, as flags are; None for the study's own analysis.
+    bounds : mapping
+        (method, limits) -> `Bounds`; None for the study's own analysis.
     better : int
         +1 where more is better, -1 where less is.
     """
 
     figures: Mapping[str, float]
-    places: Mapping[tuple[str, str] | None, float]
+    bounds: Mapping[tuple[str, str] | None, Bounds]
     better: int
 
     def __getitem__(self, name: str) -> float:
@@ -70,43 +90,45 @@ def measures_of(
     figures = figures_of(rows, _FIGURES, f"providers, {outcome}")
     if outcome == contract.cost:
         check_not_negative({one: figures[one] for one in ("observed", "expected")}, rows, outcome)
-    places = _all_places(rows, contract, outcome, tables)
     better = _better(tables.study, outcome, contract.cost)
+    bounds = _all_bounds(rows, contract, outcome, tables, better)
     return {
         str(name): Measure(
             {one: float(values[at]) for one, values in figures.items()},
-            {key: float(some.get(name, np.nan)) for key, some in places.items()},
+            {key: some.get(name, UNBOUNDED) for key, some in bounds.items()},
             better,
         )
         for at, name in enumerate(rows.index)
     }
 
 
-def _places(rows: pd.DataFrame) -> Floats:
-    """Return how far outside its limits each provider is, negative when worse."""
-    limits = [one.removeprefix("lower") for one in rows if re.fullmatch(r"lower\d+", one)]
-    sides = [f"{side}{one}" for one in limits for side in ("lower", "upper")]
-    known = figures_of(rows, ["z", "adjusted", *sides], "providers")
-    adjusted = known["adjusted"]
-    outside = np.zeros(len(rows))
-    for one in limits:
-        outside += (adjusted < known[f"lower{one}"]) | (adjusted > known[f"upper{one}"])
-    return np.where(np.isnan(known["z"]), np.nan, np.sign(known["z"]) * outside)
+def _bounds(rows: pd.DataFrame, better: int) -> dict[str, Bounds]:
+    """Return results beside their limits on the worse side, by provider."""
+    side = "lower" if better > 0 else "upper"
+    limits = [one for one in rows if re.fullmatch(rf"{side}\d+", one)]
+    known = figures_of(rows, ["z", "adjusted", *limits], "providers")
+    adjusted = np.where(np.isnan(known["z"]), np.nan, known["adjusted"])
+    none = np.full(len(rows), np.nan)
+    inwards: Floats = np.array([better * known[one] for one in limits] or [none])
+    outwards = better * -np.sort(-inwards, axis=0)
+    pairs = zip(adjusted, outwards[0], outwards[min(1, len(outwards) - 1)], strict=True)
+    return {
+        str(name): Bounds(*(float(one) for one in found))
+        for name, found in zip(rows.index, pairs, strict=True)
+    }
 
 
-def _all_places(
-    rows: pd.DataFrame, contract: Contract, outcome: str, tables: Tables
-) -> dict[tuple[str, str] | None, dict[str, float]]:
-    """Return places under the study's own analysis, and every other that a gate asks for."""
+def _all_bounds(
+    rows: pd.DataFrame, contract: Contract, outcome: str, tables: Tables, better: int
+) -> dict[tuple[str, str] | None, dict[str, Bounds]]:
+    """Return bounds of the study's own analysis, and of every other that a gate asks for."""
     gates = [one for step in contract.steps if isinstance(step, Gate) for one in step.criteria]
     wanted = {
         (one.method, one.limits)
         for one in gates
         if isinstance(one, NotNegativeOutlier) and one.outcome == outcome and one.method
     }
-    found: dict[tuple[str, str] | None, dict[str, float]] = {
-        None: dict(zip(rows.index, _places(rows), strict=True))
-    }
+    found: dict[tuple[str, str] | None, dict[str, Bounds]] = {None: _bounds(rows, better)}
     learner = contract.learner_of(outcome)
     for method, limits in sorted(wanted, key=str):
         rows = _analysis(tables.analyses, outcome, learner, str(method), str(limits))
@@ -116,8 +138,7 @@ def _all_places(
                 f"{outcome} by {learner}; the run has none. Declare it under "
                 "profile.sensitivity of the study."
             )
-        places = _places(rows)
-        found[str(method), str(limits)] = dict(zip(rows.index, places, strict=True))
+        found[str(method), str(limits)] = _bounds(rows, better)
     return found
 
 
@@ -140,12 +161,31 @@ def _better(study: Mapping[str, Any] | None, outcome: str, cost: str | None) -> 
     return Outcome.model_validate(content).better if content else 1
 
 
-def rates_of(rates: pd.DataFrame | None, outcome: str) -> dict[str, dict[str, float]]:
-    """Return rates by provider: those of a participation file where there is one."""
+def rates_of(rates: pd.DataFrame | None, outcome: str | None) -> dict[str, dict[str, float]]:
+    """Return rates by provider: those of a participation file where there is one.
+
+    Of an outcome; None: of the first that there are any of.
+    """
     if rates is None or rates.empty:
         return {}
-    mine = rates[rates["outcome"] == outcome]
+    mine = rates[rates["outcome"] == (outcome or rates["outcome"].iloc[0])]
     mine = mine.sort_values("source", key=lambda one: one != _FROM_FILE, kind="stable")
     figures = pd.DataFrame(figures_of(mine, RATES, "rates"), mine["provider_id"].astype(str))
     first = figures.groupby(level=0).first()  # skips what is missing
     return {str(name): one for name, one in first.to_dict("index").items()}
+
+
+def followed_up(rates: Mapping[str, float]) -> float:
+    """Return the share of operations that were followed up, NaN without a known response.
+
+    The product of participation, linkage, issue and response, as far as they are known, so that
+    nothing is gained by not asking.
+
+    Examples
+    --------
+    >>> followed_up({"participation": 0.8, "linkage": np.nan, "issue": 1.0, "response": 0.5})
+    0.4
+    """
+    if np.isnan(rates["response"]):
+        return np.nan
+    return float(np.nanprod([rates[one] for one in _STAGES]))

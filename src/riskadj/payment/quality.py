@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from operator import add, ge, gt, le, lt
+from operator import add, ge, le, lt
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,10 @@ from riskadj.payment.lines import (
     Posting,
     Writer,
 )
+from riskadj.payment.measures import UNBOUNDED, Measure
 from riskadj.payment.steps import (
     AnyCriterion,
+    Cause,
     ExcessMeasure,
     Gate,
     NotNegativeOutlier,
@@ -37,6 +40,7 @@ from riskadj.payment.steps import (
     Penalty,
     RateCriterion,
     TableCriterion,
+    word_of,
 )
 from riskadj.payment.words import for_people
 
@@ -44,6 +48,13 @@ Values = Mapping[str, Mapping[str, float]]
 """By provider, then by measure; NaN where not known."""
 _DIGITS = 14
 """Of ratios in a penalty, as programmes publish them."""
+CAUSES: Mapping[Cause, str] = MappingProxyType(
+    {
+        "unanswered": "fewer followed up than the contract asks for",
+        "few": "on too few episodes, followed up as the contract asks",
+    }
+)
+"""Why a result is not known, in words."""
 
 
 # --- a gate ---------------------------------------------------------------------------------------
@@ -60,45 +71,71 @@ def pass_gate(gate: Gate, account: Account, _: Values, writer: Writer) -> Postin
     for one in gate.criteria:
         mine = writer.at(writer.place, writer.rule, one.source, one.confirmed)
         formula, result = _judged(one, account, mine)
-        passes = result == MET or (result == NOT_KNOWN and one.not_known == "passes")
-        by_rule = f" ({one.not_known} by the contract)" if result == NOT_KNOWN else ""
-        lines.append(mine.test(_labelled(one), formula, f"{result}{by_rule}"))
-        met = met and passes
+        if result == NOT_KNOWN:
+            rule, why = _without_value(one, account)
+            lines.append(mine.test(f"{one.label}{why}", "", f"{result} ({rule} by the contract)"))
+            met = met and rule == "passes"
+            continue
+        lines.append(mine.test(_labelled(one, account), formula, result))
+        met = met and result == MET
     verdict = writer.note(f"Gate {gate.name}: {'passed' if met else 'not passed'}")
     return Posting((*lines, verdict), {"passed": {**account.passed, gate.name: met}})
 
 
-def _labelled(one: AnyCriterion) -> str:
-    """Return what a criterion is called; a place needs a key."""
-    if isinstance(one, NotNegativeOutlier):
-        return f"{one.label} (place: 0 within limits, -1 beyond the inner, -2 beyond the outer)"
-    return one.label
+def _labelled(one: AnyCriterion, account: Account) -> str:
+    """Return what a criterion is called; of an outcome, what is held against what."""
+    if not isinstance(one, NotNegativeOutlier):
+        return one.label
+    measure = account.measures[one.outcome]
+    side = "lower" if measure.better > 0 else "upper"
+    n = f"; n {measure['n']:.0f}" if not np.isnan(measure["n"]) else ""
+    return f"{one.label} (adjusted result against its {one.beyond} {side} limit{n})"
+
+
+def _without_value(one: AnyCriterion, account: Account) -> tuple[str, str]:
+    """Return what a criterion without a value comes to, and why, where that decides."""
+    if isinstance(one.not_known, str):
+        return one.not_known, ""
+    cause = _cause_of(one.outcome, account) if isinstance(one, NotNegativeOutlier) else "unanswered"
+    return word_of(one.not_known, cause), f" ({CAUSES[cause]})"
 
 
 def _judged(one: AnyCriterion, account: Account, writer: Writer) -> tuple[str, str]:
     """Return the test with its numbers filled in, and how it comes out."""
-    if isinstance(one, NotNegativeOutlier):
-        sign, bound = ">", number(-2 if one.beyond == "outer" else -1)
-        value = _place_of(one, account)
-    else:
-        sign, bound = one.bound[0], number(one.bound[1])
-        value = _value_of(one, account)
-    if np.isnan(value):
+    sign, value, bound = _compared(one, account)
+    if np.isnan(value) or np.isnan(bound):
         return "", NOT_KNOWN
-    exact, shown = number(value), writer.rate(value)
-    met = _SIGNS[sign](exact.value, bound.value)
-    if _SIGNS[sign](shown.value, bound.value) != met:
-        shown = exact  # printed in full, where rounding would tell another story
-    return f"{shown.text} {sign} {bound.text}", MET if met else FAILED
+    compare = _SIGNS[sign]
+    met = compare(number(value).value, number(bound).value)
+    told = [writer.rate(value), writer.rate(bound) if _is_measured(one) else number(bound)]
+    if compare(told[0].value, told[1].value) != met:
+        told = [number(value), number(bound)]  # in full, where rounding would tell otherwise
+    return f"{told[0].text} {sign} {told[1].text}", MET if met else FAILED
 
 
-_SIGNS = MappingProxyType({">": gt, ">=": ge, "<": lt, "<=": le})
+_SIGNS = MappingProxyType({">=": ge, "<": lt, "<=": le})
 
 
-def _place_of(one: NotNegativeOutlier, account: Account) -> float:
+def _is_measured(one: AnyCriterion) -> bool:
+    """Return whether the bound is worked out, and not of the contract."""
+    return isinstance(one, NotNegativeOutlier)
+
+
+def _compared(one: AnyCriterion, account: Account) -> tuple[str, float, float]:
+    """Return how what is compared with what."""
+    if not isinstance(one, NotNegativeOutlier):
+        return one.bound[0], _value_of(one, account), one.bound[1]
     measure = account.measures.get(one.outcome)
+    if measure is None:
+        return ">=", np.nan, np.nan
     analysis = (one.method, one.limits) if one.method and one.limits else None
-    return measure.places.get(analysis, np.nan) if measure else np.nan
+    bounds = measure.bounds.get(analysis, UNBOUNDED)
+    limit = bounds.outer if one.beyond == "outer" else bounds.inner
+    return ">=" if measure.better > 0 else "<=", bounds.adjusted, limit
+
+
+def _cause_of(outcome: str, account: Account) -> Cause:
+    return account.causes.get(outcome, "unanswered")
 
 
 def _value_of(one: RateCriterion | TableCriterion, account: Account) -> float:
@@ -140,8 +177,9 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     ).T
     judged = hrrp_penalties(table, step.neutrality_modifier, step.minimum)
     lines = [
-        writer.note(f"{name}: {REASONS[why]}") for name, why in judged["reason"].items() if why
-    ]
+        writer.note(f"{row.Index}: {REASONS[row.reason]}{_shown_ratio(row, writer)}")
+        for row in judged.itertuples() if row.reason
+    ]  # fmt: skip
     base = _base(step, account, writer)
     if base is None:
         return Posting((*lines, writer.note("No penalty: base payments not known")))
@@ -159,6 +197,23 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     label = f"Payment adjustment factor, the reduction held between {between}"
     lines.append(writer.factor(label, factor))
     return Posting((*lines, writer.payment("Penalty", ((ONE - whole) * base).negated())))
+
+
+def _shown_ratio(row: Any, writer: Writer) -> str:
+    """Return the numbers behind a measure that costs nothing, as far as they are known.
+
+    Rounded as printed, unless two that differ would look the same.
+    """
+    told = []
+    if not np.isnan(row.err) and not np.isnan(row.peer_median):
+        pair = [writer.rate(one) for one in (row.err, row.peer_median)]
+        if pair[0].value == pair[1].value:
+            pair = [number(one, _DIGITS) for one in (row.err, row.peer_median)]
+        sign = "<=" if row.err <= row.peer_median else ">"
+        told.append(f"{pair[0].text} {sign} {pair[1].text}")
+    if not np.isnan(row.n):
+        told.append(f"n {row.n:.0f}")
+    return f" {'; '.join(told)}" if told else ""
 
 
 def _base(step: Penalty, account: Account, writer: Writer) -> Figure | None:
@@ -211,13 +266,12 @@ def pay_outcome(step: OutcomePayment, account: Account, _: Values, writer: Write
         return Posting((writer.note("No payment: no target"),))
     target = writer.money(account.target)
     floor, cap = number(step.within.floor) * target, number(step.within.cap) * target
-    if measure is None or not measure.known:
-        return _without_outcome(step, floor, writer)
-    gain = writer.rate(measure.better * measure["difference"])
-    if step.reliability:
-        if np.isnan(measure["reliability"]):
-            return Posting((writer.note("No payment: reliability not known"),))
-        gain = writer.rate(measure["reliability"]) * gain
+    cause = _cause_of(step.outcome, account)
+    if measure is None or not (measure.known or _shrunken(step, measure, cause)):
+        return _without_outcome(step, floor, cause, writer)
+    if measure.known and step.reliability and np.isnan(measure["reliability"]):
+        return Posting((writer.note("No payment: reliability not known"),))
+    gain = _gain_of(step, measure, writer)
     beyond = _beyond(gain, number(step.corridor))
     counts = {"answered": int(measure["n"]), "settled": account.n or 0}
     told = ", ".join(f"{one} {n}" for one, n in counts.items())
@@ -225,7 +279,7 @@ def pay_outcome(step: OutcomePayment, account: Account, _: Values, writer: Write
         writer.note(f"Episodes: {told}; paid for those {step.paid_for}"),
         writer.sum(_bound_label("least", step.within.floor), floor),
         writer.sum(_bound_label("most", step.within.cap), cap),
-        writer.factor(_gain_label(step), beyond),
+        writer.factor(_gain_label(step, measure.known), beyond),
     ]
     due = number(counts[step.paid_for]) * number(step.amount) * writer.rounded(beyond)
     lines.append(writer.payment("Outcome payment", due))
@@ -240,17 +294,36 @@ def _bound_label(which: str, share: float) -> str:
     return f"The {which} that is paid: {for_people(f'{share:g}')} of the target"
 
 
-def _gain_label(step: OutcomePayment) -> str:
+def _shrunken(step: OutcomePayment, measure: Measure, cause: Cause) -> bool:
+    """Return whether few results are shown, and the run says what its shrinkage leaves of them."""
+    if not step.reliability or cause != "few" or isinstance(step.no_result, str):
+        return False
+    return not any(np.isnan(measure[one]) for one in ("n", "predicted", "expected"))
+
+
+def _gain_of(step: OutcomePayment, measure: Measure, writer: Writer) -> Figure:
+    """Return how much better than expected a provider is; of few episodes as the run shrinks it."""
+    if not measure.known:
+        ends = [writer.rate(measure[one]) for one in ("predicted", "expected")]
+        return ends[0] - ends[1] if measure.better > 0 else ends[1] - ends[0]
+    gain = writer.rate(measure.better * measure["difference"])
+    return writer.rate(measure["reliability"]) * gain if step.reliability else gain
+
+
+def _gain_label(step: OutcomePayment, known: bool) -> str:
     """Return what is paid per unit of."""
     weight = "reliability x " if step.reliability else ""
+    if not known:
+        weight = "on few episodes, so what the run's shrinkage leaves of "
     beyond = f", beyond a corridor of {number(step.corridor).text}" if step.corridor else ""
     return f"{weight}{step.outcome} above expectation{beyond}, per episode".capitalize()
 
 
-def _without_outcome(step: OutcomePayment, floor: Figure, writer: Writer) -> Posting:
+def _without_outcome(step: OutcomePayment, floor: Figure, cause: Cause, writer: Writer) -> Posting:
     """Return what is paid where the outcome is not known."""
-    why = "result hidden, or on too few episodes"
-    if step.no_result == "nothing":
+    split = not isinstance(step.no_result, str)
+    why = f"no result, {CAUSES[cause]}" if split else "result hidden, or on too few episodes"
+    if word_of(step.no_result, cause) == "nothing":
         return Posting((writer.note(f"No payment: {why}"),))
     note = writer.note(f"Held at the floor, by the contract: {why}")
     return Posting((note, writer.payment("Outcome payment without a result", floor)))

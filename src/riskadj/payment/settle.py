@@ -16,6 +16,7 @@ from riskadj.digest import digest_of_frame
 from riskadj.errors import ValuesError
 from riskadj.payment.accounts import Account, open_accounts, reference_mean
 from riskadj.payment.basis import Fact, basis_of, capped
+from riskadj.payment.composite import Ranked
 from riskadj.payment.contract import Contract, outcomes_wanted
 from riskadj.payment.formula import number
 from riskadj.payment.ledger import Ledger
@@ -23,10 +24,10 @@ from riskadj.payment.lines import Line, Writer
 from riskadj.payment.money import Currency, from_minor
 from riskadj.payment.status import (
     MEANINGS,
-    NOT_COUNTED,
-    NOT_SETTLED,
+    UNSETTLED,
     not_listed,
     status_of,
+    stretched,
     told_of,
 )
 from riskadj.payment.tables import Tables
@@ -84,6 +85,8 @@ class Settlement:
         Of the run that was settled.
     basis : tuple of Fact
         What it rests on: programme, study, period, learners, costs.
+    ranked : tuple of Ranked
+        The results behind the points of composite scores.
     """
 
     contract: Contract
@@ -95,6 +98,7 @@ class Settlement:
     told: tuple[str, ...]
     run_digest: str
     basis: tuple[Fact, ...]
+    ranked: tuple[Ranked, ...] = ()
 
     @property
     def currency(self) -> Currency:
@@ -181,11 +185,13 @@ def settle_tables(contract: Contract, tables: Tables) -> Settlement:
         contract.unconfirmed(),
         (
             *capped(contract, tables.study),
-            *not_listed(contract, ledger.accounts),
+            *stretched(ledger.accounts.values()),
+            *not_listed(contract, everybody),
             *told_of(lines, totals),
         ),
         tables.digest,
         basis_of(contract, tables.study),
+        ledger.ranked,
     )
 
 
@@ -195,14 +201,14 @@ def _line_table(contract: Contract, ledger: Ledger, everybody: Sequence[Account]
          one.confirmed, one.source)
         for account in everybody
         for name in [account.provider_id]
-        for one in ledger.lines.get(name) or [_not_settled(contract, account, ledger.writer)]
+        for one in ledger.lines.get(name) or [_not_settled(contract, account, ledger)]
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=LINE_COLUMNS)
 
 
-def _not_settled(contract: Contract, account: Account, writer: Writer) -> Line:
-    status = NOT_COUNTED if account.n is None else NOT_SETTLED
-    mine = writer.at(0, "too_few", f"contract {contract.name}, count and too_few", True)
+def _not_settled(contract: Contract, account: Account, ledger: Ledger) -> Line:
+    status = status_of(contract, account, ledger.accounts)
+    mine = ledger.writer.at(0, "too_few", f"contract {contract.name}, count and too_few", True)
     return mine.note(f"Not settled: {MEANINGS[status]}")
 
 
@@ -285,7 +291,7 @@ def _summed(name: str, wanted: int, got: int, currency: Currency) -> Check:
 
 
 def _nobody(totals: pd.DataFrame) -> bool:
-    return bool(totals["status"].isin((NOT_SETTLED, NOT_COUNTED)).all())
+    return bool(totals["status"].isin(UNSETTLED).all())
 
 
 def _as_written(lines: pd.DataFrame, totals: pd.DataFrame, currency: Currency) -> tuple[int, int]:

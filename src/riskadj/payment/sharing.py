@@ -21,7 +21,10 @@ def reconcile(_: Reconcile, account: Account, __: Prepared, writer: Writer) -> P
         note = writer.note("Actual cost hidden, or of too few episodes: taken to be the target")
         return Posting((note,), {"actual": account.target})
     n, paid = number(account.n), writer.price(cost["observed"])
-    actual = writer.sum("Actual cost of all episodes", n * paid)
+    told = "Actual cost of all episodes"
+    if account.n != int(cost["n"]):
+        told = f"Actual cost: the mean of {cost['n']:.0f} episodes, applied to {account.n}"
+    actual = writer.sum(told, n * paid)
     spent = writer.minor(n * paid)
     due = writer.money(account.target) - writer.money(spent)
     return Posting((actual, writer.payment("Target less actual cost", due)), {"actual": spent})
@@ -29,6 +32,8 @@ def reconcile(_: Reconcile, account: Account, __: Prepared, writer: Writer) -> P
 
 def share_risk(step: RiskShare, account: Account, _: Prepared, writer: Writer) -> Posting:
     """Return the payer's share of the balance so far, taken from it."""
+    if not account.balance:
+        return Posting((writer.note("No gain and no loss so far to share"),))
     if account.balance >= 0:
         kept = number(step.gain.payer) * writer.money(account.balance)
         label = f"Payer's share of the gain so far: {number(step.gain.payer).text}"

@@ -11,9 +11,10 @@ import pandas as pd
 from riskadj.errors import UnknownNameError, did_you_mean
 from riskadj.payment.basis import NOT_STATED, PERIOD, Fact
 from riskadj.payment.contract import outcomes_wanted
+from riskadj.payment.formula import decimal_text, number
 from riskadj.payment.money import from_minor
 from riskadj.payment.settle import WITH, Settlement
-from riskadj.payment.status import MEANINGS, NOT_COUNTED, NOT_SETTLED
+from riskadj.payment.status import MEANINGS, UNSETTLED
 from riskadj.payment.words import for_people, rule_title
 
 WIDTH = 78
@@ -54,9 +55,10 @@ def statement_texts(settlement: Settlement) -> Iterator[tuple[str, str]]:
 def _text(sheet: dict[str, Any], head: list[str], foot: list[str]) -> str:
     lines = [*head, *_facts(sheet["facts"]), ""]
     for block in sheet["blocks"]:
-        lines += [*wrap(block["title"], WIDTH), *_sourced(block)]
-        for one in block["lines"]:
-            lines += _line_text(one)
+        lines += wrap(block["title"], WIDTH)
+        for part in block["parts"]:
+            lines += _sourced(part)
+            lines += [text for one in part["lines"] for text in _line_text(one)]
         lines.append("")
     lines += [_row("TOTAL", sheet["total"]), *_indented(f"= {sheet['sum']}"), ""]
     lines += foot
@@ -80,6 +82,7 @@ def statements_html(settlement: Settlement) -> str:
     environment.filters["money"] = for_people
     sheets = _sheets(settlement, settlement.totals["provider_id"])
     outcomes = outcomes_wanted(settlement.contract)
+    pool = for_people(from_minor(settlement.pool, settlement.currency))
     return environment.get_template("statements.html.jinja").render(
         contract=settlement.contract,
         settlement=settlement,
@@ -89,13 +92,50 @@ def statements_html(settlement: Settlement) -> str:
         sheets=sheets,
         by_total=sorted(sheets, key=lambda one: -one["minor"]),
         outcomes=outcomes,
+        counted=_counted(settlement).lower(),
+        opening=_opening(settlement, pool),
+        ranked=_ranked(settlement, sheets),
         episodes=_all_of(settlement, "episodes"),
         counts=[_all_of(settlement, f"{WITH}{one}") for one in outcomes],
-        pool=for_people(from_minor(settlement.pool, settlement.currency)),
+        pool=pool,
         unconfirmed=settlement.unconfirmed,
         unconfirmed_words=UNCONFIRMED,
         not_shown=NOT_SHOWN,
     )
+
+
+def _opening(settlement: Settlement, pool: str) -> str:
+    """Return what is due in all, and to how many."""
+    totals = settlement.totals
+    due, out = totals["total_minor"], totals["status"].isin(UNSETTLED)
+    counts = {
+        "are paid": (due > 0).sum(), "pay back": (due < 0).sum(),
+        "neither": ((due == 0) & ~out).sum(), "not settled": out.sum(),
+    }  # fmt: skip
+    told = ", ".join(f"{n} {words}" for words, n in counts.items() if n)
+    return f"{settlement.currency.code} {pool} in all: {told}."
+
+
+def _ranked(settlement: Settlement, sheets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the results behind composite scores, as a table for each measure."""
+    digits = settlement.contract.rounding.digits
+    anchors = {one["provider_id"]: one["anchor"] for one in sheets}
+    return [
+        {
+            "title": f"{one.measure}: results behind the points of step {one.step}",
+            "rows": [
+                {"provider_id": name, "anchor": anchors[name],
+                 "result": decimal_text(number(result), digits),
+                 "points": decimal_text(number(points), digits)}
+                for name, result, points in one.rows
+            ],
+        }
+        for one in settlement.ranked
+    ]  # fmt: skip
+
+
+def _counted(settlement: Settlement) -> str:
+    return "Cases" if settlement.contract.count == "table" else "Episodes"
 
 
 def _all_of(settlement: Settlement, column: str) -> str:
@@ -187,14 +227,14 @@ def _sheet(
 def _provider_facts(provider_id: str, total: pd.Series, settlement: Settlement) -> list[Fact]:
     counts = {name: total[f"{WITH}{name}"] for name in outcomes_wanted(settlement.contract)}
     due = f"{settlement.currency.code} {for_people(total['total'])}"
-    if total["status"] in (NOT_SETTLED, NOT_COUNTED):
+    if total["status"] in UNSETTLED:
         due = f"not worked out; counts {due} in sums"
     elif total["total_minor"] < 0:
         due = f"{due}, to be paid back"
     return [
         Fact("Provider", " ".join(provider_id.split())),
         Fact("Status", f"{total['status']}: {MEANINGS[total['status']]}"),
-        Fact("Episodes", _count(total["episodes"])),
+        Fact(_counted(settlement), _count(total["episodes"])),
         *(Fact(f"with {name}", _count(value)) for name, value in counts.items()),
         Fact("Due", due),
     ]
@@ -218,17 +258,16 @@ def _summed(paid: list[str]) -> str:
 
 
 def _blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return lines of the same rule together, in order."""
+    """Return lines of the same rule together, in order, and in them those of the same source."""
     blocks: list[dict[str, Any]] = []
     for one in rows:
-        key = (one["place"], one["rule"], one["source"])
+        key = (one["place"], one["rule"])
         if not blocks or blocks[-1]["key"] != key:
-            title = rule_title(one["place"], one["rule"])
-            blocks.append(
-                {"key": key, "title": title, "source": one["source"],
-                 "confirmed": one["confirmed"], "lines": []}
-            )  # fmt: skip
-        blocks[-1]["lines"].append(one)
+            blocks.append({"key": key, "title": rule_title(*key), "parts": []})
+        parts = blocks[-1]["parts"]
+        if not parts or parts[-1]["source"] != one["source"]:
+            parts.append({"source": one["source"], "confirmed": one["confirmed"], "lines": []})
+        parts[-1]["lines"].append(one)
     return blocks
 
 
@@ -256,9 +295,9 @@ def _facts(facts: Iterable[Fact]) -> list[str]:
     ]  # fmt: skip
 
 
-def _sourced(block: dict[str, Any]) -> list[str]:
-    doubt = "" if block["confirmed"] else f" [{UNCONFIRMED}]"
-    return _indented(f"Source: {block['source']}{doubt}")
+def _sourced(part: dict[str, Any]) -> list[str]:
+    doubt = "" if part["confirmed"] else f" [{UNCONFIRMED}]"
+    return _indented(f"Source: {part['source']}{doubt}")
 
 
 def _line_text(one: dict[str, Any]) -> list[str]:

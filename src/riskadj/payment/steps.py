@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 from riskadj.payment.terms import Band, Sourced, check_whole
 from riskadj.record import Record
 
-
 Cause = Literal["unanswered", "few"]
 """Why a result is not known: patients were not followed up as the contract asks, or were few."""
 
@@ -379,7 +378,7 @@ def uses_target(step: AnyStep) -> bool:
 
 def splits_of(steps: Iterable[AnyStep]) -> list[str]:
     """Return the kinds of the steps that ask why a result is not known."""
-    found = []
+    found: list[str] = []
     for step in steps:
         rules: list[str | Split] = []
         if isinstance(step, Gate):

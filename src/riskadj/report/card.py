@@ -25,6 +25,7 @@ from riskadj.report.sections.identity import identity, provenance, use
 from riskadj.report.sections.limitations import limitations
 from riskadj.report.sections.providers import providers
 from riskadj.report.sections.sensitivity import sensitivity
+from riskadj.report.sections.social import social
 from riskadj.report.sections.value import value
 from riskadj.report.words import counted, is_cost, listed
 from riskadj.study import Outcome
@@ -46,6 +47,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Providers", "providers", providers),
     ("Outcome and cost together", "value", value),
     ("How far flags hang on choices", "sensitivity", sensitivity),
+    ("Social circumstances, fairness, records", "social", social),
     ("How much to believe it", "belief", belief),
     ("Who answered", "followup", followup),
     ("Explanation", "explanation", explanation),

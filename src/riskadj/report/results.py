@@ -13,7 +13,7 @@ from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import Column
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation, unexplained
-from riskadj.fairness import Fairness
+from riskadj.fairness import Fairness, shown_groups, shown_strata
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
@@ -183,7 +183,18 @@ def _fairness(
         return {}
     groups = suppress_groups(_stack([one.groups for one in found]), subgroups, below)
     drift = _stack([one.drift for one in found])
-    return {"groups": groups, "drift": suppress_drift(drift, groups, providers, below)}
+    social = keep_shown(_stack([one.social.social for one in found]), providers, below)
+    told = [words for one in found for words in (*one.social.told, *one.fair.told)]
+    return {
+        "groups": groups,
+        "drift": suppress_drift(drift, groups, providers, below),
+        "social": shown_strata(social, below),
+        "graded": keep_shown(_stack([one.social.graded for one in found]), providers, below),
+        "social_slopes": _stack([one.social.slopes for one in found]),
+        "fair": shown_groups(_stack([one.fair.fair for one in found]), below),
+        "gaming": _stack([one.gaming for one in found]),
+        "fairness_told": tuple(dict.fromkeys(told)),
+    }
 
 
 def write_results(findings: Findings, results: Sequence[OutcomeResults], folder: Path) -> None:
@@ -232,6 +243,11 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
         "shap_folds": findings.feature_folds,
         "shap_roles": findings.roles,
     }
+    tables |= {
+        name: getattr(findings, name)
+        for name, asked in _asked_of_fairness(findings.study).items()
+        if asked
+    }
     if findings.study.explain.interactions:
         tables["shap_interactions"] = findings.interactions
     if findings.study.value is not None:
@@ -243,6 +259,13 @@ def _write_tables(findings: Findings, results: Sequence[OutcomeResults], folder:
     )
     explained = [one.explanation.episodes for one in results if one.explanation]
     write_parquet(_stack(explained, NO_EPISODES), folder / "shap.parquet")
+
+
+def _asked_of_fairness(study: Study) -> dict[str, bool]:
+    """Return whether a study asks for each table of social circumstances, fairness and records."""
+    rules = study.fairness
+    social = dict.fromkeys(("social", "graded", "social_slopes"), rules.social is not None)
+    return social | {"fair": rules.fair is not None, "gaming": rules.gaming}
 
 
 def _tuned(expectations: Sequence[Expectations]) -> pd.DataFrame:

@@ -35,6 +35,7 @@ MAY_LEAVE = (
     "metrics.json", "provenance.json", "card.json", "card.md", "card.html", "page.html", "flow.csv",
     "providers.csv", "analyses.csv", "reliability.csv", "agreement.csv", "reference.csv",
     "calibration.csv", "subgroups.csv", "groups.csv", "drift.csv", "ceiling.csv", "slopes.csv",
+    "social.csv", "graded.csv", "social_slopes.csv", "fair.csv", "gaming.csv",
     "value.csv", "differences.csv", "validation.csv", "rates.csv",
     "follow_up.csv", "balance.csv", "shap_features.csv",
     "shap_folds.csv", "shap_roles.csv", "shap_interactions.csv", "shap_providers.csv",

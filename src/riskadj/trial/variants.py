@@ -32,9 +32,12 @@ class Variant:
 
     @property
     def learner(self) -> str:
-        """Whose expectations are paid on; where that of the cost is another's, both."""
+        """Whose expectations are paid on; where that of the cost is another's, both.
+
+        Where nothing is expected: what is paid on instead.
+        """
         names = [self.contract.learner_of(one) for one in outcomes_wanted(self.contract)]
-        return " + ".join(dict.fromkeys(names))
+        return " + ".join(dict.fromkeys(names)) or "provider table"
 
     @property
     def title(self) -> str:
@@ -61,7 +64,7 @@ def variants_of(contracts: Sequence[Contract], learners: Iterable[str] = ()) -> 
     wanted = tuple(dict.fromkeys(learners))
     found = [
         Variant(one) for contract in contracts
-        for one in ([_with(contract, name) for name in wanted] or [contract])
+        for one in _each(contract, wanted)
     ]  # fmt: skip
     for one in found:
         _check(one.contract)
@@ -117,6 +120,13 @@ def in_absolute_money(contract: Contract) -> bool:
     return priced or any(isinstance(one, paid) for one in contract.steps) or bool(
         contract.budget.pool
     )  # fmt: skip
+
+
+def _each(contract: Contract, learners: Sequence[str]) -> list[Contract]:
+    """Return a contract by each learner; as it is without any, or where it pays on none."""
+    if not learners or contract.on_table_alone:
+        return [contract]
+    return [_with(contract, one) for one in learners]
 
 
 def _with(contract: Contract, learner: str) -> Contract:

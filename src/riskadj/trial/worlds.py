@@ -129,7 +129,8 @@ def study_of(
         For an outcome that the study does not have, or the world does not ask for.
     """
     content = _content(world, given)
-    needed = kinds_of(variants)
+    asked = {content["outcomes"][0]["name"]: {"linear"}}  # somebody says which providers there are
+    needed = kinds_of(variants) or asked
     content["outcomes"] = [_outcome(name, content["outcomes"], world, variants) for name in needed]
     content["learners"] = _learners(content["learners"], set().union(*needed.values()))
     methods, limits = analyses_of(variants)
@@ -305,7 +306,8 @@ def travel(episodes: Episodes, study: Study, needed: Mapping[str, set[str]]) -> 
     """
     found = {}
     for outcome in study.outcomes:
-        learners = [one for one in study.learners if one.kind in needed[outcome.name]]
+        kinds = needed.get(outcome.name) or {one.kind for one in study.learners}
+        learners = [one for one in study.learners if one.kind in kinds]
         alone = study.model_copy(update={"learners": tuple(learners), "outcomes": (outcome,)})
         casemix = choose_casemix(select_cohort(episodes, alone, outcome), alone)
         expectations = cross_fit(casemix, alone)

@@ -17,7 +17,7 @@ SCRIPTS = ("core", "plot", "charts", "table", "doors")
 DOORS: Mapping[str, tuple[str, ...]] = {
     "payer": (),
     "researcher": ("models", "performance", "belief", "followup"),
-    "auditor": ("identity", "use", "data", "outcomes", "casemix", "subgroups", "fairness",
+    "auditor": ("identity", "use", "data", "outcomes", "casemix", "subgroups", "fairness", "social",
                 "limitations", "provenance"),
 }  # fmt: skip
 """Which sections of the card stand behind which door."""

@@ -18,7 +18,7 @@ def identity(findings: Findings) -> Iterable[Block]:
         ("Digest of the study", origin["study"]["digest"]),
         ("Version of the code", origin["code"]["version"]),
         ("Digest of the code", origin["code"]["digest"]),
-        ("Digest of the run", origin["stages"][-1]["digest"]),
+        *(("Digest of the run", one["digest"]) for one in origin["stages"][-1:]),
         ("Made", origin["created"]),
         ("Format of this record", FORMAT),
         *told(study.card, "contact", "licence"),
