@@ -28,7 +28,7 @@ from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
 from riskadj.profile.windows import WindowVariation, vary_by_window
 from riskadj.report.findings import Findings
-from riskadj.report.folder import check_replaceable, run_folder, run_of_other_data
+from riskadj.report.folder import run_folder, run_of_other_data
 from riskadj.report.provenance import build_provenance, digest_of_study, is_made_again
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
@@ -90,27 +90,45 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
         is whole, and can be logged later.
     """
     stages = Stages(on_stage or (lambda *_: None))
-    if out:
-        check_replaceable(Path(out))  # before anybody waits
     with (
         _said_if_interrupted("No results were kept."),
         threadpool_limits(1, user_api="blas"),
+        _placed(study, out, stages) as (episodes, folder, staging),
     ):
-        with stages("read"):
-            episodes = read_study(study)
         stages.digests["read", ""] = episodes.digest
-        folder = Path(out) if out else default_folder(study, episodes)
-        with run_folder(folder) as staging:
-            results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
-            values = _value(results, study, stages)
-            with stages("report"):
-                provenance = build_provenance(study, episodes.sources, stages.table())
-                findings = build_findings(study, results, provenance, values)
-                write_results(findings, results, staging)
-            replaced = run_of_other_data(folder, provenance)
+        results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
+        values = _value(results, study, stages)
+        with stages("report"):
+            provenance = build_provenance(study, episodes.sources, stages.table())
+            findings = build_findings(study, results, provenance, values)
+            write_results(findings, results, staging)
+        replaced = run_of_other_data(folder, provenance)
     with _said_if_interrupted(f"The results are in {folder}; log them with: riskadj log {folder}"):
         logged = _log(study, folder, stages)
     return Run(folder, findings, results, stages.totals(), logged, replaced)
+
+
+@contextmanager
+def _placed(
+    study: Study, out: str | Path | None, stages: "Stages"
+) -> Iterator[tuple[Episodes, Path, Path]]:
+    """Yield episodes, the run folder, and where to write meanwhile.
+
+    A folder that is named is tried before anybody waits; another has its name from what is read.
+    """
+    if out:
+        with run_folder(Path(out)) as staging:
+            yield _timed_read(study, stages), Path(out), staging
+        return
+    episodes = _timed_read(study, stages)
+    folder = default_folder(study, episodes)
+    with run_folder(folder) as staging:
+        yield episodes, folder, staging
+
+
+def _timed_read(study: Study, stages: "Stages") -> Episodes:
+    with stages("read"):
+        return read_study(study)
 
 
 def default_folder(study: Study, episodes: Episodes) -> Path:

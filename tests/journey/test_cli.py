@@ -38,7 +38,8 @@ ONLY_WHEN_ASKED_FOR = {
 }  # fmt: skip
 VERBS = (
     "run", "demo", "validate", "simulate", "columns", "thresholds", "anchor", "windows", "settle",
-    "contract", "schema", "log", "export",
+    "contract", "schema", "log", "export", "report", "ui", "explain", "audit", "diff", "compare",
+    "experiment", "approve", "card",
 )  # fmt: skip
 FIRST_COLUMNS = (
     "outcome,learner,provider_id,n,observed,expected,ratio,difference,adjusted,z,"

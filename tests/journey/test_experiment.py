@@ -222,7 +222,7 @@ def test_a_card_with_fields_to_write_is_refused_and_they_are_named(unfinished, r
     code, _, err = riskadj(
         "approve", unfinished, "--by", "A. Person", "--card", unfinished / "card.json"
     )
-    assert code == 54
+    assert code == 60
     assert "intended_use" in err
     assert "under card: in the study" in err
 
@@ -236,8 +236,8 @@ def change(path, how):
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [
-        (lambda one: one.update(format=2), 21, "wanted a card of format 1"),
-        (lambda one: one.pop("sections"), 21, "wanted a card as riskadj run writes it"),
+        (lambda one: one.update(format=2), 21, "wanted format 1, which this version writes"),
+        (lambda one: one.pop("sections"), 21, "got JSON without sections"),
         (lambda one: one.update(todo=[]), 50, "wanted the card that the run wrote"),
     ],
 )

@@ -182,6 +182,15 @@ def test_a_settlement_that_cannot_be_written_leaves_nothing(run, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_speaks_of_keys_of_the_contract_and_says_where_a_study_is_set(riskadj):
+    code, told, _ = riskadj("settle", "--help")
+    words = " ".join(told.replace("│", " ").split())
+    assert code == 0
+    assert "--set target.discount.share=0.03" in words
+    assert "riskadj run STUDY.yaml --set KEY=VALUE" in words
+    assert "split.test" not in words
+
+
 def test_a_run_that_is_not_there_is_refused_with_the_way_to_one(riskadj, tmp_path):
     code, _, error = riskadj("settle", HIP, tmp_path / "nope", "--out", tmp_path / "settled")
     assert code == 20

@@ -283,10 +283,7 @@ def test_who_has_no_row_in_the_provider_table_is_told_by_name():
     given = pd.DataFrame({"provider_id": ["A", " C "], "consent": [0.1, 0.5]})
     found = settle(made, odi, None, given, study=STUDY)
     assert found.totals["total_minor"].tolist()[2] == 0, "spaces around a name do not hide it"
-    assert (
-        "no row in the provider table of contract small: 2 of 4 providers (B, D)"
-        in found.told
-    )
+    assert "no row in the provider table of contract small: 2 of 4 providers (B, D)" in found.told
 
 
 def test_who_has_no_row_is_told_where_there_is_no_gate_too():
@@ -294,9 +291,7 @@ def test_who_has_no_row_is_told_where_there_is_no_gate_too():
     made = contract(steps=[step("penalty", measures=[measure], base_column="base",
                                 reduction={"floor": 0, "cap": 0.03})])  # fmt: skip
     given = pd.DataFrame({"provider_id": list("ABC"), "err": 1.1, "n": 50, "base": 1000})
-    assert (
-        "1 of 4 providers (D)" in settle(made, tables(), None, given, study=STUDY).told[0]
-    )
+    assert "1 of 4 providers (D)" in settle(made, tables(), None, given, study=STUDY).told[0]
 
 
 def test_without_a_provider_table_a_gate_goes_by_its_rule():
@@ -507,6 +502,29 @@ def test_not_answering_never_pays_more_than_any_result(observed, answers):
     assert least <= split_settled(pd.concat([shown, costs()]), followed(0.9))["total_minor"]
     few = under_minimum(n=float(answers), predicted=observed)
     assert least <= split_settled(few, followed(0.9))["total_minor"]
+
+
+@pytest.mark.parametrize(
+    "path", [one for one in sorted(CONTRACTS.glob("*.yaml"))
+             if load_contract(one).follow_up_asked], ids=lambda one: one.stem
+)  # fmt: skip
+def test_in_a_ready_contract_not_answering_pays_no_more_than_the_worst_result(path):
+    made = load_contract(path)
+    names = made.outcomes
+
+    def paid(response, **changes):
+        parts = [rows(one, learner=made.learner, better=-1 if one in OF_HARM else 1)
+                 for one in names]  # fmt: skip
+        told = pd.concat(parts, ignore_index=True).assign(predicted=lambda one: one["expected"])
+        told.loc[told["provider_id"] == "B", list(changes)] = list(changes.values())
+        rates = pd.concat([followed(response).assign(outcome=one) for one in names])
+        cost = [costs(learner=made.learner)] if made.cost else []
+        found = settle(made, pd.concat([told, *cost]), rates)
+        return found.totals.set_index("provider_id").loc["B", "total_minor"]
+
+    worst = {"difference": -1e3, "adjusted": -1e3, "z": -50.0}
+    assert paid(0.1, n=20.0, adjusted=None, z=None) <= paid(0.9, **worst)
+    assert paid(0.1, n=20.0, adjusted=None, z=None) < paid(0.9, n=20.0, adjusted=None, z=None)
 
 
 def hidden_and_costs():

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from settling import OURS, STUDY, contract, costs, evaluate, rows, step, steps, tables
+from settling import OURS, STUDY, contract, costs, evaluate, hidden, rows, step, steps, tables
 
 from riskadj.errors import UnknownNameError
 from riskadj.payment.settle import settle
@@ -222,6 +222,64 @@ def test_the_index_has_everybody_and_the_most_first():
     assert rows_[-1][3] == "\N{MINUS SIGN}40,000.00"
     for anchor, name, *_ in rows_:
         assert re.search(rf'id="{anchor}">\s*<h2>{name}</h2>', page)
+
+
+def test_the_page_opens_with_what_is_due_and_who_gets_what():
+    page = statements_html(settle(contract(), tables(), study=STUDY))
+    opening = "EUR 119,995.00 in all: 2 are paid, 2 pay back."
+    order = [opening, 'id="providers"', "What it rests on", "not confirmed", "<caption>Checks"]
+    places = [page.index(one) for one in order]
+    assert places == sorted(places)
+
+
+def test_the_results_behind_ranks_are_a_table_of_those_shown():
+    table = hidden(tables(), "B")
+    scored = step("composite", no_score="full_cut", positive=0.1, negative=0.1, measures=[
+        {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}])  # fmt: skip
+    found = settle(contract(steps=steps(scored), too_few="at_target"), table, study=STUDY)
+    page = statements_html(found)
+    start = page.index("<caption>odi: results behind the points of step 2")
+    part = page[start : page.index("</table>", start)]
+    rows_ = re.findall(r'">(\w)</a></td><td class="number">(.*?)</td>.*?">(.*?)</td>', part)
+    assert [one[0] for one in rows_] == ["D", "A", "C"]
+    shown = table[(table["outcome"] == "odi") & (table["provider_id"] == "A")]["adjusted"]
+    assert float(rows_[1][1]) == shown.iloc[0]
+    assert f"own result {rows_[1][1]}, rank 2 from the worst, of 3 with one" in " ".join(
+        statement_text(found, "A").split()
+    )
+
+
+@pytest.mark.parametrize("show", [lambda one: statement_text(one, "A"), statements_html])
+def test_a_step_of_several_sources_has_one_heading(show):
+    criteria = [
+        {"kind": "not_negative_outlier", "label": f"ODI {at}", "outcome": "odi", "beyond": "outer",
+         "not_known": "fails", "source": f"source {at}", "confirmed": True}
+        for at in range(4)
+    ]  # fmt: skip
+    made = contract(steps=steps(step("gate", name="care", criteria=criteria)))
+    told = show(settle(made, tables(), study=STUDY))
+    sections = told.split("<section")  # of the page, one provider's
+    mine = sections[min(1, len(sections) - 1)]
+    assert mine.count("Step 2: Gate of quality (care)") == 1
+    assert [mine.count(f"source {at}") for at in range(4)] == [1] * 4
+
+
+def test_a_contract_on_a_table_alone_counts_cases():
+    measure = {"name": "x", "ratio_column": "err", "n_column": "n", "median": 1, "weight": 0.1}
+    made = contract(
+        outcomes=[], cost=None, target=None, learner="", count="table",
+        steps=[step("penalty", measures=[measure], base_column="base",
+                    reduction={"floor": 0, "cap": 0.03})],
+    )  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABC"), "err": 1.1, "n": 50, "base": 1000})
+    found = settle(made, tables(), None, given)
+    text = " ".join(statement_text(found, "A").split())
+    assert "Cases 50" in text
+    assert "Episodes settled cases of the provider table" in text
+    missing = " ".join(statement_text(found, "D").split())
+    assert "Status not settled, base payments not known: the provider table does not say" in missing
+    assert "Due not worked out; counts EUR 0.00 in sums" in missing
+    assert '<th class="number">cases</th>' in statements_html(found)
 
 
 def test_what_has_to_be_paid_back_is_said_so():

@@ -26,7 +26,7 @@ def run_folder(out: Path) -> Iterator[Path]:
     OutputError
         When `out` holds something else than a run, cannot be written, or the disk is full.
     """
-    check_replaceable(out)
+    _check_replaceable(out)
     target = out.resolve()  # a link to an earlier run stays one
     staging = target.with_name(f"{target.name}.partial-{os.getpid()}")
     above = [one for one in staging.parents if not one.exists()]
@@ -183,14 +183,7 @@ def _digests(provenance: Mapping[str, Any]) -> list[str]:
     return [one["digest"] for one in provenance["data"]]
 
 
-def check_replaceable(out: Path) -> None:
-    """Refuse a place where a run would take away something else than an earlier run.
-
-    Raises
-    ------
-    OutputError
-        When `out` is a file, holds other things, or is the current folder or above it.
-    """
+def _check_replaceable(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from riskadj.digest import digest_of_file
 from riskadj.errors import (
     ChangedFileError,
-    FileFormatError,
-    FileMissingError,
-    IncompleteError,
     TrackingError,
+    UnwrittenError,
     ValuesError,
 )
-from riskadj.report.blocks import TODO_MARK
 from riskadj.report.folder import read_json, read_provenance
-from riskadj.report.provenance import FORMAT, without_password
+from riskadj.report.provenance import without_password
+from riskadj.report.published import read_card, unwritten_of_card
 from riskadj.tracking.log import _mlflow_at_work, _one_line_refusals
 from riskadj.tracking.serve import find_experiment
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 CANDIDATE, APPROVED = "candidate", "approved"
 CARD = "card.json"
-_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def approve_run(
         When there is no such run or card, or the card is of a newer version.
     ChangedFileError
         When the card is not the one that the run wrote.
-    IncompleteError
+    UnwrittenError
         When fields of the card are still to be written.
     TrackingError
         When the run was not logged, or not as it is now; when its models are not registered;
@@ -151,25 +148,10 @@ def check_card(card: Path, provenance: Mapping[str, Any]) -> str:
 
     Raises
     ------
-    FileMissingError, FileFormatError, ChangedFileError, IncompleteError
+    FileMissingError, FileFormatError, ChangedFileError, UnwrittenError
     """
     path = card / CARD if card.is_dir() else card
-    if not path.is_file():
-        raise FileMissingError(
-            f"{card}: wanted the card of the run, {CARD}; there is none. Give RUN_DIR/{CARD}."
-        )
-    content = read_json(path)
-    if "sections" not in content or "provenance" not in content:
-        raise FileFormatError(
-            f"{path}: wanted a card as riskadj run writes it; got JSON of another kind. "
-            f"Give RUN_DIR/{CARD}."
-        )
-    newest = content.get("format")
-    if not isinstance(newest, int) or newest > FORMAT:
-        raise FileFormatError(
-            f"{path}: wanted a card of format {FORMAT} or before; got {newest}. "
-            "Use the version of riskadj that wrote it."
-        )
+    content = read_card(path)
     digest = digest_of_file(path)
     wanted = provenance["files"].get(CARD)
     if digest != wanted:
@@ -177,29 +159,12 @@ def check_card(card: Path, provenance: Mapping[str, Any]) -> str:
             f"{path}: wanted the card that the run wrote ({str(wanted)[:12]}); got another "
             f"({digest[:12]}). Give the run's own {CARD}; what people write goes into the study."
         )
-    _check_written(path, content)
+    found = unwritten_of_card(content)
+    if found.fields:
+        raise UnwrittenError(
+            f"{path}: {found.told()}. Write them under card: in the study, and run it again."
+        )
     return digest
-
-
-def _check_written(path: Path, content: Mapping[str, Any]) -> None:
-    """Refuse a card with fields that a person has still to write."""
-    named = [str(one) for one in content.get("todo", ())]
-    if not named and not _has_todo(content["sections"]):
-        return
-    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
-    raise IncompleteError(
-        f"{path}: wanted a card in which every field is written; got {TODO_MARK} in "
-        f"{', '.join(named[:_SHOWN]) or 'its sections'}{more}. Write them under card: in the "
-        "study, and run it again."
-    )
-
-
-def _has_todo(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_todo(one) for one in value.values())
-    if isinstance(value, list):
-        return any(_has_todo(one) for one in value)
-    return isinstance(value, str) and value.startswith(TODO_MARK)
 
 
 def _run_of(provenance: Mapping[str, Any]) -> str:
