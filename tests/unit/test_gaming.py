@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit
 from worlds import (
     LINEAR,
@@ -135,6 +136,55 @@ def test_money_is_what_is_paid_for_the_worth_of_all_episodes(hips, found):
     unpaid = gaming_of(hips, linear_study())
     assert unpaid["money"].isna().all()
     assert set(unpaid["currency"]) == {""}
+
+
+def test_the_price_that_a_study_says_is_the_one_that_is_given(hips, found):
+    said = {"gaming": True, "price": {"currency": "GBP", "per_unit": {"ohs": 10.0}}}
+    pd.testing.assert_frame_equal(gaming_of(hips, linear_study(fairness=said)), found)
+
+
+def test_a_price_that_is_given_goes_before_that_of_the_study(hips, found):
+    said = {"gaming": True, "price": {"currency": "SEK", "per_unit": {"ohs": 99.0}}}
+    given = gaming_of(hips, linear_study(fairness=said), Price(10.0, "GBP"))
+    pd.testing.assert_frame_equal(given, found)
+
+
+def test_an_outcome_without_a_price_has_no_money(hips):
+    said = {"gaming": True, "price": {"currency": "GBP", "per_unit": {"better": 900.0}}}
+    study = linear_study(
+        outcomes=[{"name": "ohs", "instrument": "OHS", "kind": "gain"}, RESPONDER], fairness=said
+    )
+    assert [Price.of(study, one) for one in study.outcomes] == [None, Price(900.0, "GBP")]
+    unpaid = gaming_of(hips, study)
+    assert unpaid["money"].isna().all()
+    assert set(unpaid["currency"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"gaming": False}, r"fairness.price: wanted gaming with it.*Set fairness.gaming to true"),
+        ({"per_unit": {"osh": 10.0}}, r"wanted outcomes of the study \(ohs\).*Did you mean 'ohs'"),
+        ({"per_unit": {"ohs": 0.0}}, "greater than 0"),
+        ({"per_unit": {"ohs": float("nan")}}, "finite number|greater than 0"),
+        ({"per_unit": {}}, "at least 1 item"),
+        ({"currency": "GPB"}, r"ISO 4217 code of a currency; got 'GPB'.*Did you mean 'GBP'"),
+    ],
+)
+def test_a_price_that_could_not_be_paid_is_refused(changes, says):
+    price = {"currency": "GBP", "per_unit": {"ohs": 10.0}} | changes
+    gaming = price.pop("gaming", True)
+    with pytest.raises(ValidationError, match=says):
+        linear_study(fairness={"gaming": gaming, "price": price})
+
+
+def test_a_price_in_another_currency_than_that_of_costs_is_refused():
+    price = {"currency": "SEK", "per_unit": {"cost": 1.0}}
+    with pytest.raises(ValidationError, match=r"wanted that of the study's costs \(GBP of cost\)"):
+        linear_study(
+            outcomes=[COST], learners=[{"kind": "gamma"}],
+            fairness={"gaming": True, "price": price},
+        )  # fmt: skip
 
 
 def test_a_provider_that_does_it_rises_by_as_much(hips):

@@ -235,7 +235,8 @@ def test_the_page_opens_with_what_is_due_and_who_gets_what():
 def test_the_results_behind_ranks_are_a_table_of_those_shown():
     table = hidden(tables(), "B")
     scored = step("composite", no_score="full_cut", positive=0.1, negative=0.1, measures=[
-        {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}}])  # fmt: skip
+        {"name": "odi", "weight": 1, "outcome": "odi", "scale": {"kind": "percentile"}},
+    ])  # fmt: skip
     found = settle(contract(steps=steps(scored), too_few="at_target"), table, study=STUDY)
     page = statements_html(found)
     start = page.index("<caption>odi: results behind the points of step 2")

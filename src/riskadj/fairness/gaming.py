@@ -25,7 +25,7 @@ from riskadj.profile.analysis import Analysis, analyse
 from riskadj.stats import mean_by_cluster
 from riskadj.stats.arrays import Bools, Floats
 from riskadj.stats.lowest import expected_lowest
-from riskadj.study import Study
+from riskadj.study import Outcome, Study
 from riskadj.study.kinds import shown
 from riskadj.study.records import SHRUNKEN_METHODS
 
@@ -55,6 +55,14 @@ class Price(NamedTuple):
     per_unit: float
     currency: str
 
+    @classmethod
+    def of(cls, study: Study, outcome: Outcome) -> "Price | None":
+        """Return what a study says is paid for an outcome; None where it says nothing."""
+        said = study.fairness.price
+        if said is None or outcome.name not in said.per_unit:
+            return None
+        return cls(said.per_unit[outcome.name], said.currency)
+
 
 no_gaming = partial(pd.DataFrame, columns=GAMING_COLUMNS)
 
@@ -69,7 +77,8 @@ def gaming_sensitivity(
     expectations : Expectations
     study : Study
     price : Price, optional
-        Without it `money` is NaN.
+        Else that of the study's `fairness.price`. Without either `money` is NaN and `currency`
+        empty.
 
     Returns
     -------
@@ -96,6 +105,7 @@ def gaming_sensitivity(
     smallest of n residuals drawn from those of all episodes. By complete cases a patient who did
     not answer counts for nothing, so that dropping one changes the response rate alone.
     """
+    price = price or Price.of(study, expectations.cohort.outcome)
     parts = [
         _Subject.of(expectations, learner, rows, study, price).table()
         for learner, rows in expectations.by_learner()

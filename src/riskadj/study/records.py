@@ -181,6 +181,13 @@ _WANTED: Mapping[bool, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyTy
 """By whether it is a cost: what an outcome has to say, and what it must not."""
 
 
+def _known_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        known = did_you_mean(code.upper(), CURRENCIES)
+        raise ValueError(f"wanted the ISO 4217 code of a currency; got {code!r}.{known}")
+    return code
+
+
 class Outcome(Record):
     """One result to compare."""
 
@@ -219,10 +226,7 @@ class Outcome(Record):
     @field_validator("currency")
     @classmethod
     def _is_a_currency(cls, code: str | None) -> str | None:
-        if code is not None and code not in CURRENCIES:
-            known = did_you_mean(code.upper(), CURRENCIES)
-            raise ValueError(f"wanted the ISO 4217 code of a currency; got {code!r}.{known}")
-        return code
+        return code if code is None else _known_currency(code)
 
     @model_validator(mode="after")
     def _says_what_its_kind_needs(self) -> "Outcome":
@@ -849,6 +853,23 @@ class FairRules(Record):
     learner: str = Field(description="the kind of the study's learner whose expectation it takes")
 
 
+class PriceRules(Record):
+    """What a payer pays for results, so that what records are worth can be said in money."""
+
+    currency: str = Field(description="its ISO 4217 code")
+    per_unit: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        min_length=1,
+        description="outcome: money per episode for one unit of adjusted result in the better "
+        "direction (a point; a share of 1; of a cost, one unit of its currency); an outcome that "
+        "is not named has no price",
+    )
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_currency(cls, code: str) -> str:
+        return _known_currency(code)
+
+
 class FairnessRules(Record):
     """Whom expectations are held to be fair to, and what is followed from period to period."""
 
@@ -870,6 +891,9 @@ class FairnessRules(Record):
     fair: FairRules | None = None
     gaming: bool = Field(
         False, description="true: what one more coded comorbidity or a lower score before is worth"
+    )
+    price: PriceRules | None = Field(
+        None, description="what results are paid; null: gaming is told in results alone"
     )
 
     @field_validator("replicates")
@@ -1025,6 +1049,36 @@ class Study(Record):
                 f"fairness.fair.learner: wanted a learner of the study ({', '.join(self._kinds)}); "
                 f"got {fair.learner!r}.{did_you_mean(fair.learner, self._kinds)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _prices_its_own_outcomes(self) -> "Study":
+        price = self.fairness.price
+        if price is None:
+            return self
+        if not self.fairness.gaming:
+            raise ValueError(
+                "fairness.price: wanted gaming with it, which alone is told in money; got "
+                "gaming: false. Set fairness.gaming to true, or leave the price out"
+            )
+        names = [one.name for one in self.outcomes]
+        for name in price.per_unit:
+            if name not in names:
+                raise ValueError(
+                    f"fairness.price.per_unit: wanted outcomes of the study ({', '.join(names)}); "
+                    f"got {name!r}.{did_you_mean(name, names)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _prices_in_the_currency_of_its_costs(self) -> "Study":
+        price = self.fairness.price
+        for one in self.outcomes:
+            if price and one.kind == "cost" and one.currency != price.currency:
+                raise ValueError(
+                    f"fairness.price.currency: wanted that of the study's costs ({one.currency} "
+                    f"of {one.name}); got {price.currency}. Convert one of them"
+                )
         return self
 
     @model_validator(mode="after")
