@@ -168,7 +168,7 @@ def test_an_outcome_without_a_price_has_no_money(hips):
         ({"per_unit": {"ohs": 0.0}}, "greater than 0"),
         ({"per_unit": {"ohs": float("nan")}}, "finite number|greater than 0"),
         ({"per_unit": {}}, "at least 1 item"),
-        ({"currency": "GPB"}, r"ISO 4217 code of a currency; got 'GPB'.*Did you mean 'GBP'"),
+        ({"currency": "gbp"}, r"ISO 4217 code of a currency; got 'gbp'.*Did you mean 'GBP'"),
     ],
 )
 def test_a_price_that_could_not_be_paid_is_refused(changes, says):
