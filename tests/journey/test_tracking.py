@@ -120,7 +120,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
                  "balance", "ceiling", "slopes", "differences", "validation",
                  "value", "groups", "drift", "shap_folds", "shap_roles",
-                 "shap_interactions"):  # fmt: skip
+                 "shap_interactions",
+                 "social", "graded", "social_slopes", "fair", "gaming"):  # fmt: skip
         (folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (folder / "card.md").write_text("# A card")
     (folder / "card.html").write_text("<h1>A card</h1>")

@@ -14,7 +14,6 @@ from riskadj.simulate import load_scenario, simulate_world
 from riskadj.simulate.programmes import MEDICARE_AGE, TABLE_FILE, programme_tables
 from riskadj.trial import Settings, run_trial
 from riskadj.trial.truth import with_true_ratios
-from riskadj.trial.variants import on_table_alone
 from riskadj.trial.worlds import replicate, true_ratios
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -96,8 +95,8 @@ def test_right_money_of_a_penalty_is_that_of_the_true_ratios():
 
 
 def test_a_contract_on_a_programmes_ratios_alone_does_not_want_answers():
-    assert on_table_alone(HRRP)
-    assert not on_table_alone(load_contract(CONFIGS / "contracts" / "us_team_spine.yaml"))
+    assert HRRP.on_table_alone
+    assert not load_contract(CONFIGS / "contracts" / "us_team_spine.yaml").on_table_alone
 
 
 def test_the_truth_takes_the_place_of_estimates_only_where_there_is_one():

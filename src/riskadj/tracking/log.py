@@ -1,30 +1,31 @@
 """From a finished run folder to an MLflow run: numbers, tables, figures and models, no patients."""
 
 import json
-import logging
 import math
-import os
 import re
 import shutil
-import socket
-import sqlite3
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import riskadj
-from riskadj.errors import FileFormatError, FileMissingError, RiskadjError, TrackingError
+from riskadj.errors import FileFormatError, FileMissingError
 from riskadj.expected import ExpectationModel, load_model
-from riskadj.report.provenance import is_masked, without_password
+from riskadj.report.provenance import without_password
+from riskadj.tracking.registry import register
+from riskadj.tracking.store import (
+    check_somewhere,
+    find_or_create,
+    mlflow_at_work,
+    one_line_refusals,
+    reach,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,15 +46,6 @@ MAY_LEAVE = (
 
 _RECORDS = ("study", "metrics", "provenance")
 _REQUIRED_PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn")
-_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_UV_AUTO_DETECT": "false",  # would add the lock file of whatever folder we are in
-}
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_PATIENCE = 5.0  # seconds, for a server or a locked database to answer at all
 _LONGEST_KEY, _LONGEST_PARAM, _LONGEST_DIGEST = 250, 6000, 36  # what MLflow takes
 _PARAMS_AT_ONCE = 100
 
@@ -115,19 +107,17 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     """
     finished = _read_folder(Path(folder))
     uri = uri or str(finished.study["tracking"]["uri"])
-    _check_somewhere(uri, finished.folder)
+    check_somewhere(uri, finished.folder)
     experiment = experiment or finished.study["tracking"]["experiment"]
-    with _mlflow_at_work(), _one_line_refusals(finished.folder, uri):
-        _reach(uri)
+    with mlflow_at_work(), one_line_refusals(finished.folder, uri):
+        reach(uri)
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        experiment_id = _find_or_create(client, experiment, uri)
+        experiment_id = find_or_create(client, experiment, uri)
         run_id, models = _log(client, experiment_id, finished)
         name = finished.study["tracking"].get("registered_model")
         if name:
-            from riskadj.tracking.registry import register
-
             register(client, run_id, name, models)
     return LoggedRun(run_id, experiment, without_password(uri), models)
 
@@ -156,8 +146,8 @@ def _log(
 ) -> tuple[str, tuple[str, ...]]:
     name = f"{finished.study['name']} {finished.study['version']}"
     run_id = client.create_run(experiment_id, tags=_tags(finished), run_name=name).info.run_id
-    with _ended(partial(client.set_terminated, run_id), "FINISHED"):
-        _log_params(client, run_id, _flatten(_without_places(finished.study)))
+    with ended(partial(client.set_terminated, run_id), "FINISHED"):
+        log_params(client, run_id, flatten(_without_places(finished.study)))
         client.log_inputs(run_id, datasets=_datasets(finished.provenance))
         _log_files(client, run_id, finished)
         models = _log_models(client, experiment_id, run_id, finished)
@@ -166,7 +156,7 @@ def _log(
 
 
 @contextmanager
-def _ended(end: Callable[[str], Any], well: str) -> Iterator[None]:
+def ended(end: Callable[[str], Any], well: str) -> Iterator[None]:
     """Say how it ended: `well`, or FAILED whatever the reason, interruption among them."""
     try:
         yield
@@ -202,12 +192,12 @@ def _without_places(study: dict[str, Any]) -> dict[str, Any]:
     return content | {"data": study["data"] | {"paths": paths}}
 
 
-def _flatten(value: Any, key: str = "") -> dict[str, str]:
+def flatten(value: Any, key: str = "") -> dict[str, str]:
     """Return dotted keys; a list of records by their names or kinds, another as one text.
 
     Examples
     --------
-    >>> _flatten({"split": {"seed": 7}, "learners": [{"kind": "linear", "ridge": 1.0}]})
+    >>> flatten({"split": {"seed": 7}, "learners": [{"kind": "linear", "ridge": 1.0}]})
     {'split.seed': '7', 'learners.linear.kind': 'linear', 'learners.linear.ridge': '1.0'}
     """
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
@@ -216,11 +206,11 @@ def _flatten(value: Any, key: str = "") -> dict[str, str]:
         return {
             flat: text
             for name, one in value.items()
-            for flat, text in _flatten(one, f"{key}.{name}" if key else name).items()
+            for flat, text in flatten(one, f"{key}.{name}" if key else name).items()
         }
     if isinstance(value, list) and value:
         value = ", ".join(map(str, value))
-    return {_safe_key(key): value if isinstance(value, str) else json.dumps(value)}
+    return {safe_key(key): value if isinstance(value, str) else json.dumps(value)}
 
 
 def _labels(records: list[dict[str, Any]]) -> list[str]:
@@ -229,11 +219,13 @@ def _labels(records: list[dict[str, Any]]) -> list[str]:
     return labels if unique else [str(position) for position in range(len(records))]
 
 
-def _safe_key(key: str) -> str:
+def safe_key(key: str) -> str:
+    """Return a name that MLflow takes."""
     return re.sub(r"[^\w. -]", "_", key)[:_LONGEST_KEY]
 
 
-def _log_params(client: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+def log_params(client: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+    """Log parameters, as many at once as MLflow takes."""
     from mlflow.entities import Param
 
     entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
@@ -320,7 +312,7 @@ def _log_model(
         tags={"riskadj.study.digest": provenance["study"]["digest"]},
     )
     with (
-        _ended(partial(client.finalize_logged_model, created.model_id), "READY"),
+        ended(partial(client.finalize_logged_model, created.model_id), "READY"),
         TemporaryDirectory() as staging,
     ):
         target = Path(staging, "model")
@@ -392,112 +384,3 @@ def _typical_episode(model: ExpectationModel) -> Any:
 def _requirements() -> list[str]:
     packages = [f"{one}=={version(one)}" for one in _REQUIRED_PACKAGES]
     return [f"riskadj=={riskadj.__version__}", *packages]
-
-
-# Where it is logged ------------------------------------------------------------------------------
-
-
-def _check_somewhere(uri: str, folder: Path) -> None:
-    if uri == "off" or is_masked(uri):
-        why = "no place to log to" if uri == "off" else "a place without its password"
-        raise TrackingError(
-            f"tracking.uri: wanted where to log a run; got {uri}, {why}. {_way_out(folder)}"
-        )
-
-
-def _way_out(folder: Path) -> str:
-    return (
-        f"The results are in {folder}; log them later with: riskadj log {folder} --tracking-uri URI"
-    )
-
-
-def _reach(uri: str) -> None:
-    """Knock first: MLflow itself would try for minutes."""
-    place = urlsplit(without_password(uri))
-    scheme = place.scheme.split("+")[0]
-    database = _database(uri)
-    if database:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(database, timeout=_PATIENCE)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-    elif scheme in _PORTS and place.hostname and not _by_proxy(scheme, place.hostname):
-        address = (place.hostname, place.port or _PORTS[scheme])
-        socket.create_connection(address, timeout=_PATIENCE).close()
-
-
-def _database(uri: str) -> Path | None:
-    """Return the file of an SQLite URI, or nothing for another URI."""
-    from sqlalchemy.engine import make_url
-
-    if not uri.startswith("sqlite"):
-        return None
-    database = make_url(uri).database
-    if not database or database.startswith((":memory:", "file:")):
-        raise ValueError("a database without a file. Say where, as in sqlite:///mlflow.db")
-    return Path(database).resolve()
-
-
-def _by_proxy(scheme: str, host: str) -> bool:
-    return scheme in getproxies() and not proxy_bypass(host)
-
-
-def _find_or_create(client: "MlflowClient", experiment: str, uri: str) -> str:
-    found = client.get_experiment_by_name(experiment)
-    if found:
-        return str(found.experiment_id)
-    database = _database(uri)
-    artifacts = (database.parent / "mlartifacts").as_uri() if database else None
-    return str(client.create_experiment(experiment, artifact_location=artifacts))
-
-
-@contextmanager
-def _mlflow_at_work() -> Iterator[None]:
-    """Import MLflow, and keep it quiet and impatient for as long as it is ours."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    before = {name: os.environ.get(name) for name in _SETTINGS}
-    os.environ.update({name: before[name] or value for name, value in _SETTINGS.items()})
-    try:
-        import mlflow  # noqa: F401
-
-        with _only_errors("mlflow"), _only_errors("alembic"):
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({} if value is None else {name: value})
-
-
-@contextmanager
-def _only_errors(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-@contextmanager
-def _one_line_refusals(folder: Path, uri: str, way_out: str = "") -> Iterator[None]:
-    """Turn whatever stops MLflow into one line that says where the results are."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    refusals = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError, ValueError)
-    try:
-        yield
-    except RiskadjError:
-        raise
-    except refusals as error:
-        raise TrackingError(
-            f"{without_password(uri)}: wanted to log a run; got {_first_words(error)} "
-            f"{way_out or _way_out(folder)}"
-        ) from None
-
-
-def _first_words(error: Exception) -> str:
-    """Return two sentences of an error at most, on one line and without a password."""
-    text = without_password(" ".join(str(error).split())) or type(error).__name__
-    two = " ".join(re.split(r"(?<=\.) (?=[A-Z])", text)[:2])
-    return f"{textwrap.shorten(two, 300, placeholder=' ...').rstrip('.')}."

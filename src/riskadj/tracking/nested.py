@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import riskadj
 from riskadj.digest import digest_of_json
-from riskadj.tracking.log import (
-    _check_somewhere,
-    _ended,
-    _find_or_create,
-    _flatten,
-    _log_params,
-    _mlflow_at_work,
-    _one_line_refusals,
-    _reach,
-    _safe_key,
+from riskadj.tracking.log import ended, flatten, log_params, safe_key
+from riskadj.tracking.store import (
+    check_somewhere,
+    find_or_create,
+    mlflow_at_work,
+    one_line_refusals,
+    reach,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +64,8 @@ class NestedRuns:
         }
         with self.refusals():
             made = self.client.create_run(self.experiment_id, tags=tags, run_name=label)
-            with _ended(partial(self.client.set_terminated, made.info.run_id), "FINISHED"):
-                _log_params(self.client, made.info.run_id, _params(label, settings))
+            with ended(partial(self.client.set_terminated, made.info.run_id), "FINISHED"):
+                log_params(self.client, made.info.run_id, _params(label, settings))
                 self.client.log_batch(made.info.run_id, metrics=_metrics(rows))
         self.logged.add(digest)
 
@@ -103,24 +100,24 @@ def nested_runs(
         When it cannot be logged. The parent is then marked as failed.
     """
     kept = Path("runs", "experiments", name)
-    _check_somewhere(uri, kept)
-    with _mlflow_at_work():
+    check_somewhere(uri, kept)
+    with mlflow_at_work():
         with _refusals(kept, uri):
-            _reach(uri)
+            reach(uri)
             from mlflow import MlflowClient
 
             client = MlflowClient(tracking_uri=uri)
-            experiment_id = _find_or_create(client, experiment, uri)
+            experiment_id = find_or_create(client, experiment, uri)
             digest = digest_of_json([name, content])
             run_id = _parent(client, experiment_id, name, digest, content)
             runs = NestedRuns(client, experiment_id, run_id, partial(_refusals, kept, uri))
             runs.logged |= _children(client, experiment_id, run_id)
-        with _ended(partial(client.set_terminated, run_id), "FINISHED"):
+        with ended(partial(client.set_terminated, run_id), "FINISHED"):
             yield runs
 
 
 def _refusals(kept: Path, uri: str) -> AbstractContextManager[None]:
-    return _one_line_refusals(
+    return one_line_refusals(
         kept, uri, "Its cells are kept; call it again, or go without: --tracking-uri off"
     )
 
@@ -142,7 +139,7 @@ def _parent(
         "riskadj.version": riskadj.__version__,
     }
     run_id = str(client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
-    _log_params(client, run_id, _flatten({"grid": json.dumps(content["grid"]),
+    log_params(client, run_id, flatten({"grid": json.dumps(content["grid"]),
                                           "seed": content["seed"]}))  # fmt: skip
     return run_id
 
@@ -161,7 +158,7 @@ def _children(client: "MlflowClient", experiment_id: str, parent: str) -> set[st
 
 def _params(label: str, settings: Sequence[str]) -> dict[str, str]:
     pairs = (one.partition("=") for one in settings)
-    return {"cell": label} | {_safe_key(key.strip()): value for key, _, value in pairs}
+    return {"cell": label} | {safe_key(key.strip()): value for key, _, value in pairs}
 
 
 def _metrics(rows: Mapping[str, Mapping[str, Any]]) -> list[Any]:
@@ -169,7 +166,7 @@ def _metrics(rows: Mapping[str, Mapping[str, Any]]) -> list[Any]:
 
     now = int(time.time() * 1000)
     return [
-        Metric(_safe_key(f"{row}.{name}"), float(value), now, 0)
+        Metric(safe_key(f"{row}.{name}"), float(value), now, 0)
         for row, figures in rows.items()
         for name, value in figures.items()
         if isinstance(value, (int, float))

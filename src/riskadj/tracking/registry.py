@@ -16,8 +16,8 @@ from riskadj.errors import (
 from riskadj.report.folder import read_json, read_provenance
 from riskadj.report.provenance import without_password
 from riskadj.report.published import read_card, unwritten_of_card
-from riskadj.tracking.log import _mlflow_at_work, _one_line_refusals
 from riskadj.tracking.serve import find_experiment
+from riskadj.tracking.store import mlflow_at_work, one_line_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,7 +129,7 @@ def approve_run(
     store, place = uri or str(tracking["uri"]), experiment or str(tracking["experiment"])
     number = find_experiment(store, place)
     way_out = f"Nothing was approved. Log the run again (riskadj log {folder})."
-    with _mlflow_at_work(), _one_line_refusals(folder, store, way_out):
+    with mlflow_at_work(), one_line_refusals(folder, store, way_out):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=store)

@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, build_opener, url2pathname
 
 from riskadj.errors import RiskadjError, TrackingError, did_you_mean
 from riskadj.report.provenance import is_masked, without_password
-from riskadj.tracking.log import _database, _first_words, _mlflow_at_work, _reach
+from riskadj.tracking.store import database_of, first_words, mlflow_at_work, reach
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,20 +77,20 @@ def find_experiment(uri: str, experiment: str) -> str:
         raise _refused(uri, "no place that runs were logged to", "Give --tracking-uri URI.")
     try:
         _check_there(uri)
-        with _mlflow_at_work():
-            _reach(uri)
+        with mlflow_at_work():
+            reach(uri)
             from mlflow import MlflowClient
 
             return _number_of(MlflowClient(tracking_uri=uri), uri, experiment)
     except RiskadjError:
         raise
     except Exception as error:
-        raise _refused(uri, _first_words(error), "Check --tracking-uri.") from None
+        raise _refused(uri, first_words(error), "Check --tracking-uri.") from None
 
 
 def _check_there(uri: str) -> None:
     """Refuse a database that is not there, which MLflow would make anew, and empty."""
-    database = _database(uri)
+    database = database_of(uri)
     if database is not None and not database.is_file():
         raise _refused(
             uri, f"no database at {database}",

@@ -122,7 +122,7 @@ def _points(one: Variant, trial: Trial) -> pd.DataFrame:
     unit = 10.0**-one.contract.currency.minor_digits / mine["volume"]
     measured = measure(mine, one.contract, trial.settings.tolerance)
     wrong = measured["wrongly_paid"].to_numpy() == 1
-    own = on_own_results(mine, one.contract)
+    own = on_own_results(mine)
     place = np.select([~own, wrong], [_NOT, _WRONG], default=_RIGHT)
     area = SMALLEST + (LARGEST - SMALLEST) * mine["volume"] / mine["volume"].max()
     points = pd.DataFrame(

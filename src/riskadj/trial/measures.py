@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from riskadj.payment.contract import Contract
-from riskadj.payment.status import NO_OUTCOME, SETTLED
+from riskadj.payment.status import SETTLED
 from riskadj.stats.arrays import Floats
 from riskadj.stats.clusters import Totals
-from riskadj.trial.variants import on_table_alone
 
 _LEAST_SPREAD = 0.01
 """Of what payments differ by, as a share of what is right, under which nobody is paid by results:
@@ -101,7 +100,7 @@ def measure(rows: pd.DataFrame, contract: Contract, tolerance: float) -> pd.Data
     rows = rows[rows["volume"] > 0].reset_index(drop=True)
     unit = 10.0**-contract.currency.minor_digits
     right, paid, target = (rows[f"{one}_minor"] * unit for one in ("right", "paid", "target"))
-    volume, too_few = rows["volume"].astype(float), (~on_own_results(rows, contract)).astype(float)
+    volume, too_few = rows["volume"].astype(float), (~on_own_results(rows)).astype(float)
     per = pd.DataFrame({"world": rows["world"], "right": right / volume, "paid": paid / volume})
     apart = {name: per[name] - _mean_in_world(per, name, volume) for name in ("right", "paid")}
     ways = _ways_to_be_wrong(right, paid, tolerance * target)
@@ -134,10 +133,9 @@ def measure(rows: pd.DataFrame, contract: Contract, tolerance: float) -> pd.Data
     return table.join(ways)
 
 
-def on_own_results(rows: pd.DataFrame, contract: Contract) -> "pd.Series[bool]":
+def on_own_results(rows: pd.DataFrame) -> "pd.Series[bool]":
     """Return who is paid on results of its own, neither hidden nor of too few episodes."""
-    own = [SETTLED, NO_OUTCOME] if on_table_alone(contract) else [SETTLED]
-    return rows["status"].isin(own)
+    return rows["status"] == SETTLED
 
 
 def _ways_to_be_wrong(

@@ -98,13 +98,6 @@ def ratios_of(contract: Contract) -> dict[str, str]:
     }  # fmt: skip
 
 
-def on_table_alone(contract: Contract) -> bool:
-    """Whether nothing is paid but on ratios of a provider table, whatever outcomes are hidden."""
-    penalties = [one for one in contract.steps if isinstance(one, Penalty)]
-    ratios = [measure.ratio_column for one in penalties for measure in one.measures]
-    return contract.cost is None and len(penalties) == len(contract.steps) and all(ratios)
-
-
 def in_absolute_money(contract: Contract) -> bool:
     """Whether amounts of the contract itself mean something only in its own currency.
 
