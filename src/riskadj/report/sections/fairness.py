@@ -86,19 +86,20 @@ def _groups(findings: Findings, outcome: Outcome) -> Iterator[Block]:
 def _counted(one: GroupForest) -> str:
     tried = len(one.rows)
     off = int((one.rows["come_out"] != "").sum())
+    within = int(_off_within(one.rows).sum())
     groups, by = counted(len(one.labels), "group"), counted(len(one.learners), "learner")
     chance = format_number(0.05 * tried, 1)
     return (
         f"{one.called}: {groups} by {by}, {tried} intervals, of which {off} "
-        f"{'leaves' if off == 1 else 'leave'} out 0; were none off, {chance} would by chance."
+        f"{'leaves' if off == 1 else 'leave'} out 0, and {within} within providers; were none off, "
+        f"{chance} of each would by chance."
     )
 
 
 def _off(one: GroupForest) -> Iterator[Block]:
     """Yield the groups that are surely off, by themselves or within providers."""
     rows = one.rows
-    within = (rows["within_providers_lower95"] > 0) | (rows["within_providers_upper95"] < 0)
-    told = rows[(rows["come_out"] != "") | within]
+    told = rows[(rows["come_out"] != "") | _off_within(rows)]
     if told.empty:
         return
     decimals = table_decimals(one.outcome)
@@ -114,9 +115,13 @@ def _off(one: GroupForest) -> Iterator[Block]:
              row.n, row.adjusted_for]
             for row in order.itertuples(index=False)
         ],
-        _the_first(len(told), "groups and learners whose interval leaves out 0"),
+        _the_first(len(told), "groups and learners with an interval that leaves out 0"),
         kept_in("groups.csv", "every group"),
     )  # fmt: skip
+
+
+def _off_within(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return (rows["within_providers_lower95"] > 0) | (rows["within_providers_upper95"] < 0)
 
 
 def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
@@ -137,8 +142,8 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
     rows.sort(key=lambda row: -abs(row[1][0]))
     yield table(
         f"{named(one.outcome)}: groups that are treated at flagged providers otherwise than all",
-        [text("Group"), estimate("Difference, % (95 %)", 1), text("Flagged"),
-         text("Learner", code=True), percent("Of the group"), percent("Of all")],
+        [text("Group"), estimate("Difference, percentage points (95 %)", 1),
+         text("Flagged"), text("Learner", code=True), percent("Of the group"), percent("Of all")],
         rows[:MOST_TOLD],
         _the_first(len(rows), "differences whose interval leaves out 0"),
         "Flags are taken as they are. Who is flagged hangs on whom a provider treats only where "
@@ -299,8 +304,8 @@ def _access(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterato
     order = told.sort_values(["some", "moved"], ascending=False, kind="stable")
     yield table(
         f"{called(findings, outcome)}: who is treated, and where shares changed",
-        [text("Group"), estimate("Change, % (95 %)", 1), number("Fell"), number("Rose"),
-         percent("Before"), percent("After")],
+        [text("Group"), estimate("Change, percentage points (95 %)", 1),
+         number("Fell"), number("Rose"), percent("Before"), percent("After")],
         [
             [_name(row), [100 * one for one in _change(row) or ()], row.fell, row.rose,
              row.before, row.after]
