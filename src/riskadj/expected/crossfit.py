@@ -298,3 +298,17 @@ def _rows(
             "expected": shown(outcome, expected_score, baseline),
         }
     )[EXPECTATION_COLUMNS]
+
+
+def never_in_sample(verb: str, given: object) -> None:
+    """Refuse whatever else a verb is given than `Expectations`, which cannot be in-sample.
+
+    Raises
+    ------
+    InSampleError
+    """
+    if not isinstance(given, Expectations):
+        raise InSampleError(
+            f"{verb}: wanted Expectations, which are never in-sample; got "
+            f"{type(given).__name__}. Make them with cross_fit."
+        )

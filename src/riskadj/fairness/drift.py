@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from riskadj.errors import ArrayError, InSampleError, NoVariationError
+from riskadj.errors import ArrayError, NoVariationError
 from riskadj.expected import Expectations
-from riskadj.expected.crossfit import SUPPLIED
+from riskadj.expected.crossfit import SUPPLIED, never_in_sample
 from riskadj.expected.evaluate import KIND_OF, NOT_RECORDED, VOLUME, levels_of
 from riskadj.fairness.groupings import (
     Grouping,
@@ -104,11 +104,7 @@ def follow_drift(expectations: Expectations, study: Study) -> pd.DataFrame:
     InSampleError
         When given anything but `Expectations`.
     """
-    if not isinstance(expectations, Expectations):
-        raise InSampleError(
-            "follow_drift: wanted Expectations, which are never in-sample; got "
-            f"{type(expectations).__name__}. Make them with cross_fit."
-        )
+    never_in_sample("follow_drift", expectations)
     rows = [*_calibrations(expectations, study)]
     first, *later = sorted({*study.split.train, *study.split.test})
     for period in later:

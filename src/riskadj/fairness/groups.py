@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from riskadj.errors import ArrayError, InSampleError, NoVariationError
+from riskadj.errors import ArrayError, NoVariationError
 from riskadj.expected import Expectations, recalibration
-from riskadj.expected.crossfit import SUPPLIED
+from riskadj.expected.crossfit import SUPPLIED, never_in_sample
 from riskadj.expected.evaluate import KIND_OF
 from riskadj.expected.model import moved
 from riskadj.fairness.groupings import (
@@ -97,11 +97,7 @@ def audit_groups(expectations: Expectations, profiles: Profiles, study: Study) -
     Predictive ratio and net compensation as in fair regression of payments (Zink and Rose 2020,
     Biometrics 76:973-982). Fifths of numbers, levels and calibration are those of `evaluate`.
     """
-    if not isinstance(expectations, Expectations):
-        raise InSampleError(
-            "audit_groups: wanted Expectations, which are never in-sample; got "
-            f"{type(expectations).__name__}. Make them with cross_fit."
-        )
+    never_in_sample("audit_groups", expectations)
     cohort = expectations.cohort
     made = groupings(study, cohort)
     parts = [

@@ -11,8 +11,9 @@ from riskadj.casemix import CaseMix
 from riskadj.cohort import Cohort, response_by_provider
 from riskadj.cohort.rates import PAIRS_ONLY
 from riskadj.digest import digest_of_frame
-from riskadj.errors import ArrayError, InSampleError
+from riskadj.errors import ArrayError
 from riskadj.expected import Expectations
+from riskadj.expected.crossfit import never_in_sample
 from riskadj.followup.analyses import (
     ANALYSES,
     RATIO_COLUMNS,
@@ -123,11 +124,7 @@ def follow_up(expectations: Expectations, study: Study) -> FollowUp:
     InSampleError
         When given anything but `Expectations`.
     """
-    if not isinstance(expectations, Expectations):
-        raise InSampleError(
-            "follow_up: wanted Expectations, which are never in-sample; got "
-            f"{type(expectations).__name__}. Make them with cross_fit."
-        )
+    never_in_sample("follow_up", expectations)
     cohort = expectations.cohort
     told = _why_not(cohort, study)
     if told:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from riskadj.cohort import Cohort, response_by_provider
 from riskadj.digest import digest_of_frame
-from riskadj.errors import InSampleError, StudyError, TooFewProvidersError
+from riskadj.errors import StudyError, TooFewProvidersError
 from riskadj.expected import Expectations
+from riskadj.expected.crossfit import never_in_sample
 from riskadj.profile.analysis import Analysis, without_peers
 from riskadj.profile.belief import (
     BELIEF_COLUMNS,
@@ -107,11 +108,7 @@ def profile_providers(expectations: Expectations, study: Study) -> Profiles:
     TooFewProvidersError
         When limits that learn from how providers differ have too few to learn from.
     """
-    if not isinstance(expectations, Expectations):
-        raise InSampleError(
-            "profile_providers: wanted Expectations, which are never in-sample; got "
-            f"{type(expectations).__name__}. Make them with cross_fit."
-        )
+    never_in_sample("profile_providers", expectations)
     rules, cohort = study.profile, expectations.cohort
     peers = None if rules.peer_group is None else peer_groups(cohort.test, rules.peer_group)
     parts = {

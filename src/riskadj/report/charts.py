@@ -22,6 +22,7 @@ from riskadj.report.drawing import (
     records,
     scales_of,
     text,
+    written_names,
 )
 from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels, spread_lines
 from riskadj.report.words import format_volume
@@ -190,20 +191,7 @@ def _labels(
     scales: Mapping[str, Any],
     ticks: pd.DataFrame | None,
 ) -> list[alt.Chart]:
-    return _written(place_labels(points, frame, one.named.flags, ticks), scales)
-
-
-def _written(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any]) -> list[alt.Chart]:
-    """Write names, with a line to its mark from each that stands away from it."""
-    if not rows:
-        return []
-    leaders = [
-        {"x": row["x0"], "y": row["y0"], "x2": row["x2"], "y2": row["y2"]}
-        for row in rows if row["far"]
-    ]  # fmt: skip
-    lines = alt.Chart(data(leaders)).mark_rule(color=GREY, strokeWidth=0.6)
-    drawn = [lines.encode(x2="x2:Q", y2="y2:Q", **scales)] if leaders else []
-    return [*drawn, text(rows, scales, fontWeight=600, align="center")]
+    return written_names(place_labels(points, frame, one.named.flags, ticks), scales)
 
 
 # --- caterpillar ----------------------------------------------------------------------------------
@@ -219,7 +207,7 @@ def draw_caterpillar(one: Comparison) -> alt.LayerChart:
         _bars(points, one, scales),
         *_reference_line(one, frame, scales),
         _marks(points, one, scales, size),
-        *_written(_at_the_ends(points, one, frame), scales),
+        *written_names(_at_the_ends(points, one, frame), scales),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 

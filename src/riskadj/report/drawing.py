@@ -178,3 +178,16 @@ def place_scales(places: Sequence[Place], names: Sequence[str], size: float) -> 
         "shape": alt.Shape("place:N", scale=scale([one.shape for one in styles])),
         "size": alt.value(size),
     }
+
+
+def written_names(rows: Sequence[Mapping[str, Any]], scales: Mapping[str, Any]) -> list[alt.Chart]:
+    """Write names, with a line to its mark from each that stands away from it."""
+    if not rows:
+        return []
+    leaders = [
+        {"x": row["x0"], "y": row["y0"], "x2": row["x2"], "y2": row["y2"]}
+        for row in rows if row["far"]
+    ]  # fmt: skip
+    lines = alt.Chart(data(leaders)).mark_rule(color=GREY, strokeWidth=0.6)
+    drawn = [lines.encode(x2="x2:Q", y2="y2:Q", **scales)] if leaders else []
+    return [*drawn, text(rows, scales, fontWeight=600, align="center")]

@@ -20,6 +20,7 @@ from riskadj.report.drawing import (
     records,
     scales_of,
     text,
+    written_names,
 )
 from riskadj.report.findings import Findings
 from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels
@@ -298,16 +299,7 @@ def _names(
     """Return the names of the providers whose ring is drawn, clear of those of the quarters."""
     ringed = points["provider_id"].isin(one.regions()["provider_id"])
     marks = pd.concat([points.assign(flag=np.where(ringed, _RINGED, "")), _taken(frame)])
-    rows = place_labels(marks, frame, (_RINGED,))
-    if not rows:
-        return []
-    leaders = [
-        {"x": row["x0"], "y": row["y0"], "x2": row["x2"], "y2": row["y2"]}
-        for row in rows if row["far"]
-    ]  # fmt: skip
-    lines = alt.Chart(alt.Data(values=leaders)).mark_rule(color=GREY, strokeWidth=0.6)
-    drawn = [lines.encode(x2="x2:Q", y2="y2:Q", **scales)] if leaders else []
-    return [*drawn, text(rows, scales, fontWeight=600, align="center")]
+    return written_names(place_labels(marks, frame, (_RINGED,)), scales)
 
 
 def _taken(frame: Frame) -> pd.DataFrame:

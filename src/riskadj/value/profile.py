@@ -9,13 +9,13 @@ import pandas as pd
 
 from riskadj.digest import digest_of_frame
 from riskadj.errors import (
-    InSampleError,
     NoVariationError,
     StudyError,
     TooFewProvidersError,
     ValuesError,
 )
 from riskadj.expected import Expectations
+from riskadj.expected.crossfit import never_in_sample
 from riskadj.profile.providers import held_back, told_once
 from riskadj.stats import Z95
 from riskadj.stats.joint import JointProfile, joint_profile
@@ -111,11 +111,7 @@ def profile_value(outcome: Expectations, cost: Expectations, study: Study) -> Va
 
 def _checked(outcome: Expectations, cost: Expectations, study: Study) -> ValueRules:
     for one in (outcome, cost):
-        if not isinstance(one, Expectations):
-            raise InSampleError(
-                "profile_value: wanted Expectations, which are never in-sample; got "
-                f"{type(one).__name__}. Make them with cross_fit."
-            )
+        never_in_sample("profile_value", one)
     if study.value is None:
         raise StudyError("value: wanted the names of an outcome and a cost; got none. Add them.")
     wanted = (study.value.outcome, study.value.cost)
