@@ -14,8 +14,8 @@ from pathlib import Path
 from riskadj.demo import STUDY
 from riskadj.errors import FileMissingError
 from riskadj.pipeline import run_study
+from riskadj.report.card.published import figures_of, publish_card, read_card
 from riskadj.report.folder import write_text
-from riskadj.report.published import figures_of, publish_card, read_card
 from riskadj.report.render import render_html, render_markdown
 from riskadj.simulate import load_scenario, simulate_world, write_world
 from riskadj.study import load_study

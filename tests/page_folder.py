@@ -10,7 +10,7 @@ from findings_example import example_findings, example_rules, example_study
 
 from riskadj.digest import digest_of_file
 from riskadj.profile.flags import flag_labels
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
 from riskadj.report.folder import MARK, files_in, write_csv, write_json
 from riskadj.report.provenance import portable_study
 

@@ -7,7 +7,7 @@ import pytest
 from findings_example import example_findings
 
 from riskadj.report.blocks import estimate, number, table, text, turned
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import render_html
 

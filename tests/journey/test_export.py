@@ -12,9 +12,9 @@ from riskadj.digest import digest_of_file
 from riskadj.episodes import COLUMNS
 from riskadj.errors import OutputError, RiskadjError, StudyError, ValuesError
 from riskadj.pipeline import run_study
-from riskadj.report.export import export_skde
-from riskadj.report.skde import COLUMNS as SIX
-from riskadj.report.skde import TYPES, Indicator, is_organisation_number
+from riskadj.report.portal.export import export_skde
+from riskadj.report.portal.skde import COLUMNS as SIX
+from riskadj.report.portal.skde import TYPES, Indicator, is_organisation_number
 from riskadj.study import load_study
 from riskadj.study.records import SkdeRules
 
@@ -234,7 +234,7 @@ def test_the_year_is_the_callers_or_the_studys_or_the_periods(
 def test_a_year_before_the_period_or_still_to_come_is_refused(
     said, given, disc, organisations, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("riskadj.report.export._this_year", lambda: 2030)
+    monkeypatch.setattr("riskadj.report.portal.export._this_year", lambda: 2030)
     key = said.removeprefix("export.skde.")
     if said != "--year":
         edit_skde(disc, **{key: {"2023": given} if key == "years" else given})
@@ -244,7 +244,7 @@ def test_a_year_before_the_period_or_still_to_come_is_refused(
 
 
 def test_the_year_of_the_period_and_this_one_are_taken(disc, organisations, tmp_path, monkeypatch):
-    monkeypatch.setattr("riskadj.report.export._this_year", lambda: 2030)
+    monkeypatch.setattr("riskadj.report.portal.export._this_year", lambda: 2030)
     for year in (2023, 2030):
         assert export_skde(disc, tmp_path / "skde.csv", organisations, year).year == year
 

@@ -18,11 +18,11 @@ import pytest
 from riskadj.errors import FileMissingError
 from riskadj.pipeline import Stages, follow_outcome, read_study
 from riskadj.report.blocks import TODO_MARK
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
+from riskadj.report.card.person import ASKED, told
+from riskadj.report.card.published import figures_of, read_card, unwritten_of_card
 from riskadj.report.folder import files_in, json_text
-from riskadj.report.person import ASKED, told
 from riskadj.report.provenance import build_provenance
-from riskadj.report.published import figures_of, read_card, unwritten_of_card
 from riskadj.report.render import DIGEST_SHOWN, render_html, render_markdown
 from riskadj.report.results import build_findings
 from riskadj.study import load_study

@@ -25,13 +25,13 @@ from riskadj.cli.progress import _metrics_table
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
+from riskadj.report.card.sections.providers import providers
 from riskadj.report.choices import rules_in_words
 from riskadj.report.contest import contest
 from riskadj.report.families import FAMILIES, families_in_words
 from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
-from riskadj.report.sections.providers import providers
 from riskadj.report.words import REACHED, measure
 from riskadj.study import Outcome
 from riskadj.study.records import (

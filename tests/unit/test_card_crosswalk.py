@@ -5,10 +5,10 @@ import re
 import pytest
 from findings_example import example_findings, example_study
 
-from riskadj.report.card import CROSSWALK, SECTIONS, build_card
-from riskadj.report.crosswalk import FRAMEWORKS, SUMMARY
-from riskadj.report.person import ASKED
-from riskadj.report.sections.crosswalk import NOTHING, Contents, crosswalk
+from riskadj.report.card.card import CROSSWALK, SECTIONS, build_card
+from riskadj.report.card.crosswalk import FRAMEWORKS, SUMMARY
+from riskadj.report.card.person import ASKED
+from riskadj.report.card.sections.crosswalk import NOTHING, Contents, crosswalk
 
 ANCHORS = {anchor: title for title, anchor, _ in SECTIONS}
 ENTRIES = [(one.title, entry) for one in FRAMEWORKS for entry in one.entries]

@@ -12,17 +12,17 @@ from riskadj.cli import main
 from riskadj.digest import digest_of_file
 from riskadj.errors import FileFormatError, FileMissingError, OutputError
 from riskadj.report.blocks import TODO_MARK
-from riskadj.report.card import SECTIONS, build_card
-from riskadj.report.folder import MARK, files_in, read_json, write_json, write_text
-from riskadj.report.person import ASKED, told, unwritten
-from riskadj.report.provenance import FORMAT, sealed
-from riskadj.report.published import (
+from riskadj.report.card.card import SECTIONS, build_card
+from riskadj.report.card.person import ASKED, told, unwritten
+from riskadj.report.card.published import (
     figures_of,
     publish_card,
     read_card,
     unwritten_of_card,
     unwritten_of_study,
 )
+from riskadj.report.folder import MARK, files_in, read_json, write_json, write_text
+from riskadj.report.provenance import FORMAT, sealed
 from riskadj.report.render import render_html, render_markdown
 from riskadj.study.records import CardText
 

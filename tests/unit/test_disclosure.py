@@ -10,7 +10,7 @@ from worlds import casemix_of, episode_frame, expectations_of, make_study
 
 from riskadj.expected import cross_fit, evaluate
 from riskadj.profile import Profiles, flag_labels, profile_providers
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
 from riskadj.report.disclosure import (
     NOT_ADJUSTED,
     SUPPRESSED,

@@ -24,9 +24,9 @@ from riskadj.fairness.drift import (
     TAUGHT,
 )
 from riskadj.profile import profile_providers
+from riskadj.report.card.sections.fairness import fairness
 from riskadj.report.disclosure import SUPPRESSED, suppress_drift
 from riskadj.report.results import OutcomeResults, build_findings
-from riskadj.report.sections.fairness import fairness
 from riskadj.stats.period_changes import period_change, provider_changes, stability_index
 from riskadj.study import Study
 

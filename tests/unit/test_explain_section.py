@@ -9,9 +9,9 @@ from findings_example import EXPLAINED, example_findings
 
 from riskadj.explain.pairs import PAIR_COLUMNS
 from riskadj.explain.shap_values import PART_COLUMNS, ROLE_COLUMNS
+from riskadj.report.card.sections.explanation import explanation
 from riskadj.report.disclosure import keep_shown_parts
 from riskadj.report.findings import Findings
-from riskadj.report.sections.explanation import explanation
 
 FEATURES = ("age_years", "sex", "q1_score_ohs")
 

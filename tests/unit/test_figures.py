@@ -17,10 +17,11 @@ from findings_example import (
 )
 
 from riskadj.episodes.columns import COLUMNS
-from riskadj.report import charts, labels
-from riskadj.report.comparison import comparison as compare
+from riskadj.report.charts import compared as charts
+from riskadj.report.charts import labels
+from riskadj.report.charts.comparison import comparison as compare
+from riskadj.report.charts.drawing import FLAG_STYLES, _tidied, _wrapped, padded, style_of
 from riskadj.report.contest import MOST_SHOWN, contest
-from riskadj.report.drawing import FLAG_STYLES, _tidied, _wrapped, padded, style_of
 from riskadj.report.figures import (
     _KINDS,
     _draw,

@@ -23,11 +23,11 @@ from riskadj.followup.analyses import Comparing, Place, tipping_in_words
 from riskadj.followup.everybody import covariates_of, expected_by, without_expectation
 from riskadj.followup.follow import ALL_ANSWERED, NOT_THERE
 from riskadj.profile import NHS_ENGLAND, profile_providers
+from riskadj.report.card.sections.followup import followup
+from riskadj.report.card.sections.limitations import limitations
 from riskadj.report.disclosure import suppress_balance, suppress_rates
 from riskadj.report.figures import draw_figures, figure_descriptions
 from riskadj.report.results import OutcomeResults, build_findings
-from riskadj.report.sections.followup import followup
-from riskadj.report.sections.limitations import limitations
 from riskadj.stats import Z95
 from riskadj.stats.imputation import impute
 from riskadj.stats.pooling import student_cut

@@ -31,11 +31,11 @@ from riskadj.fairness import assess_fairness, audit_groups, group_faults, groupi
 from riskadj.fairness.groups import ALL, GROUP_COLUMNS, HELD_OUT, IN_SAMPLE
 from riskadj.pipeline import read_study
 from riskadj.profile import profile_providers
+from riskadj.report.card.sections.fairness import fairness
+from riskadj.report.charts.drawing import BLUE, ORANGE
+from riskadj.report.charts.groups import draw_groups, group_forest
 from riskadj.report.disclosure import suppress_groups, suppress_subgroups
-from riskadj.report.drawing import BLUE, ORANGE
-from riskadj.report.groups_chart import draw_groups, group_forest
 from riskadj.report.results import OutcomeResults, build_findings
-from riskadj.report.sections.fairness import fairness
 from riskadj.stats.group_audit import difference_within, share_against_all
 from riskadj.study import Study
 

@@ -11,7 +11,7 @@ from riskadj.errors import (
     StudyError,
     ValuesError,
 )
-from riskadj.report.skde import (
+from riskadj.report.portal.skde import (
     CHECKS,
     COLUMNS,
     Indicator,

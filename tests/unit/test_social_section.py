@@ -10,9 +10,9 @@ from worlds import episode_frame, expectations_of, make_study, typed
 from riskadj.fairness.fair import adjust_fairly
 from riskadj.fairness.gaming import Price, gaming_sensitivity
 from riskadj.fairness.social import adjust_socially
+from riskadj.report.card.sections.social import social
+from riskadj.report.charts.graded import DOWN, UP, graded_curve
 from riskadj.report.figures import draw_figures, figure_descriptions
-from riskadj.report.graded_chart import DOWN, UP, graded_curve
-from riskadj.report.sections.social import social
 
 RULES = {
     "groups": ["sex"],

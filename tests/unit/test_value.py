@@ -13,11 +13,11 @@ from riskadj.casemix import choose_casemix
 from riskadj.cohort import select_cohort
 from riskadj.errors import ArrayError, InSampleError, StudyError
 from riskadj.expected import cross_fit
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
+from riskadj.report.card.sections.value import value as section
+from riskadj.report.charts.value import CLASS_STYLES, MOST_REGIONS, value_planes
 from riskadj.report.disclosure import suppress_value
 from riskadj.report.figures import _KINDS, _draw
-from riskadj.report.sections.value import value as section
-from riskadj.report.value_chart import CLASS_STYLES, MOST_REGIONS, value_planes
 from riskadj.value import CLASSES, NOT_COMPARED, classify, profile_value
 from riskadj.value.classes import QUARTERS, chances_of_sides
 from riskadj.value.profile import CHANCE_COLUMNS, VALUE_COLUMNS

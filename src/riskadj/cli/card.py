@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from riskadj.report.published import Unwritten
+    from riskadj.report.card.published import Unwritten
 
 cards = typer.Typer(
     name="card",
@@ -57,13 +57,13 @@ def publish(
 
     Example: riskadj card publish runs/demo --to model_cards
     """
-    from riskadj.report.published import publish_card
+    from riskadj.report.card.published import publish_card
 
     typer.echo(f"published {publish_card(folder, to)}")
 
 
 def _unwritten(subject: Path) -> "Unwritten":
-    from riskadj.report.published import read_card, unwritten_of_card, unwritten_of_study
+    from riskadj.report.card.published import read_card, unwritten_of_card, unwritten_of_study
     from riskadj.study import load_study
 
     if subject.suffix.lower() in _OF_STUDIES:
@@ -76,7 +76,7 @@ def _show(found: "Unwritten") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from riskadj.report.person import ASKED
+    from riskadj.report.card.person import ASKED
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("card:", "in the card", "what to write"):

@@ -28,7 +28,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a finished run as a portal's import file, refused as the portal would."""
-    from riskadj.report.export import EXPORTS
+    from riskadj.report.portal.export import EXPORTS
 
     for line in EXPORTS[format.value](folder, out, organisations, year).told():
         typer.echo(line)

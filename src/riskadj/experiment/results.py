@@ -17,7 +17,7 @@ from riskadj.experiment.keep import Kept
 from riskadj.experiment.paired import Side, pair, side_of
 from riskadj.experiment.plan import Task, digest_of_cells
 from riskadj.experiment.records import Experiment
-from riskadj.report.drawing import BLUE, GREY, INK, ORANGE, data, to_svg
+from riskadj.report.charts.drawing import BLUE, GREY, INK, ORANGE, data, to_svg
 from riskadj.report.folder import json_text
 
 RESULTS, TABLE, MARKDOWN, FIGURE = (

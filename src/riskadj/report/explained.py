@@ -12,8 +12,8 @@ import pandas as pd
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD, START
+from riskadj.report.charts.drawing import BLUE, INK, ORANGE, QUIET, data, to_svg
 from riskadj.report.choices import LIMITS, METHODS
-from riskadj.report.drawing import BLUE, INK, ORANGE, QUIET, data, to_svg
 from riskadj.report.explaining import EpisodeAnswer, ProviderAnswer
 from riskadj.report.folder import (
     MARK,

@@ -9,44 +9,44 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from riskadj.report.answering import NAMES, Answering, answering, draw_answering
 from riskadj.report.blocks import Block, figure
-from riskadj.report.charts import (
+from riskadj.report.charts.answering import NAMES, Answering, answering, draw_answering
+from riskadj.report.charts.compared import (
     draw_calibration,
     draw_caterpillar,
     draw_features,
     draw_funnel,
     draw_reliability,
 )
-from riskadj.report.choices import ESTIMATORS, METHODS, chance_in_words, interval_in_words
-from riskadj.report.comparison import Comparison, comparison
-from riskadj.report.contest import Contest, contest
-from riskadj.report.drawing import to_svg
-from riskadj.report.findings import Findings
-from riskadj.report.graded_chart import (
+from riskadj.report.charts.comparison import Comparison, comparison
+from riskadj.report.charts.drawing import to_svg
+from riskadj.report.charts.graded import (
     describe_graded,
     draw_graded,
     graded_curves,
     graded_words,
     has_curve,
 )
-from riskadj.report.grid import draw_sensitivity
-from riskadj.report.groups_chart import (
+from riskadj.report.charts.grid import draw_sensitivity
+from riskadj.report.charts.groups import (
     describe_groups,
     draw_groups,
     group_forests,
     group_words,
     has_groups,
 )
-from riskadj.report.lookup import called
-from riskadj.report.places import Places
-from riskadj.report.value_chart import (
+from riskadj.report.charts.value import (
     describe_value,
     draw_value,
     has_values,
     value_planes,
     value_words,
 )
+from riskadj.report.choices import ESTIMATORS, METHODS, chance_in_words, interval_in_words
+from riskadj.report.contest import Contest, contest
+from riskadj.report.findings import Findings
+from riskadj.report.lookup import called
+from riskadj.report.places import Places
 from riskadj.report.words import counted, format_volume, listed
 from riskadj.study import Outcome
 

@@ -17,7 +17,7 @@ from riskadj.fairness import Fairness, shown_groups, shown_strata
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
-from riskadj.report.card import build_card
+from riskadj.report.card.card import build_card
 from riskadj.report.disclosure import (
     keep_shown,
     keep_shown_parts,

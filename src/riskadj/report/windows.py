@@ -12,7 +12,7 @@ import pandas as pd
 from riskadj.digest import digest_of_file
 from riskadj.expected.windows import COMPONENTS, HOW
 from riskadj.profile.windows import FEWEST_IN_FIFTHS, TOTAL, WindowVariation
-from riskadj.report.drawing import BLUE, GREY, INK, ORANGE, padded, records, to_svg
+from riskadj.report.charts.drawing import BLUE, GREY, INK, ORANGE, padded, records, to_svg
 from riskadj.report.folder import (
     MARK,
     check_own_place,

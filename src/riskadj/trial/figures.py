@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from riskadj.report.drawing import (
+from riskadj.report.charts.drawing import (
     BLUE,
     GREY,
     INK,
@@ -22,7 +22,7 @@ from riskadj.report.drawing import (
     text,
     to_svg,
 )
-from riskadj.report.labels import HEIGHT, WIDTH, Frame, spread_lines
+from riskadj.report.charts.labels import HEIGHT, WIDTH, Frame, spread_lines
 from riskadj.report.words import counted
 from riskadj.trial.fair import follows_at, from_first_settled, most_volume
 from riskadj.trial.measures import measure, on_own_results

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from riskadj.report.blocks import Block, facts, number, paragraph, table, text
+from riskadj.report.card.person import told
 from riskadj.report.findings import Findings
-from riskadj.report.person import told
 from riskadj.report.provenance import FORMAT
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from riskadj.report.labels import Frame
+from riskadj.report.charts.labels import Frame
 from riskadj.report.places import Place
 
 BLUE, ORANGE, GREY, INK, FAINT = "#0060a8", "#c8500a", "#8b9096", "#33383d", "#e8eaec"

@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from riskadj.report.charts.drawing import BAND, FAINT, QUIET, data, place_scales, records, text
+from riskadj.report.charts.labels import LETTER_WIDTH, WIDTH
 from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.contest import Contest
-from riskadj.report.drawing import BAND, FAINT, QUIET, data, place_scales, records, text
-from riskadj.report.labels import LETTER_WIDTH, WIDTH
 
 ROW = 13.0
 STEPS = (11.0, 24.0)

@@ -19,7 +19,7 @@ from riskadj.errors import (
 )
 from riskadj.report.folder import read_json, read_provenance
 from riskadj.report.lookup import rows_of
-from riskadj.report.skde import (
+from riskadj.report.portal.skde import (
     Indicator,
     SkdeExport,
     is_organisation_number,

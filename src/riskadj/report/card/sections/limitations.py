@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from riskadj.followup.follow import ALL_ANSWERED
 from riskadj.report.blocks import Block, facts
+from riskadj.report.card.person import told
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import (
     compared,
@@ -14,7 +15,6 @@ from riskadj.report.lookup import (
     learns,
     places_of,
 )
-from riskadj.report.person import told
 from riskadj.report.words import format_number, noun_of
 from riskadj.study.records import SHRUNKEN_METHODS
 

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from riskadj.fairness.groups import ALL, HELD_OUT
-from riskadj.report.drawing import BLUE, FAINT, GREY, INK, ORANGE, QUIET, data, records, text
+from riskadj.report.charts.drawing import BLUE, FAINT, GREY, INK, ORANGE, QUIET, data, records, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, once, rows_of
 from riskadj.report.words import counted, format_number, learner_title, listed, sentence_decimals

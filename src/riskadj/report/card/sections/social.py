@@ -21,9 +21,9 @@ from riskadj.report.blocks import (
     text,
     warning,
 )
+from riskadj.report.charts.graded import graded_curve, has_curve
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.graded_chart import graded_curve, has_curve
 from riskadj.report.lookup import learner_names, places_of, rows_of
 from riskadj.report.words import (
     counted,

@@ -7,7 +7,6 @@ import pandas as pd
 
 from riskadj.cohort.rates import ALL, FROM_COUNTS, NOT_HERE
 from riskadj.profile import flag_labels
-from riskadj.report.answering import answering
 from riskadj.report.blocks import (
     Block,
     facts,
@@ -18,6 +17,7 @@ from riskadj.report.blocks import (
     text,
     warning,
 )
+from riskadj.report.charts.answering import answering
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, places_of, rows_of

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from riskadj.errors import FileFormatError, FileMissingError, OutputError
+from riskadj.report.card.person import ASKED, unwritten
 from riskadj.report.folder import MARK, files_in, read_json, read_provenance
-from riskadj.report.person import ASKED, unwritten
 from riskadj.report.provenance import FORMAT
 from riskadj.study import Study
 

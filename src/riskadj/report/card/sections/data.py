@@ -8,9 +8,9 @@ from riskadj.instruments import Instrument
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import Threshold
 from riskadj.report.blocks import Block, facts, number, percent, table, text
+from riskadj.report.card.person import told
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learns, rows_of
-from riskadj.report.person import told
 from riskadj.report.words import counted, is_cost, measure, named
 from riskadj.study import Outcome
 

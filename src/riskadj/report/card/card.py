@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from riskadj.report.blocks import Block
+from riskadj.report.card.person import unwritten
+from riskadj.report.card.sections.belief import belief
+from riskadj.report.card.sections.crosswalk import Contents, crosswalk
+from riskadj.report.card.sections.data import casemix, data, outcomes
+from riskadj.report.card.sections.expectations import calibration, models, performance, subgroups
+from riskadj.report.card.sections.explanation import explanation
+from riskadj.report.card.sections.fairness import fairness
+from riskadj.report.card.sections.followup import followup
+from riskadj.report.card.sections.identity import identity, provenance, use
+from riskadj.report.card.sections.limitations import limitations
+from riskadj.report.card.sections.providers import providers
+from riskadj.report.card.sections.sensitivity import sensitivity
+from riskadj.report.card.sections.social import social
+from riskadj.report.card.sections.value import value
 from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, flags_by_learner, places_of
-from riskadj.report.person import unwritten
 from riskadj.report.provenance import FORMAT
-from riskadj.report.sections.belief import belief
-from riskadj.report.sections.crosswalk import Contents, crosswalk
-from riskadj.report.sections.data import casemix, data, outcomes
-from riskadj.report.sections.expectations import calibration, models, performance, subgroups
-from riskadj.report.sections.explanation import explanation
-from riskadj.report.sections.fairness import fairness
-from riskadj.report.sections.followup import followup
-from riskadj.report.sections.identity import identity, provenance, use
-from riskadj.report.sections.limitations import limitations
-from riskadj.report.sections.providers import providers
-from riskadj.report.sections.sensitivity import sensitivity
-from riskadj.report.sections.social import social
-from riskadj.report.sections.value import value
 from riskadj.report.words import counted, is_cost, listed
 from riskadj.study import Outcome
 

@@ -16,9 +16,9 @@ from riskadj.report.blocks import (
     text,
     warning,
 )
+from riskadj.report.charts.value import ValuePlane, value_planes
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.value_chart import ValuePlane, value_planes
 from riskadj.report.words import counted, kept_in, listed, measure, table_decimals
 from riskadj.stats import Z95
 from riskadj.study import Outcome

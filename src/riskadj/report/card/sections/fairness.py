@@ -18,9 +18,9 @@ from riskadj.report.blocks import (
     table,
     text,
 )
+from riskadj.report.charts.groups import GroupForest, group_forest, has_groups
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
-from riskadj.report.groups_chart import GroupForest, group_forest, has_groups
 from riskadj.report.lookup import called, learner_names, rows_of
 from riskadj.report.words import counted, format_number, kept_in, listed, named, table_decimals
 from riskadj.study import Outcome

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from riskadj.report.drawing import (
+from riskadj.report.charts.drawing import (
     BLUE,
     GREY,
     INK,
@@ -22,8 +22,8 @@ from riskadj.report.drawing import (
     text,
     written_names,
 )
+from riskadj.report.charts.labels import HEIGHT, WIDTH, Frame, place_labels
 from riskadj.report.findings import Findings
-from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels
 from riskadj.report.words import counted, learner_title, measure
 from riskadj.stats.normal_pairs import ellipse
 from riskadj.study import Outcome

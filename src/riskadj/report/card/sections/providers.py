@@ -17,6 +17,7 @@ from riskadj.report.blocks import (
     table,
     text,
 )
+from riskadj.report.card.sections.comparing import comparing, warnings
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import (
@@ -29,7 +30,6 @@ from riskadj.report.lookup import (
     told_of,
 )
 from riskadj.report.places import Places
-from riskadj.report.sections.comparing import comparing, warnings
 from riskadj.report.words import is_cost, kept_in, listed, named, table_decimals
 from riskadj.study import Outcome
 

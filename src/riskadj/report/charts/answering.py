@@ -8,7 +8,7 @@ import pandas as pd
 
 from riskadj.followup import ANALYSES
 from riskadj.profile.flags import cut_of
-from riskadj.report.drawing import BLUE, GREY, INK, QUIET, data, records, text
+from riskadj.report.charts.drawing import BLUE, GREY, INK, QUIET, data, records, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, once, rows_of
 from riskadj.report.places import Places

@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from riskadj.report.blocks import Block, paragraph, table, text
-from riskadj.report.crosswalk import FRAMEWORKS, SUMMARY, Entry, Framework
-from riskadj.report.person import ASKED
+from riskadj.report.card.crosswalk import FRAMEWORKS, SUMMARY, Entry, Framework
+from riskadj.report.card.person import ASKED
 from riskadj.report.words import counted
 
 NOTHING = "not covered"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from riskadj.profile.flags import cut_of
-from riskadj.report.drawing import (
+from riskadj.report.charts.drawing import (
     BLUE,
     GREY,
     INK,
@@ -21,8 +21,8 @@ from riskadj.report.drawing import (
     scales_of,
     text,
 )
+from riskadj.report.charts.labels import HEIGHT, WIDTH, Frame, spread_lines
 from riskadj.report.findings import Findings
-from riskadj.report.labels import HEIGHT, WIDTH, Frame, spread_lines
 from riskadj.report.lookup import called, once, rows_of
 from riskadj.report.places import Places
 from riskadj.report.words import counted, learner_title

@@ -7,9 +7,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from riskadj.report.choices import ESTIMATORS
-from riskadj.report.comparison import Comparison
-from riskadj.report.drawing import (
+from riskadj.report.charts.comparison import Comparison
+from riskadj.report.charts.drawing import (
     BLUE,
     GREY,
     INK,
@@ -24,7 +23,8 @@ from riskadj.report.drawing import (
     text,
     written_names,
 )
-from riskadj.report.labels import HEIGHT, WIDTH, Frame, place_labels, spread_lines
+from riskadj.report.charts.labels import HEIGHT, WIDTH, Frame, place_labels, spread_lines
+from riskadj.report.choices import ESTIMATORS
 from riskadj.report.words import format_volume
 
 CROWDED = 80

@@ -1,0 +1,1 @@
+"""Files that portals of quality registries take."""
