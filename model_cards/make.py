@@ -2,20 +2,30 @@
 
     python model_cards/make.py                  every one
     python model_cards/make.py demo nhs_hip     some
-    python model_cards/make.py --render         Markdown and HTML again, from the records here
+    python model_cards/make.py --to DIR         on another shelf
+    python model_cards/make.py --render         Markdown and HTML again, from the records there
 
-Runs go to runs/cards/. A study whose data are not here is passed over, and its card left as it is.
+Runs go to runs/cards/. One that is there is taken as it is where files, study, data, code and
+packages are those that it was made from; `--again` runs it all the same. A study whose data are not
+here is passed over, and its card left as it is.
 """
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 
+from riskadj.audit import audit_run
+from riskadj.audit.inputs import is_same_software
+from riskadj.audit.subject import open_subject
+from riskadj.cli.progress import stage_progress
 from riskadj.demo import STUDY
-from riskadj.errors import FileMissingError
+from riskadj.errors import FileMissingError, RiskadjError
 from riskadj.pipeline import run_study
 from riskadj.report.card.published import figures_of, publish_card, read_card
-from riskadj.report.folder import write_text
+from riskadj.report.folder import MARK, write_text
 from riskadj.report.render import render_html, render_markdown
 from riskadj.simulate import load_scenario, simulate_world, write_world
 from riskadj.study import load_study
@@ -42,23 +52,42 @@ def study_file(name: str) -> Path:
     return Path(str(STUDY)) if name == "demo" else CONFIGS / "studies" / f"{name}.yaml"
 
 
-def run_of(name: str, place: Path) -> Path:
-    """Run a study in a folder, with its world where it looks for it, and return its run."""
+OnStage = Callable[[str, str, float | None], None]
+
+
+def run_of(name: str, place: Path, again: bool = True, on_stage: OnStage | None = None) -> Path:
+    """Return the run of a study in a folder, with its world where it looks for it."""
+    on_stage = on_stage or (lambda *_: None)
     path = study_file(name)
     if name in WORLDS:
-        path = laid_out(name, place)
-    study = load_study(path, ["tracking.uri=off"])
-    return run_study(study, place / "runs" / name).folder
+        path = laid_out(name, place, on_stage)
+    folder = place / "runs" / name
+    if not again and is_what_would_come(folder, path):
+        return folder
+    return run_study(load_study(path, ["tracking.uri=off"]), folder, on_stage).folder
 
 
-def laid_out(name: str, place: Path) -> Path:
+def is_what_would_come(folder: Path, study: Path) -> bool:
+    """Whether a run is there whole, of this study, these data, this code and these packages."""
+    if not (folder / MARK).is_file():
+        return False
+    with suppress(RiskadjError):
+        holds = audit_run(folder, study=study, rerun=False).exit_code == 0
+        return holds and is_same_software(open_subject(folder))
+    return False
+
+
+def laid_out(name: str, place: Path, on_stage: OnStage = lambda *_: None) -> Path:
     """Lay a study and its world out as in the project; those of the demonstration side by side."""
+    began = perf_counter()
+    on_stage("simulate", "", None)
     study = place / "configs" / "studies" / f"{name}.yaml"
     study.parent.mkdir(parents=True, exist_ok=True)
     write_text(study_file(name).read_text(encoding="utf-8"), study)
     world = simulate_world(load_scenario(CONFIGS / "scenarios" / f"{WORLDS[name]}.yaml"))
     home = place / "worlds" / WORLDS[name]
     write_world(world, study.parent / "episodes.parquet" if name == "demo" else home)
+    on_stage("simulate", "", perf_counter() - began)
     return study
 
 
@@ -72,23 +101,49 @@ def render_again(folder: Path) -> None:
     write_text(render_html(card, drawn), folder / "card.html")
 
 
+def make_card(name: str, title: str, shelf: Path, work: Path, again: bool) -> str:
+    """Make the card of a study; return what became of it: made, passed over, or failed."""
+    began = perf_counter()
+    try:
+        with stage_progress(title) as on_stage:
+            card = publish_card(run_of(name, work, again, on_stage), shelf)
+    except FileMissingError as error:
+        there = "its card stays" if any(shelf.glob(f"{name}/*/card.json")) else "no card"
+        print(f"{name}: passed over, {there}: {error}", flush=True)
+        return "passed over"
+    except RiskadjError as error:
+        print(f"{name}: failed: {error}", flush=True)
+        return "failed"
+    print(f"{card} ({perf_counter() - began:.0f} s)", flush=True)
+    return "made"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make every card, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(STUDIES))
-    parser.add_argument("--render", action="store_true", help="only render what is here again")
+    parser.add_argument("--render", action="store_true", help="only render what is there again")
+    parser.add_argument("--again", action="store_true", help="run what is there already, too")
+    parser.add_argument("--to", type=Path, default=SHELF, metavar="DIR", help="another shelf")
+    work = ROOT / "runs" / "cards"
+    parser.add_argument("--work", type=Path, default=work, metavar="DIR", help="where runs go")
     given = parser.parse_args(arguments)
     if unknown := sorted(set(given.studies) - set(STUDIES)):
         parser.error(f"wanted studies among {', '.join(STUDIES)}; got {', '.join(unknown)}")
-    for name in given.studies or STUDIES:
-        if given.render:
-            for card in sorted(SHELF.glob(f"{name}/*/card.json")):
-                render_again(card.parent)
-            continue
-        try:
-            print(publish_card(run_of(name, ROOT / "runs" / "cards"), SHELF), flush=True)
-        except FileMissingError as error:
-            print(f"{name}: passed over: {error}", flush=True)
+    names = given.studies or STUDIES
+    if given.render:
+        for card in (one for name in names for one in sorted(given.to.glob(f"{name}/*/card.json"))):
+            render_again(card.parent)
+            print(card.parent, flush=True)
+        return
+    came = [
+        make_card(name, f"{number}/{len(names)} {name}", given.to, given.work, given.again)
+        for number, name in enumerate(names, 1)
+    ]
+    told = (f"{came.count(one)} {one}" for one in ("made", "passed over", "failed"))
+    print(", ".join(told), flush=True)
+    if "failed" in came:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,7 @@ def _ceiling(rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({
         "outcome": "ohs", "learner": "lightgbm", "decile": range(1, 11), "n": 2_103,
         "expected": expected, "observed": expected + difference, "difference": difference,
+        "lower95": difference - 0.02, "upper95": difference + 0.02,
     })  # fmt: skip
 
 
@@ -209,6 +210,7 @@ def _deciles(rng: np.random.Generator, outcome: str, learner: str) -> pd.DataFra
     return pd.DataFrame({
         "outcome": outcome, "learner": learner, "decile": range(1, 11), "n": 2_103,
         "expected": expected, "observed": expected + difference, "difference": difference,
+        "lower95": difference - 0.05 * sd, "upper95": difference + 0.05 * sd,
     })  # fmt: skip
 
 

@@ -21,6 +21,8 @@ HIDDEN = "Hidden House"
 FEATURES = ("age_band_10y", "sex", "comorb_heart", "q1_score_ohs", "(score before)")
 CLASSES = ("better and cheaper", "worse and dearer", "not told apart", "dearer, outcome unclear")
 MEANS = {"ohs": (22.0, 7.0), "eq5d": (0.46, 0.2), "cost": (90_000.0, 30_000.0)}
+SHARES = (0, 0.25, 0.5, 0.75, 1)
+MODES = ("study", "none", "adjust", "stratify", "peer_group")
 NUMBERS = ("linear", "lightgbm")
 _LIMITS = {"lower95": -1.96, "upper95": 1.96, "lower998": -3.09, "upper998": 3.09}
 
@@ -63,6 +65,8 @@ def write_run(folder: Path, n_providers: int) -> Path:
         "analyses": _analyses(rng, shown, study, labels),
         "shap_providers": _contributions(rng, shown),
         "value": _value(rng, shown),
+        "graded": _graded(rng, shown),
+        "social": _social(shown),
         "reference": pd.DataFrame([_reference(*one) for one in pairs]),
         "flow": _flow(),
         "calibration": _calibration(rng, shown),
@@ -140,9 +144,34 @@ def provider_names(n: int) -> list[str]:
 
 
 def page_data(text: str) -> dict:
-    """Return the data in a page."""
+    """Return the data in a page, every column written where it stands."""
     inside = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
-    return json.loads(inside)
+    data = json.loads(inside)
+    parts = [part["table"] for parts in data["tables"].values() for part in parts]
+    for table in (*parts, *(one["table"] for one in data["audited"])):
+        for name, column in table["columns"].items():
+            if isinstance(column, int):
+                table["columns"][name] = data["columns"][column]
+    return data
+
+
+def values(column, n: int) -> list:
+    """Return the values of a packed column of so many rows; an oracle of what the page does."""
+    if column is None or isinstance(column, list):
+        return column or [None] * n
+    if "runs" in column:
+        inner = values(column["of"], len(column["runs"]))
+        pairs = zip(column["runs"], inner, strict=True)
+        return [one for many, one in pairs for _ in range(many)]
+    if "again" in column:
+        again = column["again"]
+        once = values(again, len(again.get("codes", again["levels"])))
+        return once * (n // len(once))
+    if "per" in column:
+        return [None if one is None else one / column["per"] for one in column["of"]]
+    levels = column["levels"]
+    whole = range(n) if len(levels) == n else [0] * n
+    return [levels[code] for code in column.get("codes", whole)]
 
 
 def _profiles(rng, names, outcome, learner, labels):
@@ -170,7 +199,8 @@ def _profiles(rng, names, outcome, learner, labels):
             "reliability": 1 / (1 + 40 / n), "shrunken": mean + difference / 2,
             "shrunken_lower95": mean - error, "shrunken_upper95": mean + error,
             "rank": rank, "rank_lower95": (rank - 20).clip(lower=1), "rank_upper95": rank + 20,
-            "flag_share": 1.0, "note": "", "suppression": np.where(hidden, "all", ""),
+            "flag_share": 5 / 12, "flag_side_share": 0.5, "flag_moved_by": "method limits",
+            "note": "", "suppression": np.where(hidden, "all", ""),
         }
     )  # fmt: skip
     figures = table.select_dtypes("number").columns
@@ -188,6 +218,27 @@ def _analyses(rng, shown, study, labels):
             moved = rng.random(len(some)) < 0.08
             some = some.assign(method=method, limits=limits)
             parts.append(some.assign(flag=some["flag"].mask(moved, labels.of[1])))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _graded(rng, shown):
+    some = shown[(shown["outcome"] == "ohs") & shown["adjusted"].notna()]
+    moved = rng.standard_normal(len(some)) * 0.8
+    changes = np.where(np.abs(moved) > 1, 0.4, np.nan)
+    columns = ["outcome", "learner", "provider_id", "n", "observed", "expected", "ratio", "flag"]
+    parts = [
+        some[columns].assign(
+            **{"lambda": one}, z=some["z"] + one * moved, flag_changes_at=changes, social=one
+        )
+        for one in SHARES
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _social(shown):
+    some = shown[(shown["outcome"] == "ohs") & (shown["learner"] == "linear")]
+    columns = ["outcome", "learner", "provider_id", "n", "observed", "expected", "z", "flag"]
+    parts = [some[columns].assign(mode=one, own=one == "study") for one in MODES]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -15,6 +15,11 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, as hexadecimal text."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def digest_of_json(value: Any) -> str:
     """Return the SHA-256 of a JSON-like value, whatever the order of its keys.
 

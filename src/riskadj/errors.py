@@ -17,6 +17,7 @@
     |-- ArrayError              34   arrays that a statistic cannot be computed from
     |-- OutputError             40   results that could not be written
     |-- TrackingError           41   results that could not be logged; they stay on disk
+    |-- EngineError             42   a cluster that is not there, or does not stay
     |-- ChangedFileError        50   a run's file that is not what the run wrote
     |-- ChangedDataError        51   data or a study other than those that a run was made from
     |-- OtherCodeError          52   code other than that which a run was made by
@@ -29,18 +30,23 @@ Exit code 2 is a command line that could not be understood.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
+
+from riskadj.masking import without_password
 
 
 class RiskadjError(Exception):
-    """Anything that riskadj refuses, in one line that names the way out.
+    """Anything that riskadj refuses, in one line that names the way out; passwords are masked.
 
     `faults` holds each of several faults that were found together.
     """
 
     exit_code = 1
     faults: tuple[Any, ...] = ()
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(without_password(str(one)) for one in told))
 
 
 class StudyError(RiskadjError):
@@ -127,6 +133,12 @@ class TrackingError(RiskadjError):
     exit_code = 41
 
 
+class EngineError(RiskadjError):
+    """A cluster that is not there, or does not stay."""
+
+    exit_code = 42
+
+
 class ChangedFileError(RiskadjError):
     """A run's file that is not what the run wrote: changed, missing or added."""
 
@@ -178,6 +190,8 @@ def raise_all(faults: Iterable[RiskadjError]) -> None:
 def did_you_mean(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
     """Return " Did you mean 'x'?" for the closest known name, or nothing when none is close.
 
+    Of names that are close, letters in another order count for less than other letters.
+
     Parameters
     ----------
     name : str
@@ -191,6 +205,17 @@ def did_you_mean(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
     " Did you mean 'lightgbm'?"
     >>> did_you_mean("zzz", ["linear", "lightgbm"])
     ''
+    >>> did_you_mean("GPB", ["PAB", "GBP"])
+    " Did you mean 'GBP'?"
     """
-    close = get_close_matches(name, list(known), n=1, cutoff=at_least)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    names = list(dict.fromkeys(known))
+    close = get_close_matches(name, names, n=max(len(names), 1), cutoff=at_least)
+    if not close:
+        return ""
+    return f" Did you mean {max(close, key=lambda one: _alike(name, one))!r}?"
+
+
+def _alike(name: str, other: str) -> float:
+    """Return how alike two names are, in order and as mere letters."""
+    letters = SequenceMatcher(None, sorted(name), sorted(other)).ratio()
+    return SequenceMatcher(None, name, other).ratio() + letters

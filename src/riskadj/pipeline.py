@@ -17,12 +17,13 @@ from riskadj.cohort import AnchoredThresholds, anchored_thresholds, select_cohor
 from riskadj.digest import digest_of_json
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.episodes.participation import read_participation
+from riskadj.episodes.pseudonyms import pseudonymised, read_key
 from riskadj.episodes.readers import join_episodes, repeated
 from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean, raise_all
 from riskadj.expected import cross_fit, evaluate, validate_elsewhere
 from riskadj.expected.windows import expect_windows, whole_windows
 from riskadj.explain import explain_expectations
-from riskadj.fairness import assess_fairness, group_faults
+from riskadj.fairness import assess_fairness, fairness_cohort_faults, fairness_faults
 from riskadj.followup import follow_up
 from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
@@ -146,7 +147,16 @@ def read_study(study: Study) -> Episodes:
 
 
 def _read(data: Data) -> Episodes:
-    return _with_participation(_read_files(data), data)
+    return _with_participation(_with_pseudonyms(_read_files(data), data), data)
+
+
+def _with_pseudonyms(episodes: Episodes, data: Data) -> Episodes:
+    """Put pseudonyms in place of identifiers, where the study asks for that."""
+    rules = data.pseudonymise
+    if rules is None:
+        return episodes
+    key = read_key(rules.key_file, rules.key_variable)
+    return pseudonymised(episodes, rules.columns, key)
 
 
 def _with_participation(episodes: Episodes, data: Data) -> Episodes:
@@ -198,9 +208,10 @@ def follow_outcome(
     """Take one outcome from episodes to profiles and their explanation."""
     stages = stages or Stages(lambda *_: None)
     with stages("select", outcome.name):
-        raise_all(group_faults(episodes, study))
+        raise_all(fairness_faults(episodes, study))
         cohort = select_cohort(episodes, study, outcome)
         casemix = choose_casemix(cohort, study)
+        raise_all(fairness_cohort_faults(cohort, study))
     with stages("expect", outcome.name):
         expectations = cross_fit(casemix, study)
         evaluation = replace(
@@ -454,6 +465,7 @@ def _read_each(faults: list[RiskadjError], data: Data) -> Episodes | None:
     if len(parts) < len(alone):
         return None
     joined = join_episodes(parts)
+    joined = _attempt(faults, _with_pseudonyms, joined, data) or joined
     episodes = _attempt(faults, _with_participation, joined, data) or joined
     for fault in repeated(episodes):
         faults.extend(_each_fault(fault))
@@ -465,13 +477,14 @@ def _select_each(
 ) -> list[pd.DataFrame]:
     """Return the flow of each outcome that has a cohort and a case mix."""
     faults.extend(casemix_faults(episodes.columns, study))
-    faults.extend(group_faults(episodes, study))
+    faults.extend(fairness_faults(episodes, study))
     flows = []
     for outcome in study.outcomes:
         cohort = _attempt(faults, select_cohort, episodes, study, outcome)
         if cohort:
             flows.append(cohort.flow)
             _attempt(faults, choose_casemix, cohort, study)
+            faults.extend(fairness_cohort_faults(cohort, study))
     return flows
 
 

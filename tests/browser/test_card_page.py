@@ -205,6 +205,42 @@ def test_what_is_still_to_be_written_is_marked(opened, card):
     assert page.locator(".notice").inner_text().startswith(f"TODO: {len(card['todo'])} of")
 
 
+def test_what_is_still_to_be_written_is_said_first_and_each_text_leads_to_its_place(opened, card):
+    page = opened()
+    notice = page.locator(".notice")
+    assert notice.bounding_box()["y"] < page.locator(".summary").bounding_box()["y"]
+    links = notice.get_by_role("link")
+    assert links.all_inner_texts() == [one.replace("_", " ") for one in card["todo"]]
+    for one in links.all():
+        section = page.locator(one.get_attribute("href"))
+        assert section.locator("dd.todo").count() > 0
+    weight = page.locator(".notice strong").evaluate("one => getComputedStyle(one).fontWeight")
+    assert int(weight) >= 600
+
+
+def test_tables_use_the_page_on_a_desk(opened):
+    page = opened(1280)
+    room = page.locator("main").bounding_box()["width"]
+    lone = page.evaluate(
+        """() => [...document.querySelectorAll("main > section > .table table")]
+            .map(one => one.getBoundingClientRect().width)"""
+    )
+    assert len(lone) > 5
+    assert min(lone) >= room - 1
+    side_by_side = page.locator(".narrow.columns").first.locator("table").all()
+    lefts = {round(one.bounding_box()["x"]) for one in side_by_side}
+    assert len(lefts) == 2
+
+
+def test_tables_side_by_side_need_no_scrolling(opened):
+    over = opened(1280).evaluate(
+        """() => [...document.querySelectorAll(".columns .scroll")]
+            .map(one => one.scrollWidth - one.clientWidth)"""
+    )
+    assert over
+    assert max(over) <= 1
+
+
 def test_print_leaves_out_the_contents_and_keeps_every_table(opened):
     page = opened(794)
     page.emulate_media(media="print")
@@ -295,5 +331,5 @@ def test_a_caption_is_not_squeezed_into_a_narrow_table(opened, wide_address):
     page.goto(wide_address)
     region = page.locator(".scroll").last
     assert region.locator("caption").bounding_box()["height"] < 40
-    assert region.locator("table").bounding_box()["width"] < 300
+    assert region.locator("table").bounding_box()["width"] < 700  # no wider than its sentences
     assert region.evaluate("one => one.scrollWidth - one.clientWidth") == 0

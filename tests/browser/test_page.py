@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from importlib.resources import files
 from itertools import product
@@ -22,8 +23,8 @@ ARGUMENTS = [
 WIDTHS = (390, 768, 1280)
 DOORS = {
     "payer": ("funnel", "caterpillar", "value", "settlement"),
-    "researcher": ("analyses", "flags", "deciles", "calibration", "contributions", "reliability",
-                   "ranks"),
+    "researcher": ("analyses", "flags", "graded", "deciles", "calibration", "contributions",
+                   "reliability", "ranks"),
     "auditor": ("flow", "subgroups"),
 }  # fmt: skip
 SCHEMES = ("light", "dark")
@@ -152,13 +153,98 @@ def test_of_a_cost_the_tenths_have_the_mark_too(opened):
 
 def test_its_figures_stand_with_episodes_and_interval(opened):
     page = opened(f"provider={CHOSEN}")
-    rows = page.locator("#passport tbody tr")
+    rows = page.locator("#passport tbody tr:not(.why)")
     assert rows.count() == 3
     for row in rows.all():
         cells = row.locator("td").all_inner_texts()
         assert int(cells[1].replace(",", "")) > 0
         assert "(" in cells[4]
         assert " to " in cells[4]
+    assert "points, higher is better" in rows.first.inner_text()
+    assert "lower is better" in rows.last.inner_text()
+
+
+def test_why_it_has_its_flag_stands_behind_every_door(opened):
+    page = opened(f"provider={CHOSEN}")
+    for door in DOORS:
+        page.locator(f'#doors [data-door="{door}"]').click()
+        why = page.locator("#passport .why").all_inner_texts()
+        assert len(why) == 3
+        for words in why:
+            assert re.search(r"is (within|above|below) the limits of 9", words)
+            assert re.search(r" to .* \(z \S+\)", words)
+            assert "5 of 12 analyses give this flag; 6 of 12 analyses put it on the same" in words
+            assert "Another method or other limits alone would move it" in words
+    choose(page, "P0000")
+    assert "A comparison takes 30 episodes; it has 12 episodes" in (
+        page.locator("#passport .why").first.inner_text()
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("provider", [f"&provider={CHOSEN}", ""], ids=["one", "all"])
+def test_names_of_analyses_lie_on_no_bar(opened, width, provider):
+    page = opened(f"door=researcher&outcome=ohs{provider}", width)
+    over = page.evaluate(
+        """() => {
+          const svg = document.querySelector('[data-chart="analyses"] svg');
+          const boxes = (selector, keep) => [...svg.querySelectorAll(selector)].filter(keep)
+            .map(one => one.getBoundingClientRect()).filter(box => box.width > 0);
+          const names = boxes("text", one => /^\\d+: /.test(one.textContent));
+          const drawn = boxes("rect, path.m, circle", () => true);
+          const cross = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+            && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+          return [names.length, names.filter(one => drawn.some(bar => cross(one, bar))).length];
+        }"""
+    )
+    assert over == [12, 0]
+
+
+def test_the_curve_of_social_adjustment_says_whose_flag_changes(opened):
+    page = opened(f"door=researcher&outcome=ohs&learner=linear&provider={CHOSEN}")
+    figure = page.locator('[data-chart="graded"]')
+    assert figure.locator(".chosen path.m").count() == 5
+    assert re.search(r"Its flag (stays|changes)", figure.locator(".sub").inner_text())
+    open_table(page, "graded")
+    shares = column(page, "graded", "adjusted for, %")
+    assert sorted({int(one) for one in shares}) == [0, 25, 50, 75, 100]
+    assert all(int(one) >= 30 for one in column(page, "graded", "episodes"))
+    page.get_by_label("Outcome", exact=True).select_option("cost")
+    assert "No curve was made of this outcome" in figure.locator(".sub").inner_text()
+    assert page.complaints == []
+
+
+def test_no_table_of_estimates_is_without_episodes_and_an_interval_or_the_word_why(opened):
+    counts = {"settlement", "flow"}  # amounts that follow from rules, and counts
+    for door, charts in DOORS.items():
+        page = opened(f"door={door}&learner=lightgbm&outcome=ohs")
+        for name in (one for one in charts if one not in counts):
+            open_table(page, name)
+            figure = page.locator(f'[data-chart="{name}"]')
+            heads = figure.locator("thead th").all_inner_texts()
+            assert any("episodes" in one for one in heads), name
+            text = figure.inner_text()
+            assert "95 % from" in heads or re.search("interval|flag", text), name
+    assert min(int(one) for one in column_of(opened, "deciles", "episodes")) > 0
+    assert all(column_of(opened, "deciles", "95 % from"))
+
+
+def column_of(opened, chart, head):
+    page = opened("door=researcher&outcome=ohs")
+    open_table(page, chart)
+    return column(page, chart, head)
+
+
+def test_ways_to_treat_social_factors_are_in_words(opened):
+    page = opened("door=auditor&outcome=ohs")
+    page.get_by_text("Ways to treat social factors").first.click()
+    table = page.locator("#auditor details[open] table").first
+    table.wait_for()
+    words = table.locator("tbody").inner_text()
+    assert "as the study has it" in words
+    assert "linear" not in words.replace("the linear model", "")
+    page.locator("#auditor details[open] .tools button", has_text="Show more").first.click()
+    assert "peer groups" in table.locator("tbody").inner_text()
 
 
 def test_its_statement_ends_in_its_total(opened):
@@ -317,6 +403,47 @@ def test_a_table_downloads_whole_with_formulas_as_text(opened):
     assert hidden["episodes"] == hidden["observed gain"] == ""
 
 
+VIEWER = """html => {
+  const frame = document.createElement("iframe");
+  frame.sandbox = "allow-scripts";
+  frame.width = 1200; frame.height = 900;
+  frame.src = URL.createObjectURL(new Blob([html], { type: "text/html" }));
+  document.body.append(frame);
+}"""
+"""How MLflow 3 shows a page among a run's artifacts: shut off, from a blob."""
+
+
+def test_in_a_frame_that_is_shut_off_doors_open_and_tables_can_be_copied(opened, address):
+    page = opened()
+    page.goto("about:blank")
+    page.evaluate(VIEWER, Path(address.removeprefix("file://")).read_text(encoding="utf-8"))
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("combobox", name="Provider").fill(CHOSEN)
+    page.keyboard.press("Enter")
+    frame.locator('#doors [data-door="researcher"]').click()
+    frame.locator('[data-chart="analyses"] summary').click()
+    tools = frame.locator('[data-chart="analyses"] .tools')
+    assert "may block downloads" in tools.inner_text()
+    assert tools.locator(".download").count() == 0
+    tools.locator(".copy").click()
+    assert tools.locator(".copy").inner_text() == "Copied"
+    page.goto("about:blank")
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.locator("textarea").focus()
+    page.keyboard.press("Control+V")
+    heads = page.locator("textarea").input_value().split("\n")[0]
+    assert heads.startswith("provider,episodes,expected by,method,limits")
+    assert page.complaints == []
+
+
+def test_a_door_is_left_by_the_way_back(opened):
+    page = opened(f"provider={CHOSEN}")
+    page.locator('#doors [data-door="auditor"]').click()
+    page.locator("#auditor").wait_for()
+    page.go_back()
+    page.locator("#payer").wait_for()
+
+
 # --- how it looks ---
 
 
@@ -350,7 +477,7 @@ def test_axe_finds_nothing_serious(opened, door, scheme):
 def test_charts_tell_what_they_show_to_those_who_do_not_see_them(opened):
     page = opened(f"door=researcher&provider={CHOSEN}")
     labels = [one.get_attribute("aria-label") for one in page.get_by_role("img").all()]
-    assert len(labels) == 6  # the linear model is not explained
+    assert len(labels) == 7  # the linear model is not explained
     assert all(len(one) > 20 for one in labels)
 
 

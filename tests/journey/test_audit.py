@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -142,10 +143,17 @@ def test_the_answer_for_machines_is_json_and_nothing_else(run, riskadj):
 # Every changed byte -------------------------------------------------------------------------------
 
 
+ARTEFACTS = (
+    "page.html", "figures/*.svg", "models/*/model.json", "models/*/trees_0.txt", "*.parquet",
+    "*.csv", "study.json", "metrics.json", "card.json", "card.md", "card.html",
+)  # fmt: skip
+"""What a run writes besides its record."""
+
+
 def test_one_flipped_bit_is_found_and_named_in_every_artefact(run):
     names = files_in(run)
-    assert {"models/ohs-lightgbm/trees_0.txt", "expectations.parquet", "study.json"} <= names.keys()
-    assert any(one.startswith("figures/") for one in names)
+    assert all(any(fnmatch(one, kind) for one in names) for kind in ARTEFACTS)
+    assert all(any(fnmatch(one, kind) for kind in ARTEFACTS) for one in names.keys() - {MARK})
     for name in names.keys() - {MARK}:
         path = run / name
         for place in {0, path.stat().st_size // 2, path.stat().st_size - 1}:
@@ -154,6 +162,59 @@ def test_one_flipped_bit_is_found_and_named_in_every_artefact(run):
             assert found.exit_code == ChangedFileError.exit_code
             assert found.answer == f"Does not hold: {name} is not what the run wrote."
     assert quick(run).exit_code == 0
+
+
+RECORD = {
+    "seed": lambda one: one.update(seed=2),
+    "created": lambda one: one.update(created="2020-01-01T00:00:00+00:00"),
+    "data": lambda one: one["data"][0].update(digest="0" * 64),
+    "study": lambda one: one["study"].update(digest="0" * 64),
+    "code": lambda one: one["code"].update(digest="0" * 64),
+    "stages": lambda one: one["stages"][0].update(digest="0" * 64),
+    "file": lambda one: one["files"].update({"providers.csv": "0" * 64}),
+    "no file": lambda one: one["files"].pop("flow.csv"),
+    "more files": lambda one: one["files"].update({"notes.txt": "0" * 64}),
+    "seal": lambda one: one.update(seal="0" * 64),
+}
+
+
+@pytest.mark.parametrize("change", RECORD.values(), ids=RECORD)
+def test_an_edited_record_is_named_once_and_nothing_else_is_blamed(change, run):
+    change_json(run / MARK, change)
+    found = quick(run)
+    assert found.exit_code == ChangedFileError.exit_code
+    assert [one.name for one in found.faults] == [MARK]
+    assert found.answer == f"Does not hold: {MARK} is not what the run wrote."
+    assert [one.outcome for one in found.steps] == ["fails"] + ["not done"] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("seed", "another seed than card.json has"), ("file", "other digests of providers.csv")],
+)
+def test_what_of_the_record_was_edited_is_told(change, told, run):
+    change_json(run / MARK, RECORD[change])
+    assert told in str(quick(run).faults[0].error)
+
+
+def test_several_changes_are_each_named_once_and_told_apart(run):
+    (run / "flow.csv").unlink()
+    (run / "page.html").write_text("")
+    (run / "notes.txt").write_text("more")
+    found = quick(run)
+    assert [(one.name, one.how) for one in found.faults] == [
+        ("flow.csv", "missing"), ("page.html", "changed"), ("notes.txt", "added"),
+    ]  # fmt: skip
+    assert found.answer == (
+        "Does not hold: page.html is not what the run wrote; flow.csv is missing; "
+        "notes.txt was added."
+    )
+
+
+def test_a_change_of_record_and_file_names_both(run):
+    change_json(run / MARK, RECORD["seed"])
+    (run / "flow.csv").write_text("")
+    assert [one.name for one in quick(run).faults] == [MARK, "flow.csv"]
 
 
 def test_one_flipped_bit_anywhere_in_the_record_is_found_and_named(run):
@@ -172,7 +233,7 @@ def test_a_file_that_was_taken_away_is_named(name, run):
     (run / name).unlink()
     found = quick(run)
     assert found.exit_code == ChangedFileError.exit_code
-    assert found.answer == f"Does not hold: {name} is not what the run wrote."
+    assert found.answer == f"Does not hold: {name} is missing."
 
 
 def test_a_record_that_was_taken_away_is_named(run):
@@ -186,7 +247,12 @@ def test_a_file_that_was_added_is_named(name, run):
     (run / name).write_text("more")
     found = quick(run)
     assert found.exit_code == ChangedFileError.exit_code
-    assert name in found.answer
+    assert found.answer == f"Does not hold: {name} was added."
+
+
+def test_a_link_to_nowhere_is_a_file_that_was_added(run):
+    (run / "link").symlink_to(run / "nowhere")
+    assert quick(run).answer == "Does not hold: link was added."
 
 
 def test_nothing_is_derived_from_a_run_that_was_changed(run, monkeypatch):
@@ -346,6 +412,12 @@ def test_the_folder_of_something_else_is_refused(tmp_path):
     write_json({"settlement": digest_of_json({}), "files": {}}, tmp_path / MARK)
     with pytest.raises(FileFormatError, match="got the folder of something else"):
         quick(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["providers.csv", "study.json", "card.html"])
+def test_a_file_of_a_run_is_no_run(name, run):
+    with pytest.raises(FileFormatError, match=rf"got another file\. Give .*{run.name}\."):
+        quick(run / name)
 
 
 def test_another_file_is_refused(tmp_path):

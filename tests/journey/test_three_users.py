@@ -280,8 +280,8 @@ def test_an_auditor_is_told_whether_it_holds(hips, riskadj, tmp_path, monkeypatc
     monkeypatch.setenv("COLUMNS", "80")
 
     # Is the card written? That of the study as shipped is not, that of the run is
-    code, _, err = riskadj("card", "check", hips.study)
-    assert (code, "sign_off" in err) == (60, True)
+    code, told, err = riskadj("card", "check", hips.study)
+    assert (code, "sign_off" in told, err) == (60, True, "")
     code, told, err = riskadj("card", "check", hips.run)
     assert (code, err) == (0, "")
     assert f"all {len(CardText.model_fields)} texts" in told
@@ -365,6 +365,42 @@ def test_an_unknown_run_is_refused_by_every_verb(verb, riskadj, tmp_path, monkey
     assert "runs/nowhere" in err
     assert "wanted" in err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("explain", "RUN", "--provider", "P001"),
+        ("report", "RUN", "--out", "page.html"),
+        ("diff", "RUN", "RUN"),
+        ("audit", "RUN"),
+        ("card", "check", "RUN"),
+        ("ui", "RUN"),
+    ],
+    ids=lambda verb: " ".join(map(str, verb[:1])),
+)
+def test_a_run_that_is_nearly_named_gets_a_hint_and_a_folder_of_nothing_is_told(
+    verb, riskadj, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    code, _, err = riskadj(*("dmeo" if one == "RUN" else one for one in verb))
+    assert (code, "Did you mean 'demo'?" in words_of(err)) == (20, True), err
+    code, _, err = riskadj(*("demo" if one == "RUN" else one for one in verb))
+    assert code == 20
+    assert re.search("got a folder with(out|\\s+neither)", words_of(err)), err
+
+
+def test_a_store_in_the_place_of_a_study_is_told_where_it_goes(riskadj, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, _, err = riskadj("ui", "sqlite:////nope")
+    assert (code, "--tracking-uri" in err) == (2, True), err
+    code, _, err = riskadj("ui", "--tracking-uri", "sqlite:////nope")
+    assert (code, "no database at /nope" in words_of(err)) == (41, True), err
+    (tmp_path / "notes.txt").write_text("none")
+    code, _, err = riskadj("ui", "notes.txt")
+    assert (code, "got another file" in words_of(err)) == (21, True), err
 
 
 def test_an_unknown_provider_gets_a_hint(hips, riskadj):

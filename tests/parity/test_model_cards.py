@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from riskadj.errors import FileMissingError
+from riskadj.errors import FileMissingError, StudyError
 from riskadj.pipeline import Stages, follow_outcome, read_study
 from riskadj.report.blocks import TODO_MARK
 from riskadj.report.card.card import build_card
@@ -375,6 +375,51 @@ def test_every_card_and_figure_comes_out_again(folder, tmp_path):
         numbers = [[float(one.replace(",", "").replace("\N{MINUS SIGN}", "-"))
                     for one in NUMBER.findall(text)] for text in (old, new)]  # fmt: skip
         assert numbers[1] == pytest.approx(numbers[0], rel=1e-3, abs=0.02), name
+
+
+# --- how cards are made ---------------------------------------------------------------------------
+
+
+def test_a_study_without_its_data_is_passed_over_and_its_card_stays(tmp_path, monkeypatch, capsys):
+    def absent(name, *_):
+        if name == "nhs_hip":
+            raise FileMissingError("proms.csv: wanted a file of data; there is none.")
+        raise StudyError("no study")
+
+    monkeypatch.setattr(make, "run_of", absent)
+    card = tmp_path / "nhs_hip" / "1" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")
+    with pytest.raises(SystemExit) as left:
+        make.main(["nhs_hip", "sparcs_cost", "--to", str(tmp_path), "--work", str(tmp_path)])
+    told = capsys.readouterr()
+    assert left.value.code == 1
+    assert "nhs_hip: passed over, its card stays: proms.csv: wanted a file" in told.out
+    assert "sparcs_cost: failed: no study" in told.out
+    assert "0 made, 1 passed over, 1 failed" in told.out
+    assert "1/2 nhs_hip" in told.err
+    assert card.read_text() == "{}"
+
+
+def test_every_study_that_has_a_card_can_be_read_and_names_what_it_is_called():
+    for name in make.STUDIES:
+        assert load_study(make.study_file(name)).name == name
+    scenarios = {make.CONFIGS / "scenarios" / f"{one}.yaml" for one in make.WORLDS.values()}
+    assert all(one.is_file() for one in scenarios)
+
+
+@pytest.mark.slow
+def test_a_run_is_taken_again_only_while_it_is_what_would_come(tmp_path):
+    run = make.run_of("norway_neck", tmp_path)
+    study = make.laid_out("norway_neck", tmp_path)
+    assert make.is_what_would_come(run, study)
+    card = make.publish_card(make.run_of("norway_neck", tmp_path, again=False), tmp_path / "shelf")
+    assert record(card) == record(run)
+    study.write_text(study.read_text().replace("minimum_n: 20", "minimum_n: 21"))
+    assert not make.is_what_would_come(run, study)
+    make.laid_out("norway_neck", tmp_path)
+    (run / "flow.csv").write_text("changed")
+    assert not make.is_what_would_come(run, study)
 
 
 # --- the comparison itself ------------------------------------------------------------------------

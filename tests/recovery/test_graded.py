@@ -38,7 +38,7 @@ def recovered(family, worlds=WORLDS):
         one = slopes_within(y, nothing, poor, provider, family, casemix)
         pooled = slopes_within(y, nothing, poor, provider, family, casemix, within=False)
         between = slope_between(y, 0.5 * casemix, poor, provider, family)
-        rows.append([one.coef[0], one.standard_error[0], pooled.coef[0], between[0],
+        rows.append([one.coef[0], one.standard_error[0], pooled.coef[0], between.coef[0],
                      *(kept_of_quality(y, quality, casemix, poor, provider, at)
                        for at in (one.coef[0], pooled.coef[0]))])  # fmt: skip
     return np.array(rows)

@@ -242,6 +242,20 @@ def test_the_first_fault_decides_and_others_of_its_kind_are_counted():
     assert len(found.as_json()["faults"]) == 6
 
 
+def test_what_was_changed_is_missing_and_was_added_is_told_apart():
+    error = errors.ChangedFileError("why")
+    found = audited(
+        Fault("a", error), Fault("d", error, "added"), Fault("b", error, "missing"),
+        Fault("c", error, "missing"),
+    )  # fmt: skip
+    assert found.answer == (
+        "Does not hold: a is not what the run wrote; b and c are missing; d was added."
+    )
+    assert [one["how"] for one in found.as_json()["faults"]] == [
+        "changed", "added", "missing", "missing",
+    ]  # fmt: skip
+
+
 def test_what_holds_says_so_and_raises_nothing():
     found = audited()
     assert found.answer == "Holds: a fresh run gives it again."

@@ -385,6 +385,22 @@ def test_performance_has_every_figure_of_the_metrics(findings, card):
     assert "held-out" in paragraphs(card, "performance")[0]
 
 
+def test_a_figure_has_an_interval_where_every_learner_has_one(findings, card):
+    shown = only(tables(card, "performance", "(ohs)"))
+    assert not any(isinstance(one, list) for one in shown["MAE"])
+    ends = {"mae_lower95": 5.0, "mae_upper95": 7.0}
+    metrics = {
+        name: {learner: one | ends for learner, one in by_learner.items()}
+        for name, by_learner in findings.metrics.items()
+    }
+    sure = build_card(dataclasses.replace(findings, metrics=metrics))
+    cells = only(tables(sure, "performance", "(ohs)"))["MAE"]
+    assert [one[1:] for one in cells] == [[5, 7]] * 2
+    metrics["ohs"]["linear"]["mae_lower95"] = None
+    unsure = build_card(dataclasses.replace(findings, metrics=metrics))
+    assert list(only(tables(unsure, "performance", "(ohs)"))["MAE"]) == list(shown["MAE"])
+
+
 def test_learners_are_held_against_each_other_and_elsewhere(findings, card):
     against = only(tables(card, "performance", "Learners against each other"))
     assert len(against) == len(findings.differences)
@@ -432,15 +448,19 @@ def test_agreement_counts_changes_of_flag(findings):
     assert list(rows.loc["eq5d"])[2:] == [37, 37, 0, 0, 0]
 
 
+_DIFFERENCE = ["difference", "lower95", "upper95"]
+
+
 def test_calibration_shows_the_learner_that_is_worst(findings):
     calibration = findings.calibration.copy()
     worst = (calibration["outcome"] == "ohs") & (calibration["learner"] == "linear")
-    calibration.loc[worst & (calibration["decile"] == 4), "difference"] = -9.5
+    calibration.loc[worst & (calibration["decile"] == 4), _DIFFERENCE] = [-9.5, -9.9, -9.1]
     card = build_card(dataclasses.replace(findings, calibration=calibration))
     table = only(
         tables(card, "calibration", "Oxford Hip Score (ohs), points: calibration of linear")
     )
-    assert table.iloc[3, -1] == -9.5
+    assert table.iloc[3, -1] == [-9.5, -9.9, -9.1]
+    assert set(table["Episodes"]) == {2_103}
 
 
 def test_ratios_lead_where_a_cost_is_compared():
@@ -814,7 +834,12 @@ def test_what_a_study_lacks_is_said(findings):
 
 @pytest.fixture(scope="module")
 def hostile():
-    study = example_study(title=HOSTILE, card=WRITTEN | {"limitations": [HOSTILE]})
+    study = example_study(
+        title=HOSTILE,
+        card=WRITTEN | {"limitations": [HOSTILE]},
+        outcomes=[{"name": "ohs", "instrument": "OHS", "kind": "gain"}],
+        learners=[{"kind": "lightgbm"}],
+    )
     found = example_findings(study)
     providers = found.providers.copy()
     providers["provider_id"] += HOSTILE
@@ -822,8 +847,10 @@ def hostile():
     return dataclasses.replace(found, providers=providers, flow=flow)
 
 
-def test_no_text_becomes_markup_in_html(hostile):
-    page = Page(render_html(build_card(hostile), draw_figures(hostile)))
+def test_no_text_becomes_markup_in_html(hostile, drawn):
+    figures = draw_figures(hostile)
+    assert {one.split("_")[0] for one in figures} == {one.split("_")[0] for one in drawn}
+    page = Page(render_html(build_card(hostile), figures))
     assert page.all("script") == []
     assert page.all("a") == [one for one in page.all("a") if one["href"].startswith("#")]
     assert not [name for _, some in page.tags for name in some if name.startswith("on")]

@@ -8,7 +8,7 @@ from findings_example import example_findings, example_study
 from riskadj.report.card.card import CROSSWALK, SECTIONS, build_card
 from riskadj.report.card.crosswalk import FRAMEWORKS, SUMMARY
 from riskadj.report.card.person import ASKED
-from riskadj.report.card.sections.crosswalk import NOTHING, Contents, crosswalk
+from riskadj.report.card.sections.crosswalk import NOT_CHECKED, NOTHING, Contents, crosswalk
 
 ANCHORS = {anchor: title for title, anchor, _ in SECTIONS}
 ENTRIES = [(one.title, entry) for one in FRAMEWORKS for entry in one.entries]
@@ -67,6 +67,22 @@ def test_conformity_is_claimed_with_nothing(card):
     assert "claim conformity with nothing" in appendix["blocks"][0]["text"]
     shown = " ".join(note for one in tables(appendix["blocks"]) for note in one["notes"]).lower()
     assert not re.search("complian|conform|satisf|fulfil|meets", shown)
+
+
+@pytest.mark.parametrize("one", FRAMEWORKS, ids=lambda one: one.title)
+def test_a_framework_whose_own_text_was_not_seen_says_so_over_its_rows(card, one):
+    (block,) = [
+        x for x in tables(card["sections"][-1]["blocks"]) if x["caption"].startswith(one.title)
+    ]
+    assert (NOT_CHECKED in block["caption"]) != one.is_checked
+    assert (block["columns"][0]["label"] == "Asked for, as summarised") != one.is_checked
+    assert ("not at hand" in block["notes"][0]) != one.is_checked
+    own, others = card["sections"][-1]["blocks"][1]["text"].split("Only as summarised")
+    assert one.title in (own if one.is_checked else others)
+
+
+def test_only_the_card_whose_schema_was_read_is_said_to_be_checked():
+    assert [one.title for one in FRAMEWORKS if one.is_checked] == ["CHAI Applied Model Card, v0.2"]
 
 
 def test_the_card_has_a_row_for_every_heading(card):

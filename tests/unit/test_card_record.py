@@ -210,7 +210,8 @@ def test_a_run_a_card_and_its_folder_are_checked_alike(riskadj, run):
         code, out, err = riskadj("card", "check", subject)
         assert code == 60
         assert all(one in out for one in ("sign_off", "drift_plan", "Use in payment"))
-        assert "example_hip, version 1: 15 of 18 texts are still to be written: contact," in err
+        told = " ".join(f"{out} {err}".split())
+        assert "example_hip, version 1: 15 of 18 texts are still to be written: contact," in told
         assert "Traceback" not in err
 
 

@@ -14,7 +14,7 @@ from riskadj.errors import ArrayError
 from riskadj.stats.accuracy import accuracy
 from riskadj.stats.calibration import calibration_line
 from riskadj.stats.cluster_accuracy import FIGURES, accuracy_by_cluster, accuracy_difference
-from riskadj.stats.clusters import interval_by_cluster, sums_by_cluster
+from riskadj.stats.clusters import interval_by_cluster, jackknife_groups, sums_by_cluster
 from riskadj.stats.meta_analysis import pool_estimates
 from riskadj.stats.sandwich import mean_by_cluster, regress_by_cluster
 
@@ -227,3 +227,26 @@ Y = [1.0, 2.0, 3.0, 5.0]
 def test_what_has_no_interval_is_refused(call, says):
     with pytest.raises(ArrayError, match=says):
         call()
+
+
+def test_a_cluster_in_each_group_is_the_jackknife_by_cluster():
+    o, _, _, cluster = clustered(np.random.default_rng(3), clusters=12)
+    wanted = interval_by_cluster(
+        sums_by_cluster({"o": o}, cluster), lambda of: of["o"] / of["n"], "jackknife"
+    )
+    left = [[o[cluster != one].mean()] for one in range(12)]
+    got = jackknife_groups([o.mean()], left)
+    assert got.standard_error[0] == pytest.approx(wanted.standard_error)
+    assert (got.lower[0], got.upper[0]) == pytest.approx((wanted.lower, wanted.upper))
+
+
+def test_a_figure_that_cannot_be_had_without_a_group_has_no_interval():
+    got = jackknife_groups([1.0, 2.0], [[1.0, np.nan], [2.0, 2.0]])
+    assert np.isfinite(got.lower[0])
+    assert np.isnan(got.lower[1])
+
+
+@pytest.mark.parametrize("left", [[[1.0]], [[1.0, 2.0], [1.0, 2.0]], [1.0, 2.0]])
+def test_groups_that_cannot_be_left_out_are_refused(left):
+    with pytest.raises(ArrayError, match=r"left_out: wanted a row per group|at least 2 clusters"):
+        jackknife_groups([1.0], left)

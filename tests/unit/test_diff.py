@@ -9,7 +9,13 @@ from worlds import study_content
 
 from riskadj.audit import diff_runs
 from riskadj.audit.diff import NOT_SHOWN, SMALL
-from riskadj.audit.told import as_json, as_markdown, write_diff
+from riskadj.audit.told import (
+    as_json,
+    as_markdown,
+    models_in_words,
+    settings_in_words,
+    write_diff,
+)
 from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.errors import FileFormatError, FileMissingError, OutputError, ValuesError
 from riskadj.report.folder import MARK, files_in, write_csv, write_json
@@ -104,13 +110,14 @@ def test_what_differs_is_found_in_each_table(run, tmp_path):
     assert found.data.to_numpy().tolist() == [["episodes.csv", "a" * 12, "b" * 12, "600", "600"]]
     assert found.study.to_numpy().tolist() == [["profile.minimum_n", "30", "20"]]
     assert found.software.to_numpy().tolist() == [["numpy", "2.4.6", "2.5.0"]]
-    assert found.models.to_numpy().tolist() == [["ohs", "linear", "r2", 0.25, 0.5, 0.25]]
+    assert found.models.to_numpy()[:, :6].tolist() == [["ohs", "linear", "r2", 0.25, 0.5, 0.25]]
+    assert found.models[["a_n", "b_n"]].to_numpy().tolist() == [["300", "300"]]
     assert found.flow.to_numpy().tolist() == [["ohs", "episodes", "read", "600", "500"]]
     assert found.flags.to_numpy().tolist() == [
         ["ohs", "linear", "H01", "Not an outlier", "Negative outlier (95%)"]
     ]
     assert found.answer == (
-        "Different: 1 data file, 1 key of the study, 1 version, 1 figure of models, 1 flag."
+        "Different: 1 data file, 1 setting, 1 version, 1 figure of models, 1 flag."
     )
 
 
@@ -132,6 +139,61 @@ def test_a_learner_that_only_one_run_has_is_told_once(run, tmp_path):
     ):
         assert found.models.to_numpy()[:, :5].tolist() == [["ohs", "lightgbm", "fitted", *sides]]
         assert found.flags.empty
+
+
+OTHER = {"name": "eq5d", "instrument": "EQ5D3L_UK_TTO", "kind": "gain", "threshold": None}
+
+
+@pytest.fixture
+def wider(tmp_path):
+    """Return a run like the first, with one more outcome."""
+    study = study_content()
+    study["outcomes"] = [*study["outcomes"], OTHER]
+    flow = [*FLOW, ("eq5d", "episodes", "read", 0, 600)]
+    return write_run(
+        tmp_path / "wider", study=study, flow=flow, metrics={**METRICS, "eq5d": METRICS["ohs"]}
+    )
+
+
+def test_an_outcome_that_only_one_run_has_is_one_line_and_nothing_of_it_is_compared(run, wider):
+    for found in (diff_runs(run, wider), diff_runs(wider, run)):
+        assert found.study["key"].tolist() == ["outcomes.eq5d"]
+        assert settings_in_words(found) == [("outcomes.eq5d", "only in wider")]
+        assert found.flow.empty
+        assert found.models.empty
+        assert found.flags.empty
+        assert found.answer == "Different: 1 setting."
+        assert found.not_compared.startswith(f"Not compared: eq5d (only in {wider}); money (")
+    assert diff_runs(run, wider).only_b == diff_runs(wider, run).only_a == ("eq5d",)
+
+
+def test_settings_are_told_by_what_came_and_went(run, tmp_path):
+    columns = study_content()["casemix"]["columns"]
+    other = study_content(profile__minimum_n=20, casemix__columns=[*columns[1:], "bmi_too"])
+    told = dict(settings_in_words(diff_runs(run, write_run(tmp_path / "b", study=other))))
+    assert told == {
+        "casemix.columns": f"without {columns[0]}; with bmi_too",
+        "profile.minimum_n": "30 \N{RIGHTWARDS ARROW} 20",
+    }
+
+
+def test_what_arithmetic_leaves_is_no_difference(run, tmp_path):
+    metrics = {"ohs": {"linear": {"n": 300, "r2": 0.25 + 1e-12, "mae": 6.0}}}
+    assert diff_runs(run, write_run(tmp_path / "b", metrics=metrics)).models.empty
+
+
+def test_a_figure_goes_with_its_interval_and_has_no_row_for_each_end(tmp_path):
+    fits = [
+        {"n": 300, "r2": at, "r2_lower95": at - 0.1, "r2_upper95": at + 0.1} for at in (0.3, 0.4)
+    ]
+    a, b = (
+        write_run(tmp_path / name, metrics={"ohs": {"linear": one}})
+        for name, one in zip("ab", fits, strict=True)
+    )
+    (row,) = models_in_words(diff_runs(a, b)).to_dict("records")
+    assert (row["figure"], row["n"]) == ("R2", "300")
+    assert row["a"] == "0.300 (0.200 to 0.400)"
+    assert row["b"] == "0.400 (0.300 to 0.500)"
 
 
 # What is not told ---------------------------------------------------------------------------------
@@ -170,7 +232,8 @@ def test_how_few_more_were_left_out_is_not_told(remaining, told, run, tmp_path):
 def test_how_few_more_are_behind_a_models_figures_is_not_told(run, tmp_path):
     metrics = {"ohs": {"linear": {"n": 299, "r2": 0.25, "mae": 6.0}}}
     found = diff_runs(run, write_run(tmp_path / "b", metrics=metrics))
-    assert found.models.to_numpy().tolist() == [["ohs", "linear", "n", 300, SMALL, SMALL]]
+    assert found.models.to_numpy()[:, :6].tolist() == [["ohs", "linear", "n", 300, SMALL, SMALL]]
+    assert found.models[["a_n", "b_n"]].to_numpy().tolist() == [["300", SMALL]]
     assert "299" not in as_markdown(found)
 
 

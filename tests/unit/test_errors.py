@@ -55,6 +55,8 @@ def test_every_error_is_caught_as_ours(one: type[RiskadjError]) -> None:
         ("age_year", ["age_years", "sex"], " Did you mean 'age_years'?"),
         ("SEX", ["age_years", "Sex"], ""),
         ("anything", [], ""),
+        ("GPB", ["PAB", "USD", "GBP"], " Did you mean 'GBP'?"),
+        ("P080", ["P060", "P008", "P090"], " Did you mean 'P008'?"),
         ("", ["age_years"], ""),
     ],
 )

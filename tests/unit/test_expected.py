@@ -30,6 +30,7 @@ from riskadj.expected import (
 from riskadj.expected.crossfit import recalibration
 from riskadj.expected.evaluate import NOT_RECORDED, VOLUME, levels_of
 from riskadj.instruments import instrument
+from riskadj.stats import accuracy_by_cluster
 from riskadj.study import Outcome
 
 NAN = float("nan")
@@ -226,6 +227,19 @@ def test_drift_is_what_recalibration_removed(frame: pd.DataFrame) -> None:
     share = later.sum() / (frame["period"] == "2022").sum()
     assert got["drift"] - before["drift"] == pytest.approx(4 * share)
     assert got["bias"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["shift", "none"])
+def test_figures_come_with_intervals_by_provider(method: str, frame: pd.DataFrame) -> None:
+    expectations = expectations_of(frame, make_study(recalibration={"method": method}))
+    rows, got = rows_of(expectations, "linear"), evaluate(expectations).metrics["linear"]
+    for name in ("r2", "mae", "rmse", "drift", "r2_before_recalibration", "calibration_intercept"):
+        assert got[f"{name}_lower95"] < got[name] < got[f"{name}_upper95"]
+    wanted = accuracy_by_cluster(
+        rows["observed_score"], rows["expected_score"], rows["provider_id"], "mae"
+    )
+    assert (got["mae_lower95"], got["mae_upper95"]) == pytest.approx((wanted.lower, wanted.upper))
+    assert ("bias_lower95" in got) == (method == "none")  # 0 by recalibration, else as drift
 
 
 def test_a_reference_is_taken_as_it_was_supplied(frame: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,16 @@ from riskadj.errors import (
     StudyError,
     TooFewProvidersError,
 )
-from riskadj.experiment import load_experiment, run_experiment
+from riskadj.experiment import compare_runs, load_experiment, run_experiment
+from riskadj.experiment.commands import commands_of
 from riskadj.experiment.figures import FIGURES, told
 from riskadj.experiment.keep import Store, write_together
 from riskadj.experiment.plan import CODE, plan
+from riskadj.experiment.records import FILE
 from riskadj.experiment.results import FIGURE, MARKDOWN, RESULTS, TABLE, files_of, markdown_of
+from riskadj.pipeline import run_study
+from riskadj.report.provenance import digest_of_study
+from riskadj.study import load_study
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("[0-9]*"))
@@ -304,7 +310,90 @@ def test_figures_are_told_with_as_many_decimals_as_they_have(row, name, words):
     assert told(row, name) == words
 
 
+# Cells as run folders ----------------------------------------------------------------------------
+
+
+def words_of(line: str, verb: str) -> tuple[str, list[str], Path]:
+    """Return file, settings and place of a command line."""
+    program, said, source, *rest = shlex.split(line)
+    assert (program, said, rest[-2]) == ("riskadj", verb, "--out")
+    assert set(rest[:-2:2]) <= {"--set"}
+    return source, rest[1:-2:2], Path(rest[-1])
+
+
+def studies_of(folder, work=None):
+    """Return each cell's study, and the place of its run, as the lines of --list have them."""
+    lines = [one for one in commands_of(folder, work) if one.startswith("riskadj run")]
+    told = [words_of(one, "run") for one in lines]
+    return [(load_study(source, settings), out) for source, settings, out in told]
+
+
+def test_a_listed_command_makes_the_run_of_its_cell(finished, tmp_path):
+    study, _ = studies_of(finished.folder)[1]
+    study = study.model_copy(update={"tracking": study.tracking.model_copy(update={"uri": "off"})})
+    run = run_study(study, tmp_path / "run").folder
+    part = cell(finished.results, "linear / additive")["parts"][0]
+    assert digest_of_study(study) == part["study"]
+    kept = Store(finished.work).find(part["digest"]).providers.set_index("provider_id")
+    mine = pd.read_csv(run / "providers.csv", dtype={"provider_id": str}).set_index("provider_id")
+    assert [*mine.loc[kept.index, "flag"]] == [*kept["flag"]]
+    assert mine.loc[kept.index, "adjusted"].to_numpy() == pytest.approx(kept["adjusted"], rel=1e-6)
+    compare_runs([run, run])
+
+
+def test_every_cell_has_a_folder_of_its_own_and_the_first_is_what_others_are_held_against(tmp_path):
+    grid = [{"a b": [], "A-b": ["profile.minimum_n=11"], "é": ["profile.minimum_n=12"]}]
+    home = write_experiment(tmp_path, grid=grid, baseline="A-b")
+    lines = [*commands_of(home)]
+    places = [out for _, out in studies_of(home)]
+    assert places == [Path("runs/01_small") / one for one in ("a_b", "a_b_2", "cell")]
+    assert lines[0] == "# a b"
+    last = shlex.split(lines[-1])
+    assert last == ["riskadj", "compare", *(f"runs/01_small/{x}" for x in ("a_b_2", "a_b", "cell"))]
+
+
+def test_a_listed_world_is_made_once_where_the_experiment_keeps_it(tmp_path):
+    (tmp_path / "scenario.yaml").write_text((ROOT / "configs/scenarios/demo.yaml").read_text())
+    home = write_experiment(
+        tmp_path, scenario="../scenario.yaml", settings=["scenario.episodes_per_period=60"],
+        grid=[{"chance": [], "additive": ["profile.limits=additive"]}],
+        repeat={"one": ["scenario.seed=1"], "two": ["scenario.seed=2"]},
+    )  # fmt: skip
+    lines = [*commands_of(home, tmp_path / "work")]
+    worlds = [words_of(one, "simulate") for one in lines if one.startswith("riskadj simulate")]
+    assert len(worlds) == 2
+    assert [settings[-1] for _, settings, _ in worlds] == ["seed=1", "seed=2"]
+    tasks = plan(load_experiment(home), tmp_path / "work")
+    listed = studies_of(home, tmp_path / "work")
+    assert [digest_of_study(one) for one, _ in listed] == [digest_of_study(x.study) for x in tasks]
+    assert all(Path(one.data.paths[0]).is_file() for one, _ in listed)
+    compared = [shlex.split(one) for one in lines if one.startswith("riskadj compare")]
+    assert [len(one) for one in compared] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"), [("cell.json", "a cell of an experiment"), (FILE, "an experiment")]
+)
+def test_what_is_no_run_but_of_an_experiment_says_how_it_becomes_one(tmp_path, mark, words):
+    (tmp_path / mark).write_text("{}")
+    with pytest.raises(FileMissingError, match=f"got {words}.*--list prints"):
+        compare_runs([tmp_path, tmp_path])
+
+
 # The experiments that are here -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
+def test_the_listed_studies_of_a_shipped_experiment_are_those_of_its_cells(folder):
+    one = load_experiment(folder)
+    cells, listed = [*one.cells()], studies_of(folder)
+    assert len(listed) == len(cells) == len({out for _, out in listed})
+    for cell_, (study, _) in zip(cells, listed, strict=True):
+        wanted = load_study(one.study, cell_.of_study)
+        if one.scenario is None:
+            assert digest_of_study(study) == digest_of_study(wanted)
+        else:
+            assert study.learners == wanted.learners
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
@@ -336,19 +425,20 @@ OHS, EQ5D, BOOSTED = "ohs-linear", "eq5d-linear", "ohs-lightgbm"
 WORSE = "without depression"
 CLAIMS = [
     ("01_tree_shape", "linear", OHS, "r2", "| linear | ohs | linear | {:.4f} "),
-    ("02_stacked", "stacked", "ohs-stacked", "r2_difference", "The stack gains {:.4f} of R2"),
+    ("02_stacked", "stacked", "ohs-stacked", "r2_difference", "The stack gains {:.4f} of R2 on"),
     ("02_stacked", "NHS England's", "ohs-reference", "flags_changed", "is used ({:.0f} flags)"),
     ("03_change_or_follow_up_score", "follow-up", OHS, "flags_changed", "and {:.0f} of 234 flags"),
     ("03_change_or_follow_up_score", "change", OHS, "raw_spearman", "adjusted result at {:.3f}"),
     ("04_linear_or_boosting", "boosted", BOOSTED, "r2_difference", "trees explain {:.4f} of R2"),
-    ("04_linear_or_boosting", "boosted", BOOSTED, "spearman", "Spearman {:.3f}, and 8 of 234"),
+    ("04_linear_or_boosting", "boosted", BOOSTED, "spearman",
+     "Spearman {:.3f} (0.995 to 0.997), and 8 of 234"),
     ("05_over_dispersion", "chance alone", OHS, "outside", "chance alone put {:.0f} of 234"),
     ("05_over_dispersion", "additive", OHS, "outside", "leaves {:.0f} (additive)"),
     ("06_missing_follow_up", "by what is known", OHS, "truth_rmse_difference_weighted",
      "every kind of world: by {:.3f}"),
     ("06_missing_follow_up", "by the result too", OHS, "truth_correlation_complete",
-     "correlation {:.3f} against"),
-    ("07_which_comorbidities", WORSE, OHS, "r2_difference", "depression ({:.4f})"),
+     "correlation {:.3f} (0.677 to 0.765) against"),
+    ("07_which_comorbidities", WORSE, OHS, "r2_difference", "depression ({:.4f}; 0.0018"),
     ("07_which_comorbidities", "none", OHS, "flags_changed", "without any, {:.0f} of 234 flags"),
     ("08_reliability_at_30", "30 or more a year", OHS, "reliability_30",
      "With 30 patients the reliability is {:.2f} for the Oxford score"),
@@ -370,6 +460,48 @@ def test_a_sentence_of_a_readme_has_the_number_of_its_results(folder, name, row,
     value = figures_in(folder, name, row)[figure]
     said = words.format(abs(value))  # what is worth less is said without its sign
     assert said in readme
+
+
+END_OF_FINDING = {"02_stacked": "How the stack was chosen follows"}
+NOT_A_FIGURE = {
+    "01_tree_shape": {"600"},
+    "05_over_dispersion": {"99.8"},  # the outer limits
+    "06_missing_follow_up": {"3,700", "2,200"},
+    "08_reliability_at_30": {"0.7", "100", "150"},  # what was asked for, and round numbers
+    "09_cost_learner": {"12,000"},
+}
+"""Numbers in what was found that are none of `results.json`, or rounded there."""
+
+
+def numbers_of(value):
+    """Return a figure as it may be written: with any sign and up to four decimals."""
+    return {f"{abs(value):,.{digits}f}" for digits in range(5)}
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
+def test_every_number_in_what_was_found_is_one_of_the_results(folder):
+    readme = (folder / "README.md").read_text().partition("**Finding**")[2]
+    prose = " ".join(one for one in readme.splitlines() if not one.startswith("|"))
+    prose = re.sub(r"`[^`]*`|experiment \d+", "", prose)
+    prose = prose.partition(END_OF_FINDING.get(folder.name, "\0"))[0]
+    said = {one.rstrip(",") for one in re.findall(r"\d[\d,]*(?:\.\d+)?", prose)}
+    others = NOT_A_FIGURE.get(folder.name, set())
+    told = {one for one in said if "." in one or len(one) > 2} - others
+    cells = json.loads((folder / RESULTS).read_text())["cells"]
+    values = [value for one in cells for row in one["rows"].values() for value in row.values()
+              if isinstance(value, (int, float))]  # fmt: skip
+    assert told
+    assert told <= set().union(*map(numbers_of, values))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda one: one.name)
+def test_a_finding_says_of_how_many_and_what_brackets_are(folder):
+    finding = " ".join((folder / "README.md").read_text().partition("**Finding**")[2].split())
+    rows = [row for one in json.loads((folder / RESULTS).read_text())["cells"]
+            for row in one["rows"].values()]  # fmt: skip
+    if not any("repeats" in one for one in rows):
+        assert all(f"{one['n']:,.0f}" in finding for one in rows)
+    assert re.search("95 %|without an interval|draws no intervals", finding)
 
 
 @pytest.mark.parametrize(

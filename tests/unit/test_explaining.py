@@ -21,7 +21,13 @@ from riskadj.errors import (
     ValuesError,
 )
 from riskadj.pipeline import run_study
-from riskadj.report.explained import draw_explanation, say, to_markdown, write_explanation
+from riskadj.report.explained import (
+    draw_explanation,
+    draw_peers,
+    say,
+    to_markdown,
+    write_explanation,
+)
 from riskadj.report.explaining import (
     ProviderAnswer,
     Ran,
@@ -114,6 +120,43 @@ def test_the_study_s_own_analysis_comes_first_and_is_that_of_the_provider_table(
     assert len(answer.analyses) == 6
 
 
+SIGNED = re.compile(r"[+\N{MINUS SIGN}]?\d+\.\d+")
+
+
+def numbers_in(words: str) -> list[float]:
+    return [float(one.replace("\N{MINUS SIGN}", "-")) for one in SIGNED.findall(words)]
+
+
+@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+def test_parts_add_up_before_the_reader_s_eyes(learner: str, ran: Ran) -> None:
+    for one in shown_ids(ran):
+        said = say(explain_provider(ran, one, learner=learner))
+        words = dict(said.paragraphs)["Why this expectation"].replace(",", "")
+        difference, parts = words.split("Column by column")
+        expected, size, mean, _ = numbers_in(difference)
+        total = size if "better" in difference else -size
+        assert expected - mean == pytest.approx(total, abs=1e-9)
+        listed, made, _ = re.split("which makes|Score before", parts)
+        assert sum(numbers_in(listed)) == pytest.approx(total, abs=1e-9)
+        assert numbers_in(made) == [pytest.approx(total)]
+        column = [numbers_in(number)[0] for _, number in said.tables[0].rows]
+        assert sum(column[:-1]) == pytest.approx(column[-1], abs=1e-9)
+        assert column[-1] == pytest.approx(total)
+
+
+def test_room_to_gain_and_what_a_start_says_of_the_score_after_are_one_part(ran: Ran) -> None:
+    answer = explain_provider(ran, "H00", learner="linear")
+    words = dict(say(answer).paragraphs)["Why this expectation"]
+    start, room, after = numbers_in(words.split("Score before: its patients")[1])
+    parts = answer.parts.set_index("feature")["contribution"]
+    assert abs(room) == start
+    assert room == pytest.approx(parts["(score before)"], abs=0.005)
+    assert room + after == pytest.approx(
+        parts["(score before)"] + parts[answer.outcome.measured.before], abs=0.005
+    )
+    assert "room to gain" not in words.split("which makes")[0]
+
+
 def test_room_to_the_limit_is_above_0_where_the_result_is_within(answer: ProviderAnswer) -> None:
     rows = answer.analyses
     within = rows["adjusted"].between(rows["lower"], rows["upper"])
@@ -161,6 +204,11 @@ def test_a_hidden_provider_is_refused_without_a_number(hidden: str, ran: Ran) ->
     with pytest.raises(ValuesError, match="disclosure control hides") as refused:
         explain_provider(ran, hidden)
     assert not re.search(r"\d", str(refused.value).replace(hidden, ""))
+
+
+def test_a_provider_unlike_any_is_told_where_they_are(ran: Ran) -> None:
+    with pytest.raises(UnknownNameError, match=r"providers\.csv in the run folder has them all"):
+        explain_provider(ran, "nobody")
 
 
 def test_an_unknown_provider_is_told_of_shown_ones_only(ran: Ran) -> None:
@@ -239,6 +287,35 @@ def test_parts_of_an_episode_lead_from_the_base_to_its_expectation(ran: Ran) -> 
     assert episode.provider_id == "H01"
 
 
+def test_an_episode_s_numbers_add_up_before_the_reader_s_eyes(ran: Ran) -> None:
+    episode = explain_episode(ran, of_provider(ran, "H01"), learner="lightgbm")
+    words = dict(say(episode).paragraphs)["Why this expectation"]
+    _, base, moved, after, before, gain, sd = numbers_in(words)
+    assert base + moved == pytest.approx(after)
+    assert after - before == pytest.approx(gain)
+    assert gain == pytest.approx(episode.expected, abs=0.005)
+    assert sd > 0
+
+
+def test_what_another_value_would_do_is_what_lines_give_those_who_have_it(ran: Ran) -> None:
+    """Two patients who differ in one column alone; a line moves both by the same slope."""
+    rows = ran.tables["shap"].query("learner == 'linear'").dropna(axis=1, how="all")
+    episode = explain_episode(ran, of_provider(ran, "H01"), learner="linear")
+    parts = episode.parts.set_index("feature")
+    own = rows[rows["episode_id"] == episode.episode_id].iloc[0]
+    direction = episode.outcome.measured.direction
+    names = [one for one in parts.index if one != episode.outcome.measured.before]
+    for name in names:
+        for end, share in (("low", 0.05), ("high", 0.95)):
+            shift = direction * (rows[name].quantile(share) - own[name])
+            assert parts.at[name, end] == pytest.approx(episode.expected + shift)
+    before = episode.outcome.measured.before
+    starts = ran.tables["expectations"].query("learner == 'linear'").set_index("episode_id")
+    gains = rows[before] - rows["episode_id"].map(starts["baseline_score"])
+    shift = gains.quantile(0.95) - gains[own.name]
+    assert parts.at[before, "high"] == pytest.approx(episode.expected + shift)
+
+
 def test_an_episode_s_answer_says_whom_it_is_for(ran: Ran) -> None:
     said = say(explain_episode(ran, of_provider(ran, "H01")))
     heading, words = said.paragraphs[0]
@@ -267,6 +344,7 @@ def test_an_explanation_is_written_whole_and_again(answer: ProviderAnswer, tmp_p
     files = json.loads((tmp_path / "why" / "provenance.json").read_text())["files"]
     assert sorted(files) == [
         "analyses.csv", "contributions.csv", "explanation.md", "explanation.svg", "peers.csv",
+        "peers.svg",
     ]  # fmt: skip
     assert "## Why this flag" in (tmp_path / "why" / "explanation.md").read_text()
 
@@ -276,6 +354,17 @@ def test_an_explanation_never_takes_the_place_of_a_run(
 ) -> None:
     with pytest.raises(OutputError, match="a folder of its own for the explanation"):
         write_explanation(answer, folder)
+
+
+def test_the_figure_of_peers_has_everybody_s_number_and_interval(answer: ProviderAnswer) -> None:
+    svg = draw_peers(answer)
+    assert svg.count("aria-label") == 1
+    assert svg == draw_peers(answer)
+    for one in ("H00", *answer.peers["provider_id"]):
+        assert f"{one} (n " in svg
+    rows = say(answer).tables[2].rows
+    assert [cells[0] for cells in rows] == ["H00", *answer.peers["provider_id"]]
+    assert all(" to " in cells[4] for cells in rows)
 
 
 def test_the_figure_has_one_description_and_is_the_same_each_time(answer: ProviderAnswer) -> None:

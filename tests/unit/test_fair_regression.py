@@ -128,11 +128,11 @@ def found(request):
 
 
 def test_named_groups_are_right_out_of_fold_and_were_not_before(found):
-    named = found.fair[found.fair["targeted"]].set_index(["model", "level"])["net_compensation"]
-    assert named[LEARNER, "alone"] > 1.5
+    named = found.fair[found.fair["targeted"]].set_index(["model", "level"])["mean_residual"]
+    assert named[LEARNER, "alone"] < -1.5
     for model in ("fair", "fair_blind"):
-        assert abs(named[model, "alone"]) < named[LEARNER, "alone"] / 3
-        assert abs(named[model, "others"]) < -named[LEARNER, "others"] / 3
+        assert abs(named[model, "alone"]) < -named[LEARNER, "alone"] / 3
+        assert abs(named[model, "others"]) < named[LEARNER, "others"] / 3
     assert found.told == ()
 
 
@@ -143,9 +143,9 @@ def test_every_group_is_shown_under_every_model_and_everybody_is_right_on_averag
     assert all(one == levels.iloc[0] for one in levels)
     assert set(table["group"]) == {ALL, "living_arrangements", "sex", "comorb_heart"}
     whole = table[table["group"] == ALL]
-    np.testing.assert_allclose(whole["net_compensation"], 0, atol=1e-9)
-    inside = table["lower95"].le(table["net_compensation"])
-    assert (inside & table["net_compensation"].le(table["upper95"])).all()
+    np.testing.assert_allclose(whole["mean_residual"], 0, atol=1e-9)
+    inside = table["lower95"].le(table["mean_residual"])
+    assert (inside & table["mean_residual"].le(table["upper95"])).all()
 
 
 def test_what_the_blind_fit_takes_from_others_is_seen(found):
@@ -160,8 +160,8 @@ def test_what_the_blind_fit_takes_from_others_is_seen(found):
 def test_changes_are_from_the_learner(found):
     table = found.fair.set_index(["model", "group", "level"])
     away = (
-        table["net_compensation"]
-        - table["net_compensation"].xs(LEARNER).reindex(table.index.droplevel("model")).to_numpy()
+        table["mean_residual"]
+        - table["mean_residual"].xs(LEARNER).reindex(table.index.droplevel("model")).to_numpy()
     )
     np.testing.assert_allclose(table["change"], away, atol=1e-9)
     assert (table["change"].xs(LEARNER) == 0).all()

@@ -17,6 +17,8 @@ from worlds import (
 
 from riskadj.errors import ArrayError
 from riskadj.fairness.gaming import GAMING_COLUMNS, Price, conditions_of, gaming_sensitivity
+from riskadj.fairness.left_out import GROUPS, GROUPS_OF_TREES, leave_out_groups
+from riskadj.stats.clusters import jackknife_groups
 from riskadj.stats.lowest import expected_lowest
 
 CONDITIONS = ["comorb_heart", "comorb_depression"]
@@ -112,6 +114,118 @@ def test_the_expected_smallest_is_that_of_many_draws(n):
 def test_the_smallest_of_no_draws_is_refused():
     with pytest.raises(ArrayError, match="n: wanted a whole number of 1 or more"):
         expected_lowest([1.0], 0)
+
+
+# --- intervals ---
+
+
+def test_an_interval_is_that_of_models_taught_without_each_group(hips):
+    """By hand: the study is run without the episodes of each group."""
+    study = linear_study()
+    expectations = expectations_of(hips, study)
+    left = leave_out_groups(expectations, "linear", study)
+    assert (left.n_groups, len(left.models)) == (GROUPS, GROUPS)
+    test = expectations.cohort.test
+    by_hand = []
+    for group in range(left.n_groups):
+        (gone,) = test["provider_id"][left.asked == group].unique()
+        rest = gaming_of(hips[hips["provider_id"] != gone].reset_index(drop=True), study)
+        by_hand.append(rest["per_patient"].drop(index=("drop_worst", "")))
+    found = gaming_of(hips, study).drop(index=("drop_worst", ""))
+    wanted = jackknife_groups(found["per_patient"], by_hand)
+    np.testing.assert_allclose(found["lower95"], wanted.lower)
+    np.testing.assert_allclose(found["upper95"], wanted.upper)
+
+
+@pytest.mark.parametrize("split", [{}, OUT_OF_FOLD], ids=["out of time", "out of fold"])
+@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+def test_every_figure_of_every_learner_has_an_interval_with_a_width(hips, split, learner):
+    study = make_study(casemix=CASEMIX, **split)
+    table = gaming_sensitivity(expectations_of(hips, study), study, Price(10.0, "GBP"))
+    table = table[table["learner"] == learner]
+    groups = {"linear": GROUPS, "lightgbm": GROUPS_OF_TREES if not split else study.split.folds}
+    assert set(table["groups"]) == {groups[learner]}
+    ends = (("per_patient", ""), ("worth", "worth_"), ("z", "z_"), ("money", "money_"))
+    for name, begin in ends:
+        lower, upper = table[f"{begin}lower95"], table[f"{begin}upper95"]
+        assert (lower < table[name]).all()
+        assert (table[name] < upper).all()
+    np.testing.assert_allclose(table["money_lower95"], 10 * table["worth_lower95"] * table["n"])
+
+
+def test_models_were_taught_by_nobody_of_the_group_that_is_left_out(hips):
+    study = make_study(casemix=CASEMIX, learners=LINEAR)
+    expectations = expectations_of(hips, study)
+    left = leave_out_groups(expectations, "linear", study)
+    gone = set(expectations.cohort.test["provider_id"][left.asked == 0])
+    other = hips.copy()
+    theirs = other["provider_id"].isin(gone) & (other["period"] == "2021")
+    other.loc[theirs, "q2_score_ohs"] = 0.0
+    again = leave_out_groups(expectations_of(other, study), "linear", study)
+    test = expectations.cohort.test
+    np.testing.assert_array_equal(left.models[0].expect_raw(test), again.models[0].expect_raw(test))
+    assert abs(left.models[1].expect_raw(test) - again.models[1].expect_raw(test)).min() > 0.1
+
+
+def test_folds_of_whole_providers_are_taken_as_they_are_by_trees(hips):
+    study = make_study(casemix=CASEMIX, **OUT_OF_FOLD)
+    expectations = expectations_of(hips, study)
+    left = leave_out_groups(expectations, "lightgbm", study)
+    rows = expectations.table[expectations.table["learner"] == "lightgbm"]
+    np.testing.assert_array_equal(left.asked, rows["fold"])
+    members = [one.members[0] for one in left.models]
+    assert members == list(expectations.models["lightgbm"].members)
+
+
+def test_where_all_who_are_asked_about_are_in_one_group_there_is_no_interval(hips):
+    study = make_study(casemix=CASEMIX, learners=[{"kind": "lightgbm", "trees": 5}])
+    expectations = expectations_of(hips, study)
+    asked = leave_out_groups(expectations, "lightgbm", study).asked
+    together = expectations.cohort.test["provider_id"][asked == 0].unique()
+    assert len(together) == 2
+    frame = hips[(hips["period"] == "2021") | hips["provider_id"].isin(together)]
+    found = gaming_of(frame.reset_index(drop=True), study)
+    assert set(found["groups"]) == {0}
+    assert found["lower95"].isna().all()
+    assert found["per_patient"].notna().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["linear", "lightgbm"])
+def test_intervals_hold_what_is_true_on_average(kind):
+    """Of 200 worlds 95 % should, give or take 1.5; providers differ in level and in slope.
+
+    What is true of trees is what they take a condition for on average: they shrink it.
+    """
+    settings = {"trees": 20, "min_episodes_per_leaf": 10} if kind == "lightgbm" else {}
+    study = linear_study(
+        learners=[{"kind": kind} | settings],
+        casemix=CASEMIX | {"columns": ["comorb_heart", "q1_score_ohs"]},
+    )
+    found = [gaming_of(_clustered_world(seed), study) for seed in range(200)]
+    for key, truth in ((("code", "comorb_heart"), 3.0), (("baseline", "q1_score_ohs"), 0.3)):
+        rows = pd.DataFrame([one.loc[key, ["per_patient", "lower95", "upper95"]] for one in found])
+        true = truth if kind == "linear" else rows["per_patient"].mean()
+        held = ((rows["lower95"] <= true) & (true <= rows["upper95"])).mean()
+        assert 0.9 <= held <= 0.995
+
+
+def _clustered_world(seed, n=1_600, providers=40):
+    rng = np.random.default_rng(seed)
+    provider = np.arange(n) % providers
+    heart = rng.random(n) < rng.uniform(0.2, 0.6, providers)[provider]
+    before = rng.integers(5, 40, n)
+    level, slope = rng.normal(0, 1.5, providers), rng.normal(-3, 1, providers)
+    after = 20 + 0.3 * before + slope[provider] * heart + level[provider] + rng.normal(0, 5, n)
+    return typed(
+        episode_frame(n, providers, seed).assign(
+            period=np.where(np.arange(n) % (2 * providers) < providers, "2021", "2022"),
+            provider_id=[f"H{one:02d}" for one in provider],
+            comorb_heart=heart.astype(float),
+            q1_score_ohs=before,
+            q2_score_ohs=after,
+        )
+    )
 
 
 # --- spreads and money ---
@@ -213,6 +327,8 @@ def test_one_who_did_not_answer_changes_the_response_rate_alone(hips):
     rate = 1 - row["share"]
     asked = row["n"] / rate
     assert row["response"] == pytest.approx(row["n"] / (asked - 1) - rate)
+    assert row["response_lower95"] < row["response"] < row["response_upper95"]
+    assert row[["lower95", "worth_lower95", "money_lower95"]].isna().all()
 
 
 def test_where_everybody_answered_nobody_can_be_dropped(found):

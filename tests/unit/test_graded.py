@@ -47,7 +47,36 @@ def test_within_providers_the_truth_is_found_and_between_them_it_is_not(family):
     assert got.standard_error[0] < 0.05
     assert pooled.coef[0] < TRUTH - 0.1
     between = slope_between(one["y"], np.zeros(len(one["y"])), one["poor"], one["provider"], family)
-    assert between[0] < TRUTH - 0.2
+    assert between.coef[0] + 2 * between.standard_error[0] < TRUTH - 0.2
+
+
+def test_errors_between_providers_are_those_of_hc3():
+    """Against the textbook's matrices, an intercept as a column of its own."""
+    rng = np.random.default_rng(3)
+    provider = np.repeat(np.arange(12), rng.integers(5, 40, 12))
+    factors = rng.normal(size=(provider.size, 2)) + 0.3 * provider[:, None] * [1, -1]
+    factors[:, 1] += rng.normal(size=12)[provider]
+    y = factors @ [1.0, 2.0] + rng.normal(size=12)[provider]
+    got = slope_between(y, np.zeros(y.size), factors, provider)
+    n = np.bincount(provider)
+    means = np.array([np.bincount(provider, one) / n for one in (y, *factors.T)])
+    X = np.column_stack([np.ones(12), *means[1:]]) * np.sqrt(n)[:, None]
+    inverse = np.linalg.inv(X.T @ X)
+    coef = inverse @ X.T @ (means[0] * np.sqrt(n))
+    leverage = np.einsum("ij,jk,ik->i", X, inverse, X)
+    off = (means[0] * np.sqrt(n) - X @ coef) / (1 - leverage)
+    wanted = np.sqrt(np.diag(inverse @ X.T @ np.diag(off**2) @ X @ inverse))
+    np.testing.assert_allclose(got.coef, coef[1:])
+    np.testing.assert_allclose(got.standard_error, wanted[1:])
+
+
+def test_between_two_providers_a_slope_has_no_error_and_two_slopes_are_none():
+    y, provider = np.array([1.0, 2.0, 5.0, 4.0]), list("aabb")
+    one = slope_between(y, np.zeros(4), [0.0, 1.0, 1.0, 1.0], provider)
+    assert np.isfinite(one.coef).all()
+    assert np.isnan(one.standard_error).all()
+    two = slope_between(y, np.zeros(4), np.array([[0, 1], [1, 1], [1, 0], [1, 3.0]]), provider)
+    assert np.isnan(two.coef).all()
 
 
 @pytest.mark.parametrize("family", ["gaussian", "binomial"])

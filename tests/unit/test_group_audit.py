@@ -27,7 +27,7 @@ from riskadj.cohort import select_cohort
 from riskadj.errors import ArrayError, InSampleError, RiskadjError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.expected.evaluate import NOT_RECORDED, VOLUME
-from riskadj.fairness import assess_fairness, audit_groups, group_faults, groupings, in_sample
+from riskadj.fairness import assess_fairness, audit_groups, fairness_faults, groupings, in_sample
 from riskadj.fairness.groups import ALL, GROUP_COLUMNS, HELD_OUT, IN_SAMPLE
 from riskadj.pipeline import read_study
 from riskadj.profile import profile_providers
@@ -147,7 +147,7 @@ _SMALL = [episode_frame(300, seed=one) for one in range(6)]
 
 def test_a_bias_against_a_group_that_is_not_adjusted_for_is_recovered(unforeseen) -> None:
     ill, well = (row(unforeseen, "comorb_heart", one) for one in ("1", "0"))
-    for figure, truth in (("net_compensation", HEART / 2), ("within_providers", HEART)):
+    for figure, truth in (("net_compensation", HEART / 2), ("within_providers", -HEART)):
         assert ill[f"{figure}_lower95"] < truth < ill[f"{figure}_upper95"]
         assert well[f"{figure}_lower95"] < -truth < well[f"{figure}_upper95"]
     assert (ill["adjusted_for"], ill["come_out"]) == ("no", "worse")
@@ -165,7 +165,7 @@ def test_a_group_that_is_adjusted_for_is_not_off(unforeseen) -> None:
 
 def test_what_a_model_cannot_tell_apart_is_off_in_sample_too(unforeseen) -> None:
     ill = row(unforeseen, "comorb_heart", "1", fold=IN_SAMPLE)
-    assert ill["within_providers_lower95"] < HEART < ill["within_providers_upper95"]
+    assert ill["within_providers_lower95"] < -HEART < ill["within_providers_upper95"]
     assert abs(row(unforeseen, "sex", "male", fold=IN_SAMPLE)["net_compensation"]) < 0.01
 
 
@@ -207,14 +207,35 @@ def test_shares_at_flagged_providers_are_those_of_the_profile(world) -> None:
     assert table.loc[table["fold"] == IN_SAMPLE, ["at_better", "at_worse"]].isna().all(axis=None)
 
 
-def test_without_declared_groups_the_audit_is_of_the_subgroup_table(world) -> None:
+def test_without_declared_groups_the_audit_is_of_the_usual_ones_that_there_are(frame) -> None:
+    rare = np.arange(len(frame)) % 25 == 0
+    full = typed(
+        frame.assign(
+            deprivation_decile=1.0, ethnicity="a", race="b", insurance="c", age_band_10y=60.0,
+            comorb_liver=rare.astype(float), comorb_stroke=0.0,
+        )
+    )  # fmt: skip
+    study = make_study(learners=LINEAR, report={"subgroups": ["sex"]})
+    named = [one.group for one in groupings(study, casemix_of(full, study).cohort)]
+    assert named == [
+        "sex", "age_years", "deprivation_decile", "ethnicity", "race", "insurance",
+        "baseline_score", "comorb_liver", VOLUME,
+    ]  # fmt: skip
+    study = make_study(learners=LINEAR, report={"subgroups": ["age_band_10y"]})
+    named = [one.group for one in groupings(study, casemix_of(full, study).cohort)]
+    assert named[:2] == ["age_band_10y", "sex"]
+    assert "age_years" not in named
+
+
+def test_without_declared_groups_the_audit_has_the_subgroup_table(world) -> None:
     study = make_study(learners=LINEAR, report={"subgroups": ["sex", "age_years"]})
     expectations = cross_fit(casemix_of(world, study), study)
     theirs = evaluate(expectations, study.report.subgroups).subgroups
     ours = audit_groups(expectations, profile_providers(expectations, study), study)
     ours = ours[(ours["fold"] == HELD_OUT) & (ours["group"] != ALL)]
     both = theirs.merge(ours, on=["column", "level"], suffixes=("", "_ours"))
-    assert len(both) == len(theirs) == len(ours)
+    assert len(both) == len(theirs) < len(ours)
+    assert set(ours["group"]) - set(both["group"]) == {"baseline_score"}
     assert set(both["column"]) == {"sex", "age_years", VOLUME}
     pairs = {"n": "n_ours", "difference": "mean_residual", "slope": "slope_ours"}
     pairs |= {"intercept_lower95": "intercept_lower95_ours"}
@@ -332,7 +353,7 @@ def test_names_of_providers_do_not_matter(frame) -> None:
 )
 def test_what_cannot_be_grouped_by_is_refused_with_a_way_out(rule, words, frame) -> None:
     study = make_study(fairness={"groups": [rule]})
-    (fault,) = group_faults(as_episodes(frame), study)
+    (fault,) = fairness_faults(as_episodes(frame), study)
     assert isinstance(fault, RiskadjError)
     assert words in str(fault)
     assert str(fault).startswith("fairness.groups: wanted ")
@@ -439,10 +460,17 @@ def test_the_card_names_the_group_that_is_off_and_the_side_on_which_it_is(findin
     blocks = [*fairness(findings)]
     tables = {one["caption"]: one for one in blocks if one["kind"] == "table"}
     off = next(one for caption, one in tables.items() if "groups that are off" in caption)
-    assert {one[0] for one in off["rows"]} == {"comorb heart: 1", "comorb heart: 0"}
+    ((label, off_by, within, *_),) = off["rows"]
+    assert label == "with comorbidity: heart"
+    assert off["columns"][1]["label"] == "Observed \N{MINUS SIGN} expected (95 %)"
+    assert off_by[0] < off_by[2] < 0
+    assert within[0] == pytest.approx(-HEART, abs=0.6)
     (figure,) = [one for one in blocks if one["kind"] == "figure"]
     assert figure["file"] == "groups_ohs.svg"
-    assert "comorb heart: 1" in figure["alt"]
+    assert "with comorbidity: heart" in figure["alt"]
+    words = json.dumps(blocks)
+    for raw in ("comorb_", "compensation", "expected \\u2212 observed"):
+        assert raw not in words
     assert all(len(one["columns"]) <= 7 for one in tables.values())
 
 
@@ -450,12 +478,15 @@ def test_the_card_says_nothing_where_nobody_looked(findings) -> None:
     assert not [*fairness(dataclasses.replace(findings, groups=findings.groups.iloc[:0]))]
 
 
-def test_the_forest_shows_who_comes_out_better_on_the_left_for_a_gain(findings) -> None:
+def test_the_forest_shows_who_comes_out_worse_on_the_left_for_a_gain(findings) -> None:
     one = group_forest(findings, findings.study.outcomes[0])
-    assert one.off == ["comorb heart: 0", "comorb heart: 1"]
+    assert one.off == ["with comorbidity: heart"]
+    row = one.rows.set_index("label").loc["with comorbidity: heart"]
+    assert row["mean_residual"] == pytest.approx(row["observed"] - row["expected"])
+    assert row["mean_residual"] < 0
     drawn = json.dumps(draw_groups(one).to_dict())
-    assert drawn.index("come out better") < drawn.index("come out worse")
-    assert BLUE in drawn
+    assert drawn.index("come out worse") < drawn.index("come out better")
+    assert BLUE not in drawn
     assert ORANGE in drawn
 
 
@@ -474,9 +505,9 @@ def test_the_public_hip_files_have_groups_by_sex_age_home_and_illness_and_none_b
                              "baseline_score"]},
     )  # fmt: skip
     episodes = read_study(study)
-    assert not [*group_faults(episodes, study)]
+    assert not [*fairness_faults(episodes, study)]
     wanted = make_study(fairness={"groups": ["deprivation_decile"]})
-    assert len([*group_faults(episodes, wanted)]) == 1
+    assert len([*fairness_faults(episodes, wanted)]) == 1
     cohort = select_cohort(episodes, study, study.outcomes[0])
     expectations = cross_fit(choose_casemix(cohort, study), study)
     table = audit_groups(expectations, profile_providers(expectations, study), study)

@@ -23,7 +23,8 @@ from riskadj.expected.validation import (
     pooled_figures,
     validate_elsewhere,
 )
-from riskadj.report.card.sections.expectations import performance, subgroups
+from riskadj.report.card.sections.performance import performance
+from riskadj.report.card.sections.subgroups import subgroups
 from riskadj.report.disclosure import suppress_curves, suppress_subgroups
 from riskadj.stats import (
     assess_calibration,

@@ -16,12 +16,13 @@ from page_folder import (
     page_data,
     provider_names,
     sealed,
+    values,
     write_run,
     write_settled,
 )
 
 from riskadj.errors import FileFormatError, FileMissingError, OutputError, ValuesError
-from riskadj.report.folder import MARK, read_json
+from riskadj.report.folder import MARK, read_csv, read_json
 from riskadj.report.page.build import page_of, write_page
 from riskadj.report.page.render import json_text
 from riskadj.report.page.tables import files_read, packed
@@ -31,8 +32,11 @@ MEGABYTES = 1e6
 SECRETS = {
     "analyses.csv": {"adjusted": 7777.125, "z": 77.125},
     "shap_providers.csv": {"contribution": 8888.25, "difference": 88.25},
-    "value.csv": {"shrunken_outcome": 9999.5, "n_outcome": 3},
+    "value.csv": {"shrunken_outcome": 9999.5, "n_outcome": 1133.5},
+    "graded.csv": {"z": 5566.75, "observed": 4455.5},
+    "social.csv": {"z": 3344.75, "observed": 2233.5},
 }
+MAY_HAVE = ("analyses", "contributions", "value", "graded")
 """Numbers that would tell of a hidden provider, were they in its rows."""
 
 
@@ -59,6 +63,11 @@ def copied(run, tmp_path):
     for one in run.iterdir():
         (target / one.name).write_bytes(one.read_bytes())
     return target
+
+
+def numbers_in(table):
+    columns = (values(one, table["n"]) for one in table["columns"].values())
+    return [one for column in columns for one in column if isinstance(one, int | float)]
 
 
 # --- what is in it ---
@@ -98,10 +107,55 @@ def test_any_text_comes_back_from_a_script_element(words):
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), min_size=1))
-def test_packed_numbers_are_those_of_the_table_to_six_digits(values):
-    column = packed(pd.DataFrame({"x": pd.Series(values, dtype=float)}))["columns"]["x"]
-    for value, kept in zip(values, column or [None] * len(values), strict=True):
+def test_packed_numbers_are_those_of_the_table_to_six_digits(numbers):
+    column = packed(pd.DataFrame({"x": pd.Series(numbers, dtype=float)}))["columns"]["x"]
+    for value, kept in zip(numbers, values(column, len(numbers)), strict=True):
         assert kept == (None if value is None else pytest.approx(value, rel=1e-5, abs=1e-300))
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1),
+    st.integers(0, 4),
+    st.integers(1, 5),
+)
+def test_packed_numbers_come_back_to_the_decimals_shown(numbers, decimals, times):
+    repeated = [one for one in numbers for _ in range(times)]
+    table = packed(pd.DataFrame({"x": pd.Series(repeated, dtype=float)}), shown={"x": decimals})
+    for value, kept in zip(repeated, values(table["columns"]["x"], len(repeated)), strict=True):
+        half = 0.5 * 10**-decimals * (1 + 1e-6)
+        assert kept is None if value is None else abs(kept - value) <= half
+
+
+@given(st.lists(st.sampled_from(["a", "b", "", "c"]), min_size=1, max_size=6), st.integers(1, 5))
+def test_packed_texts_come_back_however_they_are_repeated(texts, times):
+    for repeated in (texts * times, [one for one in texts for _ in range(times)]):
+        table = packed(pd.DataFrame({"x": repeated}))
+        assert values(table["columns"]["x"], len(repeated)) == repeated
+
+
+def test_a_number_of_many_digits_keeps_all_before_its_point():
+    assert packed(pd.DataFrame({"x": [12_345_678.9, 0.123456789]}))["columns"]["x"] == [
+        12_345_679,
+        0.123457,
+    ]
+
+
+def test_a_column_that_several_tables_have_is_in_the_page_once(text):
+    written = [json.dumps(one) for one in page_data(text)["columns"]]
+    assert len(written) == len(set(written))
+
+
+def test_every_row_of_analyses_comes_back_as_people_are_shown_it(run, text):
+    there = read_csv(run / "analyses.csv")
+    for part in page_data(text)["tables"]["analyses"]:
+        rows = there
+        for name, value in part["of"].items():
+            rows = rows[rows[name] == value]
+        table = part["table"]
+        assert values(table["columns"]["provider_id"], table["n"]) == rows["provider_id"].tolist()
+        decimals = {"ohs": 2, "eq5d": 4, "cost": 0}[part["of"]["outcome"]]
+        kept = values(table["columns"]["lower95"], table["n"])
+        assert kept == pytest.approx(rows["lower95"].tolist(), abs=0.5001 * 10**-decimals)
 
 
 def test_amounts_are_kept_to_the_last_minor_unit(settled, text):
@@ -144,11 +198,18 @@ def test_nothing_of_a_hidden_provider_gets_in_even_if_a_table_has_it(run, tmp_pa
     table.to_csv(run / "providers.csv", index=False)
     write_page(sealed(run), tmp_path / "page.html")
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for number in ("7777.12", "77.125", "8888.25", "88.25", "9999.5", "6666.5"):
-        assert number not in written
-    for name in ("analyses", "contributions", "value"):
-        for part in page_data(written)["tables"][name]:
-            assert HIDDEN not in part["table"]["columns"]["provider_id"]["levels"]
+    data = page_data(written)
+    parts = [part["table"] for parts in data["tables"].values() for part in parts]
+    parts += [one["table"] for one in data["audited"]]
+    told = [one for table in parts for one in numbers_in(table)]
+    for secret in (6666.5, *(one for rows in SECRETS.values() for one in rows.values())):
+        assert not [one for one in told if abs(one - secret) < 0.006], secret
+        assert str(secret) not in written
+    for name in MAY_HAVE:
+        for part in data["tables"][name]:
+            table = part["table"]
+            assert HIDDEN not in values(table["columns"]["provider_id"], table["n"])
+    assert len(data["tables"]["graded"]) == 10
 
 
 def test_groups_of_an_audit_are_shown_and_rows_of_hidden_providers_are_not(run, tmp_path):

@@ -3,10 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import LINEAR, OUT_OF_FOLD, episode_frame, expectations_of, make_study, typed
+from worlds import (
+    LINEAR,
+    OUT_OF_FOLD,
+    as_episodes,
+    cohort_of,
+    episode_frame,
+    expectations_of,
+    make_study,
+    study_content,
+    typed,
+    write_study,
+)
 
-from riskadj.errors import ArrayError, StudyError, TooFewProvidersError
+from riskadj.errors import StudyError, TooFewProvidersError, UnknownNameError
+from riskadj.fairness.faults import fairness_cohort_faults, fairness_faults
 from riskadj.fairness.graded import (
+    FIGURE_COLUMNS,
     GRADED_COLUMNS,
     Comparing,
     SocialPart,
@@ -24,9 +37,12 @@ from riskadj.fairness.social import (
     shown_strata,
     standard_weights,
 )
+from riskadj.pipeline import check_study, follow_outcome, read_study
 from riskadj.profile import profile_providers
 from riskadj.profile.estimates import Sample, estimate
 from riskadj.profile.flags import flag_labels
+from riskadj.study import Study
+from riskadj.study.load import build, load_study
 
 EFFECT = -3.0
 PROVIDERS = 24
@@ -68,7 +84,7 @@ def truth():
 
 def social_study(columns=("living_arrangements",), **changes):
     given = {"casemix": CASEMIX, "learners": LINEAR} | changes
-    return make_study(fairness={"social": {"columns": list(columns), "mode": "adjust"}}, **given)
+    return make_study(fairness={"social": {"columns": list(columns)}}, **given)
 
 
 @pytest.fixture(scope="module", params=[{}, OUT_OF_FOLD], ids=["out of time", "out of fold"])
@@ -97,6 +113,9 @@ def test_the_slope_used_is_the_truth_and_the_others_are_not(world):
     assert slopes["pooled"] < EFFECT - 0.5
     assert slopes["between"] < EFFECT - 3
     assert slopes["lowest_of_folds"] <= slopes["highest_of_folds"]
+    for name in ("pooled", "between"):
+        assert slopes[f"{name}_lower95"] < slopes[name] < slopes[f"{name}_upper95"]
+    assert slopes["between_upper95"] < EFFECT - 2
 
 
 def test_full_adjustment_leaves_the_difference_in_quality_where_it_is(world):
@@ -109,13 +128,54 @@ def test_full_adjustment_leaves_the_difference_in_quality_where_it_is(world):
     assert excess * 0.12 > 0.1  # what a pooled slope would take from that of 1
 
 
-def test_the_mode_none_is_the_studys_own_comparison(world):
-    study, expectations, found = world
-    own = profile_providers(expectations, study).table.set_index("provider_id")
-    none = of_mode(found, "none").set_index("provider_id").loc[own.index]
-    for name in ("observed", "expected", "ratio", "difference", "adjusted", "z"):
-        np.testing.assert_allclose(none[name], own[name], err_msg=name)
-    assert (none["flag"] == own["flag"]).all()
+IN_CASEMIX = {"casemix": CASEMIX | {"columns": [*CASEMIX["columns"], "living_arrangements"]}}
+PEERS = {"profile__peer_group": "sex"}
+SUPPLIED = {"learners": [{"kind": "reference"}, *LINEAR]}
+TREES = {"learners": [{"kind": "lightgbm", "trees": 5, "min_episodes_per_leaf": 10}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        ({}, {"linear": "none"}),
+        (IN_CASEMIX, {"linear": "study"}),
+        (IN_CASEMIX | TREES, {"lightgbm": "study"}),
+        (IN_CASEMIX | OUT_OF_FOLD, {"linear": "study"}),
+        (IN_CASEMIX | SUPPLIED, {"reference": "none", "linear": "study"}),
+        (PEERS, {"linear": "peer_group"}),
+        (IN_CASEMIX | PEERS | {"profile__limits": "additive"}, {"linear": "study"}),
+        ({"profile__method": "random_intercept"}, {"linear": "none"}),
+        (IN_CASEMIX | {"outcomes": [RESPONDER]}, {"linear": "study"}),
+        ({"outcomes": [COST], "profile__minimum_n": 100}, {"linear": "none"}),
+    ],
+)
+def test_the_studys_own_way_has_the_figures_of_its_provider_table(changes, own):
+    study, frame = social_study(**changes), poor_frame(2_400)
+    frame["sex"] = np.where(frame["provider_id"] < "H12", "male", "female")
+    frame["reference_predicted_ohs"] = 26 + 0.3 * frame["q1_score_ohs"]
+    expectations = expectations_of(typed(frame), study)
+    found = adjust_socially(expectations, study).social
+    mine = found[found["own"]]
+    assert dict(mine.groupby("learner")["mode"].unique().explode()) == own
+    wanted = profile_providers(expectations, study).table
+    keys = ["learner", "provider_id"]
+    pd.testing.assert_frame_equal(
+        mine.set_index(keys)[[*FIGURE_COLUMNS, "peer_group"]].sort_index(),
+        wanted[wanted["n"] > 0].set_index(keys)[[*FIGURE_COLUMNS, "peer_group"]].sort_index(),
+        check_dtype=False,
+        rtol=1e-12,
+    )
+    assert (mine["limits"] == study.profile.limits).all()
+    if "study" in own.values():
+        adjusted = mine[mine["mode"] == "study"].set_index(keys)["expected"]
+        none = found[found["mode"] == "none"].set_index(keys)["expected"]
+        assert (adjusted - none.loc[adjusted.index]).abs().max() > 0.01
+
+
+def test_a_study_cannot_name_a_way_as_its_own():
+    content = study_content(fairness={"social": {"columns": ["sex"], "mode": "none"}})
+    with pytest.raises(StudyError, match="follows from its case mix and its profile"):
+        build(Study, content, "study.yaml")
 
 
 def test_the_curve_goes_from_none_to_full_adjustment(world):
@@ -123,8 +183,7 @@ def test_the_curve_goes_from_none_to_full_adjustment(world):
     for share, mode in ((0.0, "none"), (1.0, "adjust")):
         one = found.graded[found.graded["lambda"] == share].set_index("provider_id")
         other = of_mode(found, mode).set_index("provider_id").loc[one.index]
-        np.testing.assert_allclose(one["z"], other["z"])
-        assert (one["flag"] == other["flag"]).all()
+        pd.testing.assert_frame_equal(one[FIGURE_COLUMNS], other[FIGURE_COLUMNS])
     assert list(found.graded["lambda"].unique()) == [0, 0.25, 0.5, 0.75, 1]
 
 
@@ -144,7 +203,9 @@ def test_case_mix_that_holds_the_factor_is_taken_without_it():
         adjust_socially(expectations_of(frame, one), one)
         for one in (social_study(), social_study(casemix=casemix))
     ]
-    pd.testing.assert_frame_equal(tables[0].social, tables[1].social)
+    plain, other = (one.social.drop(columns="own") for one in tables)
+    other = other[other["mode"] != "study"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(plain, other)
     pd.testing.assert_frame_equal(tables[0].graded, tables[1].graded)
 
 
@@ -183,7 +244,7 @@ def test_shares_and_costs_go_the_same_way(outcome):
     slopes = found.slopes.iloc[0]
     sign = -1 if outcome is RESPONDER else 1
     assert 0 < sign * slopes["within"] < sign * slopes["pooled"] < sign * slopes["between"]
-    assert set(found.social["mode"]) == set(MODES)
+    assert list(found.social["mode"].unique()) == list(MODES[:4])
     none, adjust = (of_mode(found, one).set_index("provider_id") for one in ("none", "adjust"))
     assert adjust["z"].abs().mean() < none["z"].abs().mean()
     own = profile_providers(expectations_of(poor_frame(), study), study).table
@@ -338,7 +399,7 @@ def test_too_few_providers_for_peers_leave_that_mode_out():
     frame = frame[frame["provider_id"].isin(["H01", "H12", "H20"])].reset_index(drop=True)
     study = social_study(split__train=["2021", "2022"], split__test=["2021", "2022"])
     found = adjust_socially(expectations_of(frame, study), study)
-    assert set(found.social["mode"]) == set(MODES) - {"peer_group"}
+    assert list(found.social["mode"].unique()) == list(MODES[:3])
     assert found.told[0].startswith("ohs, linear: peer_group left out.")
 
 
@@ -371,8 +432,73 @@ def test_a_factor_that_is_the_providers_is_refused():
     frame = poor_frame(1_200)
     frame["living_arrangements"] = np.where(frame["provider_id"] < "H12", "alone", "other")
     study = social_study()
-    with pytest.raises(ArrayError, match="patients of the same provider"):
+    with pytest.raises(StudyError, match="patients of the same provider; got living_arrangements"):
         adjust_socially(expectations_of(typed(frame), study), study)
+
+
+def faults_of(frame, **changes):
+    """Return what validation finds, before anything is learned."""
+    study = make_study(**{"casemix": CASEMIX} | changes)
+    episodes = as_episodes(typed(frame))
+    cohort = cohort_of(typed(frame), study)
+    return [*fairness_faults(episodes, study), *fairness_cohort_faults(cohort, study)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"social": {"columns": ["wealth"]}}, "wanted columns of the episodes; got 'wealth'"),
+        ({"social": {"columns": ["sexx"]}}, "Did you mean 'sex'"),
+        ({"social": {"columns": ["q2_score_ohs"]}}, "known only after the episode"),
+        ({"social": {"columns": ["provider_id"]}}, "who was treated or by whom"),
+        ({"social": {"columns": ["deprivation_decile", "age_years"]}}, "at most 20 strata; got"),
+        ({"social": {"columns": ["procedure_group"]}}, "two of its levels; got procedure_group"),
+        ({"social": {"columns": ["area"]}}, "of the same provider; got area="),
+        ({"social": {"columns": CASEMIX["columns"]}}, "wanted case mix besides; got all of it"),
+        ({"fair": {"groups": ["smoker"], "learner": "linear"}}, "members and others"),
+        ({"fair": {"groups": [{"column": "age_years", "below": 10}], "learner": "linear"}},
+         "got 'age_years', which all or none are in"),
+        ({"fair": {"groups": ["wealth"], "learner": "linear"}}, "fairness.fair.groups: wanted"),
+    ],
+)  # fmt: skip
+def test_what_fairness_cannot_have_is_found_before_anything_is_learned(changes, words):
+    frame = poor_frame(1_200)
+    frame = frame.assign(smoker=0.0, area=np.where(frame["provider_id"] < "H12", "010", "020"))
+    found = [str(one) for one in faults_of(frame, fairness=changes)]
+    assert any(words in one and one.startswith("fairness.") for one in found), found
+
+
+def test_every_fault_of_fairness_is_found_at_once():
+    rules = {
+        "groups": ["sexx"],
+        "social": {"columns": ["wealth", "age_years", "deprivation_decile"]},
+        "fair": {"groups": ["smoker"], "learner": "linear"},
+    }
+    found = " ".join(str(one) for one in faults_of(poor_frame(1_200).assign(smoker=1.0),
+                                                   fairness=rules))  # fmt: skip
+    for words in ("'sexx'", "'wealth'", "at most 20 strata", "got 'smoker'"):
+        assert words in found
+
+
+def test_a_study_that_can_be_fair_has_no_faults():
+    rules = {"groups": ["sex"], "social": {"columns": ["living_arrangements"]},
+             "fair": {"groups": ["comorb_*", "baseline_score"], "learner": "linear"}}  # fmt: skip
+    assert faults_of(poor_frame(1_200), fairness=rules) == []
+    assert faults_of(poor_frame(1_200), fairness=rules, outcomes=[COST]) == []
+
+
+def test_validation_lists_faults_of_fairness_and_a_run_stops_at_the_first(tmp_path):
+    frame = poor_frame(600)
+    frame.to_csv(tmp_path / "episodes.csv", index=False)
+    rules = {"social": {"columns": ["wealth", "age_years", "deprivation_decile"]}}
+    path = write_study(tmp_path, study_content(fairness=rules))
+    found = [str(one) for one in check_study(path).faults]
+    assert len(found) == 2
+    assert "'wealth'" in found[0]
+    assert "at most 20 strata" in found[1]
+    study = load_study(path)
+    with pytest.raises(UnknownNameError, match="wealth"):
+        follow_outcome(read_study(study), study, study.outcomes[0])
 
 
 def test_case_mix_has_to_be_more_than_social_factors():

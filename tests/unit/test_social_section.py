@@ -1,14 +1,13 @@
-"""The card's section on social circumstances, fair regressions and records, and its figure."""
+"""The card's section on social circumstances, and its figure."""
 
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from findings_example import example_findings, example_study
 from worlds import episode_frame, expectations_of, make_study, typed
 
-from riskadj.fairness.fair import adjust_fairly
-from riskadj.fairness.gaming import Price, gaming_sensitivity
 from riskadj.fairness.social import adjust_socially
 from riskadj.report.card.sections.social import social
 from riskadj.report.charts.graded import DOWN, UP, graded_curve
@@ -16,9 +15,7 @@ from riskadj.report.figures import draw_figures, figure_descriptions
 
 RULES = {
     "groups": ["sex"],
-    "social": {"columns": ["living_arrangements"], "mode": "stratify"},
-    "fair": {"groups": ["living_arrangements"], "learner": "lightgbm"},
-    "gaming": True,
+    "social": {"columns": ["living_arrangements"]},
 }
 
 
@@ -48,14 +45,12 @@ def findings():
         },
     )
     expectations = expectations_of(frame(), study)
-    found, fair = adjust_socially(expectations, study), adjust_fairly(expectations, study)
+    found = adjust_socially(expectations, study)
     return replace(
         example_findings(example_study(fairness=RULES)),
         social=found.social,
         graded=found.graded,
         social_slopes=found.slopes,
-        fair=fair.fair,
-        gaming=gaming_sensitivity(expectations, study, Price(5.0, "GBP")),
         fairness_told=("ohs: something was left out.",),
     )
 
@@ -74,10 +69,11 @@ def test_what_could_not_be_done_is_told_first(findings):
 
 
 def test_modes_are_counted_as_their_flags_are(findings):
-    rows = tables(findings)["Providers under each of the four ways"]["rows"]
+    rows = tables(findings)["Providers under each way"]["rows"]
     assert len(rows) == 8
+    assert [row[2] for row in rows if row[3] == "yes"] == ["none: case mix alone"] * 2
     whole = findings.social[(findings.social["stratum"] == "") & findings.social["z"].notna()]
-    for outcome, learner, words, compared, better, worse, moved in rows:
+    for outcome, learner, words, _, compared, better, worse, moved in rows:
         mode = words.split(":")[0].replace(" ", "_")
         mine = whole[(whole["learner"] == learner) & (whole["mode"] == mode)]
         none = whole[(whole["learner"] == learner) & (whole["mode"] == "none")]
@@ -87,6 +83,41 @@ def test_modes_are_counted_as_their_flags_are(findings):
         assert better == flags.str.startswith("Positive").sum()
         assert worse == flags.str.startswith("Negative").sum()
         assert moved == (flags != none.set_index("provider_id")["flag"].loc[flags.index]).sum()
+
+
+def test_slopes_are_shown_with_intervals_and_factors_in_words(findings):
+    title = "What social factors do: within providers, and between them"
+    slopes = findings.social_slopes.copy()
+    slopes.loc[0, ["between_lower95", "between_upper95"]] = np.nan
+    gap = slopes.iloc[:1].assign(factor="living_arrangements (not recorded)")
+    changed = replace(findings, social_slopes=pd.concat([slopes, gap]))
+    found = tables(changed)[title]
+    assert [row[2] for row in found["rows"]] == [
+        *["living arrangements: alone"] * 2, "living arrangements: not recorded",
+    ]  # fmt: skip
+    first, second, _ = found["rows"]
+    assert first[5] is None
+    assert found["columns"][5]["missing"] == "too few providers"
+    for within in (*first[3:5], *second[3:6]):
+        assert within[1] < within[0] < within[2]
+    assert first[6:] == [int(slopes["n"].iloc[0]), 30]
+
+
+def test_a_result_whose_flag_changes_has_its_episodes_and_an_interval(findings):
+    title = next(one for one in tables(findings) if "hangs on how far" in one)
+    given = findings.graded.set_index(["learner", "provider_id", "lambda"])
+    for name, learner, n, *_, none, full in tables(findings)[title]["rows"]:
+        for share, shown in ((0.0, none), (1.0, full)):
+            row = given.loc[(learner, name, share)]
+            assert shown == list(row[["adjusted", "ci_lower95", "ci_upper95"]])
+            assert n == row["n"]
+
+
+def test_a_study_that_adjusts_for_a_social_factor_has_a_way_of_its_own(findings):
+    extra = findings.social[findings.social["mode"] == "adjust"].assign(mode="study", own=True)
+    both = pd.concat([findings.social.assign(own=False), extra])
+    rows = tables(replace(findings, social=both))["Providers under each way"]["rows"]
+    assert [row[2] for row in rows if row[3]] == ["as the study has it: in the case mix"] * 2
 
 
 def test_providers_whose_flag_changes_are_named_and_drawn(findings):
@@ -110,27 +141,6 @@ def test_better_is_up_whatever_the_sign(findings):
     up = curve.changing["moved"] > 0
     wide = curve.wide.loc[curve.changing.index]
     assert ((wide[1.0] > wide[0.0]) == up).all()
-
-
-def test_fair_regressions_show_their_price_and_who_else_moves(findings):
-    found = tables(findings)
-    fits = found["Oxford Hip Score (ohs), points: fit of fair regressions"]["rows"]
-    assert [row[1] for row in fits] == [*dict.fromkeys(findings.fair["model"])]
-    assert fits[0][3] is None
-    nets = found[
-        "Oxford Hip Score (ohs), points: expected \N{MINUS SIGN} observed, groups named and others"
-    ]
-    assert [row[2] for row in nets["rows"]] == ["yes", "yes", "", ""]
-    assert {row[0] for row in nets["rows"][2:]} == {"sex"}
-
-
-def test_money_is_shown_only_where_a_price_was_given(findings):
-    title = next(one for one in tables(findings) if "what records are worth" in one)
-    labels = [one["label"] for one in tables(findings)[title]["columns"]]
-    assert labels[-1] == "Money, GBP"
-    unpaid = replace(findings, gaming=findings.gaming.assign(money=np.nan))
-    labels = [one["label"] for one in tables(unpaid)[title]["columns"]]
-    assert "Money, GBP" not in labels
 
 
 def test_where_no_flag_hangs_on_it_that_is_said(findings):

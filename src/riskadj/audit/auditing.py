@@ -13,7 +13,7 @@ from riskadj.audit.inputs import Inputs, check_code, check_data, check_study, is
 from riskadj.audit.subject import Subject, open_subject
 from riskadj.audit.verdict import Audit, Fault, Found, OnStep, Step
 from riskadj.errors import ChangedFileError, IncompleteError, NotRederivedError
-from riskadj.report.folder import files_in
+from riskadj.report.folder import MARK, files_in
 
 _NOT_ASKED = "not done, as asked"
 _BEFORE = "not done, as something above does not hold"
@@ -87,11 +87,17 @@ def audit_run(
     trail = _Trail(on_step or (lambda _: None))
     inputs = Inputs(tuple(map(Path, data)), None if study is None else Path(study))
     trail.take("files", lambda: check_files(opened, digest))
-    if _readable(opened, trail.faults):
+    faulty = {one.name for one in trail.faults}
+    if faulty & {MARK, opened.path.name, "study.json"}:
+        trail.leave("study", "data")
+    else:
         inputs = trail.carry("study", lambda: check_study(opened, inputs, any_code), inputs)
         if inputs.content:
             inputs = trail.carry("data", lambda: check_data(opened, inputs), inputs)
-    trail.take("code", lambda: check_code(opened, any_code))
+    if faulty & {MARK, opened.path.name}:
+        trail.leave("code")
+    else:
+        trail.take("code", lambda: check_code(opened, any_code))
     _derive(opened, inputs, trail, within, rerun, on_line or (lambda _: None))
     return Audit(
         opened.path, tuple(trail.steps), tuple(trail.faults), opened.origin.seal, opened.origin.run
@@ -109,7 +115,7 @@ class _Trail:
     def take(self, name: str, look: Callable[[], Found]) -> None:
         """Take a step."""
         found = look()
-        told = " ".join(str(one.error) for one in found.faults) or found.told
+        told = "\n".join(str(one.error) for one in found.faults) or found.told
         self.faults.extend(found.faults)
         self.tell(Step(name, "fails" if found.faults else "holds", told))
 
@@ -124,15 +130,15 @@ class _Trail:
         self.take(name, alone)
         return kept[0]
 
+    def leave(self, *names: str) -> None:
+        """Leave steps out: what they would be held against does not hold itself."""
+        for one in names:
+            self.tell(Step(one, "not done", _BEFORE))
+
     def tell(self, step: Step) -> None:
         """Add a step that was taken, or left out."""
         self.steps.append(step)
         self.on_step(step)
-
-
-def _readable(subject: Subject, faults: Iterable[Fault]) -> bool:
-    """Whether the study can be read at all: one that was changed says nothing about inputs."""
-    return not any(one.name == "study.json" for one in faults) or not subject.is_run
 
 
 def _derive(
@@ -173,7 +179,8 @@ def _stranger(subject: Subject, name: str) -> Fault:
     return Fault(
         name,
         ChangedFileError(
-            f"{subject.folder / name}: wanted only files of the run beside its card; got another. "
+            f"{subject.folder / name}: wanted only files that the run wrote; got this one besides. "
             "Take it away."
         ),
+        "added",
     )

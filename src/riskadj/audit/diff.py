@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from riskadj.audit.keys import changed_keys
+from riskadj.audit.figures import TOLERANCE
+from riskadj.audit.keys import changed_keys, gathered
 from riskadj.audit.money import MONEY_COLUMNS, Money, money_between
 from riskadj.audit.runs import KEYS, Opened, open_run
 
@@ -22,8 +23,13 @@ DATA_COLUMNS = ["file", "digest_a", "digest_b", "rows_a", "rows_b"]
 FLOW_COLUMNS = ["outcome", "station", "reason", "remaining_a", "remaining_b"]
 STUDY_COLUMNS = ["key", "a", "b"]
 SOFTWARE_COLUMNS = ["software", "a", "b"]
-MODEL_COLUMNS = ["outcome", "learner", "metric", "a", "b", "difference"]
+MODEL_COLUMNS = [
+    "outcome", "learner", "metric", "a", "b", "difference",
+    "a_lower95", "a_upper95", "b_lower95", "b_upper95", "a_n", "b_n",
+]  # fmt: skip
 FLAG_COLUMNS = [*KEYS, "a", "b"]
+BOUNDS = ("_lower95", "_upper95")
+_NO_BOUNDS = (None,) * 4
 COUNT_COLUMNS = ["outcome", "learner", "a", "b", "providers"]
 
 
@@ -38,15 +44,19 @@ class Diff:
         Whether both have one digest, so that nothing but times can differ.
     data : DataFrame
         `file, digest_a, digest_b, rows_a, rows_b`.
+    only_a, only_b : tuple of str
+        Outcomes that only one of the two studies has: nothing of them is compared.
     flow : DataFrame
         `outcome, station, reason, remaining_a, remaining_b`: who was left after each exclusion;
         `*` in place of the second number where it differs by fewer than either study shows.
     study : DataFrame
-        `key, a, b`; empty where a study does not have the key.
+        `key, a, b`; empty where a study does not have the key, a record that only one has as one.
     software : DataFrame
         `software, a, b`: code, Python and packages.
     models : DataFrame
-        `outcome, learner, metric, a, b, difference`; `fitted` where only one run has a learner.
+        `outcome, learner, metric, a, b, difference`, the 95 % interval of each where it has one,
+        and the episodes behind each; `fitted` where only one run has a learner. Differences of no
+        more than 1e-9, of a figure's size or of 1, are none.
     flags : DataFrame
         `outcome, learner, provider_id, a, b`: providers whose flag is another. `not shown` where
         a run does not have a provider or hides it; one that neither shows has no row, and
@@ -60,6 +70,8 @@ class Diff:
     a: Path
     b: Path
     same_run: bool
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
     data: pd.DataFrame
     flow: pd.DataFrame
     study: pd.DataFrame
@@ -88,10 +100,19 @@ class Diff:
         ]
         return f"Different: {', '.join(told)}." if told else "Nothing that is compared differs."
 
+    @property
+    def not_compared(self) -> str:
+        """What is not in both runs, in one sentence; empty where everything is compared."""
+        one_sided = ((self.only_a, self.a), (self.only_b, self.b))
+        told = [f"{', '.join(names)} (only in {run})" for names, run in one_sided if names]
+        if self.money is None:
+            told.append("money (not both have a settlement of one contract)")
+        return "" if self.same_run or not told else f"Not compared: {'; '.join(told)}."
+
 
 _NOUNS = {
     "data": ("data file", "data files"),
-    "study": ("key of the study", "keys of the study"),
+    "study": ("setting", "settings"),
     "software": ("version", "versions"),
     "models": ("figure of models", "figures of models"),
     "flags": ("flag", "flags"),
@@ -132,14 +153,17 @@ def diff_runs(
     Examples
     --------
     >>> diff_runs("runs/before", "runs/after").answer  # doctest: +SKIP
-    'Different: 1 key of the study, 8 figures of models, 3 flags.'
+    'Different: 1 setting, 8 figures of models, 3 flags.'
     """
     first, second = open_run(a), open_run(b)
     flags = _flags(first, second)
+    only_a, only_b = _one_sided(first, second), _one_sided(second, first)
     return Diff(
         a=first.folder,
         b=second.folder,
         same_run=first.run == second.run,
+        only_a=only_a,
+        only_b=only_b,
         data=_data(first, second),
         flow=_flow(first, second),
         study=_study(first, second),
@@ -149,6 +173,11 @@ def diff_runs(
         counts=_counts(flags),
         money=money_between(first, second, settlements),
     )
+
+
+def _one_sided(run: Opened, other: Opened) -> tuple[str, ...]:
+    """Return the outcomes that one run has and the other does not."""
+    return tuple(one for one in run.outcomes if one not in other.outcomes)
 
 
 def _data(a: Opened, b: Opened) -> pd.DataFrame:
@@ -192,19 +221,24 @@ def _flow(a: Opened, b: Opened) -> pd.DataFrame:
     rows = [
         (*names, *_close(old.get(names), new.get(names), _below(a, b)))
         for names in old | new
-        if old.get(names) != new.get(names)
+        if old.get(names) != new.get(names) and names[0] in _shared(a, b)
     ]
     return pd.DataFrame(rows, columns=FLOW_COLUMNS)
 
 
+def _shared(a: Opened, b: Opened) -> set[str]:
+    return {*a.outcomes} & {*b.outcomes}
+
+
 def _remaining(run: Opened) -> dict[tuple[str, str, str], int]:
-    flow = run.flow
+    flow = run.flow[pd.to_numeric(run.flow["remaining"], errors="coerce").notna()]
     names = zip(flow["outcome"], flow["station"], flow["reason"], strict=True)
     return dict(zip(names, flow["remaining"].astype(int), strict=True))
 
 
 def _study(a: Opened, b: Opened) -> pd.DataFrame:
-    rows = [(one.key, one.old or "", one.new or "") for one in changed_keys(a.study, b.study)]
+    changes = gathered(changed_keys(a.study, b.study), a.study, b.study)
+    rows = [(one.key, one.old or "", one.new or "") for one in changes]
     return pd.DataFrame(rows, columns=STUDY_COLUMNS)
 
 
@@ -232,20 +266,37 @@ def _models(a: Opened, b: Opened) -> Iterator[tuple[Any, ...]]:
     old, new = (_figures(one) for one in (a, b))
     one_sided = _fitted(a) ^ _fitted(b)
     for outcome, learner in sorted(one_sided):
-        sides = ("yes" if (outcome, learner) in _fitted(one) else "no" for one in (a, b))
-        yield (outcome, learner, "fitted", *sides, None)
+        if outcome in _shared(a, b):
+            sides = ("yes" if (outcome, learner) in _fitted(one) else "no" for one in (a, b))
+            yield (outcome, learner, "fitted", *sides, None, *_NO_BOUNDS, "", "")
     for keys in old | new:
-        if keys[:2] in one_sided:
+        figures = [_with_bounds(one, keys) for one in (old, new)]
+        if keys[:2] in one_sided or keys[-1].endswith(BOUNDS) or _alike(*figures):
             continue
-        left, right = old.get(keys), new.get(keys)
-        if left == right:
-            continue
+        left, right = (one[0] for one in figures)
+        bounds = [one for figure in figures for one in figure[1:]]
+        counts = _close(old.get((*keys[:2], "n")), new.get((*keys[:2], "n")), _below(a, b))
         if left is None or right is None:
-            yield (*keys, left, right, None)
+            yield (*keys, left, right, None, *bounds, *counts)
         elif keys[-1] == "n" and abs(right - left) < _below(a, b):
-            yield (*keys, left, SMALL, SMALL)
+            yield (*keys, left, SMALL, SMALL, *bounds, *counts)
         else:
-            yield (*keys, left, right, right - left)
+            yield (*keys, left, right, right - left, *bounds, *counts)
+
+
+def _with_bounds(figures: dict[tuple[str, str, str], Any], keys: tuple[str, str, str]) -> list[Any]:
+    """Return a figure and its interval, each None where there is none."""
+    return [figures.get((*keys[:2], f"{keys[2]}{end}")) for end in ("", *BOUNDS)]
+
+
+def _alike(left: list[Any], right: list[Any]) -> bool:
+    """Whether figures with their intervals are the same, but for what arithmetic leaves."""
+    return all(
+        one == other
+        if one is None or other is None
+        else abs(other - one) <= TOLERANCE * max(1.0, abs(one))
+        for one, other in zip(left, right, strict=True)
+    )
 
 
 def _fitted(run: Opened) -> set[tuple[str, str]]:

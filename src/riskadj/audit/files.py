@@ -1,10 +1,12 @@
 """Every file of a run folder against the digest that the run gave it, and those against a seal."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from riskadj.audit.keys import changed_keys
 from riskadj.audit.subject import CARD, Subject
-from riskadj.audit.verdict import Fault, Found
+from riskadj.audit.verdict import Fault, Found, How
 from riskadj.digest import digest_of_file
 from riskadj.errors import ChangedFileError, ValuesError
 from riskadj.report.folder import MARK, files_in, json_text, read_json
@@ -42,39 +44,74 @@ def check_files(subject: Subject, digest: str | None = None) -> Found:
 
 
 def _faults(subject: Subject) -> Iterator[Fault]:
-    yield from _record(subject)
-    there = files_in(subject.folder)
-    for name, digest in sorted(subject.origin.files.items()):
-        if name not in there or not there[name].is_file():
-            yield _fault(subject, name, "got none")
-        elif digest_of_file(there[name]) != digest:
-            yield _fault(subject, name, "got another")
-        elif name == CARD:
-            yield from _card_of_another(subject)
-    for name in sorted(there.keys() - subject.origin.files.keys() - {MARK}):
-        yield _fault(subject, name, "got a file that the run did not write", "no such file")
+    """Yield each fault once: files are not blamed for what was changed in the record of them."""
+    there = {
+        name: digest_of_file(path)
+        for name, path in files_in(subject.folder).items()
+        if name != MARK and path.is_file()
+    }
+    listed = subject.origin.files
+    if there != listed and _has_seal_of(subject, there):
+        yield _fault(subject, MARK, f"got one with other digests of {_named(listed, there)}")
+        return
+    differing = [name for name in sorted(listed) if listed[name] != there.get(name)]
+    record = tuple(_record(subject, CARD in there and CARD not in differing))
+    yield from record
+    for name in differing:
+        if name in there:
+            yield _fault(subject, name, "got other bytes")
+        else:
+            yield _fault(subject, name, "got none", how="missing")
+    if CARD in there and CARD not in differing and not record:
+        yield from _card_of_another(subject)
+    for name in sorted(files_in(subject.folder).keys() - listed.keys() - {MARK}):
+        yield _fault(
+            subject, name, "got this one besides", "only files that the run wrote", "Take it away.",
+            how="added",
+        )  # fmt: skip
 
 
-def _record(subject: Subject) -> Iterator[Fault]:
+def _has_seal_of(subject: Subject, files: Mapping[str, str]) -> bool:
+    """Whether the seal is that of a record of these files."""
+    content = {**subject.content, "files": dict(files)}
+    return bool(sealed(content)["seal"] == subject.origin.seal)
+
+
+def _named(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    return ", ".join(sorted(one for one in {*old, *new} if old.get(one) != new.get(one)))
+
+
+def _record(subject: Subject, has_card: bool) -> Iterator[Fault]:
     """Yield whether `provenance.json` was changed, by as little as a space."""
     content = subject.content
-    if subject.written != json_text(content).encode():
-        yield _fault(subject, MARK, "got another")
-    elif sealed(content)["seal"] != subject.origin.seal:
-        yield _fault(subject, MARK, "got one that its seal does not fit")
+    if sealed(content)["seal"] != subject.origin.seal:
+        where = _where(subject) if has_card else ""
+        yield _fault(subject, MARK, f"got one that its seal does not fit{where}")
+    elif subject.written != json_text(content).encode():
+        yield _fault(subject, MARK, "got other bytes that say the same")
     elif run_digest(content) != subject.origin.run:
         yield _fault(subject, MARK, "got one whose chain of digests does not lead to its run")
 
 
+def _where(subject: Subject) -> str:
+    """Return in which keys a record is not as the card of its run has it."""
+    old, new = _of_card_of(subject.folder), without_files(subject.content)
+    keys = [one.key for one in changed_keys(old, new)]
+    return f": another {', '.join(keys)} than {CARD} has" if old and keys else ""
+
+
+def _of_card_of(folder: Path) -> Any:
+    return read_json(folder / CARD).get("provenance")
+
+
 def _card_of_another(subject: Subject) -> Iterator[Fault]:
-    card = read_json(subject.folder / CARD)
-    if card.get("provenance") != without_files(subject.content):
+    if _of_card_of(subject.folder) != without_files(subject.content):
         yield _fault(subject, CARD, f"got that of another run than {MARK} tells of")
 
 
 def _of_card(subject: Subject) -> Iterator[Fault]:
     if subject.written != json_text(subject.content).encode():
-        yield _fault(subject, subject.path.name, "got another")
+        yield _fault(subject, subject.path.name, "got other bytes")
     elif run_digest(subject.content["provenance"]) != subject.origin.run:
         yield _fault(subject, subject.path.name, "got one whose chain of digests does not fit")
 
@@ -105,6 +142,7 @@ def _fault(
     got: str,
     wanted: str = "the file as its run wrote it",
     way_out: str = _AGAIN,
+    how: How = "changed",
 ) -> Fault:
     where = subject.folder / name
-    return Fault(name, ChangedFileError(f"{where}: wanted {wanted}; {got}. {way_out}"))
+    return Fault(name, ChangedFileError(f"{where}: wanted {wanted}; {got}. {way_out}"), how)

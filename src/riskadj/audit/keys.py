@@ -1,9 +1,11 @@
 """Studies key by key: which say something else."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+IN_STUDY = "in the study"
+"""For a record that only one study has."""
 _NAMES = ("name", "kind", "column", "reason")
 
 
@@ -40,6 +42,34 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]
         for key in before | after
         if before.get(key) != after.get(key)
     ]
+
+
+def gathered(
+    changes: Iterable[Change], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[Change]:
+    """Return changes, where a record that only one study has is one change, not one for each key.
+
+    Examples
+    --------
+    >>> a = {"learners": [{"kind": "linear", "ridge": 1}, {"kind": "lightgbm", "trees": 9}]}
+    >>> b = {"learners": a["learners"][:1]}
+    >>> gathered(changed_keys(a, b), a, b)
+    [Change(key='learners.lightgbm', old='in the study', new=None)]
+    """
+    places = [{place for key in flat(one) for place in _above(key)} for one in (old, new)]
+    found: dict[str, Change] = {}
+    for one in changes:
+        known = places[0] & places[1]
+        whole = next((place for place in _above(one.key) if place not in known), one.key)
+        sides = (IN_STUDY if whole in there else None for there in places)
+        found.setdefault(whole, one if whole == one.key else Change(whole, *sides))
+    return [*found.values()]
+
+
+def _above(key: str) -> list[str]:
+    """Return where a key stands, from the outermost record to itself."""
+    parts = key.split(".")
+    return [".".join(parts[: number + 1]) for number in range(len(parts))]
 
 
 def flat(value: Any, key: str = "") -> dict[str, str]:

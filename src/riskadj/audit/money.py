@@ -11,7 +11,7 @@ from riskadj.audit.runs import Opened
 from riskadj.errors import FileFormatError, ValuesError
 from riskadj.payment.money import Currency, from_minor
 from riskadj.payment.status import SETTLED
-from riskadj.report.folder import MARK, read_json, read_provenance
+from riskadj.report.folder import MARK, read_csv, read_json, read_provenance
 
 SUMMARY = "settlement.json"
 MONEY_COLUMNS = ["provider_id", "a", "b", "difference"]
@@ -95,7 +95,7 @@ def _summary(folder: Path, run: Opened) -> dict[str, Any]:
 
 def _settled(folder: Path, run: Opened) -> tuple["pd.Series[int]", set[str]]:
     """Return what providers are paid on their results, and everybody who is in the settlement."""
-    totals = pd.read_csv(folder / "settlement.csv", dtype=str, keep_default_na=False)
+    totals = read_csv(folder / "settlement.csv", dtype=str, keep_default_na=False)
     known = totals["status"].eq(SETTLED) & totals["provider_id"].isin(run.providers["provider_id"])
     paid = totals[known].set_index("provider_id")["total_minor"].astype("int64")
     return paid, {*totals["provider_id"]}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from riskadj.errors import FileFormatError
 from riskadj.report.disclosure import SUPPRESSED
-from riskadj.report.folder import MARK, read_json, read_provenance
+from riskadj.report.folder import MARK, read_csv, read_json, read_provenance
 
 _READ = ("study.json", "metrics.json", "providers.csv", "flow.csv")
 KEYS = ["outcome", "learner", "provider_id"]
@@ -41,6 +41,11 @@ class Opened:
         return str(self.provenance["stages"][-1]["digest"])
 
     @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The names of the outcomes of its study."""
+        return tuple(one["name"] for one in self.study["outcomes"])
+
+    @property
     def suppress_below(self) -> int:
         """The number of episodes from which on figures are shown."""
         return int(self.study["profile"]["suppress_below"])
@@ -61,7 +66,7 @@ def open_run(folder: str | Path) -> Opened:
             f"{folder}: wanted the folder of a finished run; got that of something else, as "
             f"{MARK} says. Give the folder that riskadj run wrote."
         )
-    providers = pd.read_csv(folder / "providers.csv", dtype=str, keep_default_na=False)
+    providers = read_csv(folder / "providers.csv", dtype=str, keep_default_na=False)
     shown = providers[providers["suppression"] != SUPPRESSED]
     return Opened(
         folder,
@@ -69,5 +74,5 @@ def open_run(folder: str | Path) -> Opened:
         read_json(folder / "study.json"),
         read_json(folder / "metrics.json"),
         shown.reset_index(drop=True),
-        pd.read_csv(folder / "flow.csv", keep_default_na=False),
+        read_csv(folder / "flow.csv", keep_default_na=False),
     )

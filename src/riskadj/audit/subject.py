@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from riskadj.errors import ChangedFileError, FileFormatError, FileMissingError, did_you_mean
-from riskadj.report.folder import MARK
-from riskadj.report.provenance import FORMAT
+from riskadj.errors import ChangedFileError, FileFormatError, FileMissingError
+from riskadj.report.folder import MARK, check_no_experiment, check_there
+from riskadj.report.provenance import check_format
 
 CARD = "card.json"
 _OF_RUNS_ONLY = ("study.json", "metrics.json", "providers.csv", "expectations.parquet")
@@ -111,38 +111,26 @@ def open_subject(path: str | Path) -> Subject:
         When the record that names all others is gone, or is no longer one.
     """
     path = Path(path)
+    check_there(path, _WANTED)
     folder = path if path.is_dir() else path.parent
-    _check_there(path)
-    if path.is_dir() and not any((folder / one).is_file() for one in (MARK, CARD)):
-        _refuse_folder(folder)
-    if (folder / MARK).is_file() and (path.is_dir() or path.name in (MARK, CARD)):
+    has_record = (folder / MARK).is_file()
+    if has_record and (path.is_dir() or path.name in (MARK, CARD)):
         return _open_run(folder)
+    if not path.is_dir() and (has_record or path.suffix != ".json"):
+        way_out = f"Give {folder}" if has_record else f"Give the {CARD} that riskadj run wrote"
+        raise FileFormatError(f"{path}: {_WANTED}; got another file. {way_out}.")
+    check_no_experiment(folder, _WANTED)
     if any((folder / one).is_file() for one in _OF_RUNS_ONLY):
         raise ChangedFileError(
             f"{folder / MARK}: wanted the record of the run in this folder; got none. "
             "Get the whole folder again."
+        )
+    if path.is_dir() and not (folder / CARD).is_file():
+        raise FileMissingError(
+            f"{folder}: {_WANTED}; got a folder with neither {MARK} nor {CARD}. "
+            "Give the folder that riskadj run wrote."
         )
     return _open_card(folder / CARD if path.is_dir() else path)
-
-
-def _check_there(path: Path) -> None:
-    if path.exists():
-        return
-    near = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, near) or " Check the path."
-    raise FileMissingError(f"{path}: {_WANTED}; got nothing there.{hint}")
-
-
-def _refuse_folder(folder: Path) -> None:
-    if any((folder / one).is_file() for one in _OF_RUNS_ONLY):
-        raise ChangedFileError(
-            f"{folder / MARK}: wanted the record of the run in this folder; got none. "
-            "Get the whole folder again."
-        )
-    raise FileMissingError(
-        f"{folder}: {_WANTED}; got a folder with neither {MARK} nor {CARD}. "
-        "Give the folder that riskadj run wrote."
-    )
 
 
 def _open_run(folder: Path) -> Subject:
@@ -174,7 +162,7 @@ def _open_card(path: Path) -> Subject:
             f"{path}: wanted a card that says where it comes from; got one of an older version. "
             "Run the study again."
         )
-    _check_format(path, content)
+    check_format(path, content)
     return Subject(path, path.parent, False, content, written, _origin(path, content["provenance"]))
 
 
@@ -191,18 +179,9 @@ def _parsed(path: Path, written: bytes) -> dict[str, Any]:
     return content
 
 
-def _check_format(path: Path, content: dict[str, Any]) -> None:
-    got = content.get("format")
-    if isinstance(got, int) and got > FORMAT:
-        raise FileFormatError(
-            f"{path}: wanted format {FORMAT}, which this version writes; got {got}. "
-            "Use the version of riskadj that wrote it, or a later one."
-        )
-
-
 def _origin(path: Path, content: Any) -> Origin:
     if isinstance(content, dict):
-        _check_format(path, content)
+        check_format(path, content)
     try:
         return Origin.model_validate_json(json.dumps(content))
     except ValidationError as error:

@@ -1,5 +1,6 @@
-"""A difference between two runs as Markdown and as JSON."""
+"""A difference between two runs in words, as Markdown and as JSON."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -8,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from riskadj.audit.diff import Diff
+from riskadj.audit.keys import IN_STUDY
 from riskadj.errors import OutputError
 from riskadj.report.folder import json_text, write_text
+from riskadj.report.words import format_number
 
 TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -24,6 +27,19 @@ TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 NOTHING = "No difference."
+NO_INTERVAL = "Differences have no interval here: riskadj compare holds the same episodes together."
+_FIGURES: Mapping[str, str] = MappingProxyType(
+    {
+        "n": "episodes", "r2": "R2", "mae": "mean absolute error", "cpm": "deviation explained",
+        "rmse": "root mean square error", "ici": "distance from calibration",
+        "drift": "recalibrated by", "bias": "mean observed less expected",
+        "total_ratio": "observed over expected",
+        "r2_before_recalibration": "R2 before recalibration", "c_statistic": "C statistic",
+    }
+)  # fmt: skip
+MODEL = ["outcome", "learner", "n"]
+"""What the figures of one model have in common."""
+_LONGEST = 160
 NO_MONEY = "Not both runs have a settlement of one contract beside them, and none was given."
 
 
@@ -35,6 +51,9 @@ def as_json(diff: Diff) -> dict[str, Any]:
         "b": str(diff.b),
         "same_run": diff.same_run,
         "answer": diff.answer,
+        "not_compared": diff.not_compared,
+        "only_a": list(diff.only_a),
+        "only_b": list(diff.only_b),
         **{name: _records(table) for name, table in diff.tables.items()},
         "settlements": None if money is None else {
             "a": str(money.a),
@@ -86,15 +105,101 @@ def as_markdown(diff: Diff) -> str:
     '# before beside after'
     """
     parts = [f"# {_cell(diff.a.name)} beside {_cell(diff.b.name)}", _cell(diff.answer)]
+    parts += [_cell(diff.not_compared)] if diff.not_compared else []
     for name, table in diff.tables.items():
-        parts += [f"## {TITLES[name]}", _table(table) if len(table) else NOTHING]
-        parts += [*_about(diff, name)]
+        parts += [f"## {TITLES[name]}"]
+        parts += [*_section(diff, name, table)]
     return "\n\n".join(parts) + "\n"
 
 
-def _about(diff: Diff, name: str) -> Iterator[str]:
-    if name == "money":
-        yield NO_MONEY if diff.money is None else money_in_words(diff)
+def _section(diff: Diff, name: str, table: pd.DataFrame) -> Iterator[str]:
+    if name == "money" and diff.money is None:
+        yield NO_MONEY
+    elif table.empty:
+        yield NOTHING
+    elif name == "study":
+        yield "\n".join(f"- {_cell(key)}: {_cell(told)}" for key, told in settings_in_words(diff))
+    else:
+        yield _table(models_in_words(diff) if name == "models" else table)
+    if name == "money" and diff.money is not None:
+        yield money_in_words(diff)
+    if name == "models" and len(table):
+        yield NO_INTERVAL
+
+
+def settings_in_words(diff: Diff) -> list[tuple[str, str]]:
+    """Return each setting that differs, and how: what of a list came and went, or both values."""
+    return [(one.key, _change(diff, one.a, one.b)) for one in diff.study.itertuples()]
+
+
+def _change(diff: Diff, old: str, new: str) -> str:
+    if IN_STUDY in (old, new):
+        return f"only in {(diff.a if old else diff.b).name}"
+    before, after = _items(old), _items(new)
+    if before is None or after is None:
+        return f"{_value(old)} \N{RIGHTWARDS ARROW} {_value(new)}"
+    gone, come = ([one for one in these if one not in those]
+                  for these, those in ((before, after), (after, before)))  # fmt: skip
+    told = [
+        f"{word} {', '.join(some)}" for word, some in (("without", gone), ("with", come)) if some
+    ]
+    return "; ".join(told) or f"in another order: {', '.join(after)}"
+
+
+def _items(text: str) -> list[str] | None:
+    """Return the items of a list of plain values as text, or None where it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(value, list) or any(isinstance(one, (dict, list)) for one in value):
+        return None
+    return [str(one) for one in value]
+
+
+def _value(text: str) -> str:
+    told = {"": "not there", "null": "not set"}.get(text, text)
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def models_in_words(diff: Diff) -> pd.DataFrame:
+    """Return figures of models with what they are called, their intervals, and the episodes."""
+    rows = [
+        {
+            "outcome": one.outcome,
+            "learner": one.learner,
+            "figure": _FIGURES.get(one.metric, one.metric.replace("_", " ")),
+            "a": _with_interval(one.a, one.a_lower95, one.a_upper95),
+            "b": _with_interval(one.b, one.b_lower95, one.b_upper95),
+            "difference": _number(one.difference),
+            "n": _number(one.a_n) if one.a_n == one.b_n else f"{one.a_n or 0}, {one.b_n or 0}",
+        }
+        for one in diff.models.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _with_interval(value: Any, lower: Any, upper: Any) -> str:
+    bounds = [_number(one) for one in (lower, upper)]
+    return f"{_number(value)} ({' to '.join(bounds)})" if all(bounds) else _number(value)
+
+
+def _number(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    if isinstance(value, str):
+        return format_number(int(value)) if value.isdigit() else value
+    return format_number(value)
+
+
+def flags_in_words(diff: Diff) -> list[str]:
+    """Return of each outcome and learner how many providers have another flag."""
+    groups = diff.counts.groupby(["outcome", "learner"], sort=True)
+    return [
+        f"{outcome}, {learner}: {int(rows.loc[rows['a'] != rows['b'], 'providers'].sum())} of "
+        f"{int(rows['providers'].sum())} providers have another flag."
+        for (outcome, learner), rows in groups
+    ]
 
 
 def money_in_words(diff: Diff) -> str:

@@ -1,6 +1,6 @@
 """What an audit found, step by step, and its answer in one sentence and one exit code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,11 +27,15 @@ class Step(NamedTuple):
     told: str
 
 
+How = Literal["changed", "missing", "added"]
+
+
 class Fault(NamedTuple):
-    """What does not hold, and the name of the file or thing in which it shows."""
+    """What does not hold, the name of the file or thing in which it shows, and how it does."""
 
     name: str
     error: RiskadjError
+    how: How = "changed"
 
 
 class Found(NamedTuple):
@@ -46,11 +50,17 @@ OnStep = Callable[[Step], None]
 
 _SENTENCES: Mapping[type[RiskadjError], str] = MappingProxyType(
     {
-        ChangedFileError: "Does not hold: {} {} not what the run wrote.",
         ChangedDataError: "Does not hold: {} {} not what the run was made from.",
         OtherCodeError: "Not told: {} {} not what the run was made by.",
         NotRederivedError: "Does not hold: {} {} not what a fresh run gives.",
         IncompleteError: "Not told: {} {} not at hand.",
+    }
+)
+_HOW: Mapping[How, tuple[str, str]] = MappingProxyType(
+    {
+        "changed": ("is not what the run wrote", "are not what the run wrote"),
+        "missing": ("is missing", "are missing"),
+        "added": ("was added", "were added"),
     }
 )
 
@@ -89,7 +99,10 @@ class Audit:
         if not self.faults:
             return _holding(self.steps)
         first = type(self.faults[0].error)
-        names = [one.name for one in self.faults if type(one.error) is first]
+        alike = [one for one in self.faults if type(one.error) is first]
+        if first is ChangedFileError:
+            return f"Does not hold: {'; '.join(_changes(alike))}."
+        names = [one.name for one in alike]
         return _SENTENCES[first].format(_listed(names), "is" if len(names) == 1 else "are")
 
     def check(self) -> None:
@@ -105,7 +118,12 @@ class Audit:
             "exit_code": self.exit_code,
             "steps": [one._asdict() for one in self.steps],
             "faults": [
-                {"name": one.name, "exit_code": one.error.exit_code, "told": str(one.error)}
+                {
+                    "name": one.name,
+                    "how": one.how,
+                    "exit_code": one.error.exit_code,
+                    "told": str(one.error),
+                }
                 for one in self.faults
             ],
             "seal": self.seal,
@@ -118,6 +136,14 @@ def _holding(steps: tuple[Step, ...]) -> str:
     if told["figures"].outcome == "holds":
         return f"Holds: {told['figures'].told}."
     return "Holds as far as was looked: no figure was derived again."
+
+
+def _changes(faults: list[Fault]) -> Iterator[str]:
+    """Yield what was changed, what is missing and what was added, each with its names."""
+    for how, (one, several) in _HOW.items():
+        names = [fault.name for fault in faults if fault.how == how]
+        if names:
+            yield f"{_listed(names)} {one if len(names) == 1 else several}"
 
 
 def _listed(names: list[str]) -> str:

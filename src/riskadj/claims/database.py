@@ -5,10 +5,10 @@ ever becomes part of a statement: values are parameters, and names of columns ar
 """
 
 import csv
-import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 
 from riskadj.episodes.files import check_there
+from riskadj.episodes.opened import check_amount, opened
 from riskadj.errors import ColumnError, FileFormatError, StudyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -171,13 +172,10 @@ def view_file(database: Database, path: Path, view: str, rename: dict[str, str])
 
 def _read_csv(database: Database, path: Path) -> "duckdb.DuckDBPyRelation":
     """Read a CSV file whose first line is its header; nothing is a comment, all is text."""
-    is_zipped = path.suffix.lower() == ".gz"
-    with (
-        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-        if is_zipped
-        else path.open(encoding="utf-8-sig", newline="") as stream
-    ):
-        header = next(csv.reader(stream), [])
+    with opened(path, lines=True) as stream:
+        text = TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        header = next(csv.reader(text), [])
+        check_amount(text.detach(), path)
     relation = database.read_csv(
         str(path), header=True, all_varchar=True, sep=",", quotechar='"', escapechar='"',
         comment="", skiprows=0,

@@ -33,6 +33,7 @@ from riskadj.claims.rules import (
 )
 from riskadj.digest import digest_of_file
 from riskadj.episodes import Fault, Source, ValuesFault
+from riskadj.episodes.shown import shown_cell
 from riskadj.episodes.validation import EXAMPLES
 from riskadj.errors import ColumnError, FileFormatError, did_you_mean
 
@@ -457,7 +458,8 @@ def _shown(
         )
         rows = database.execute(statement, _used(statement, rules)).fetchall()
         for value, count in rows:
-            counts[value[:30]] = counts.get(value[:30], 0) + count
+            shown = shown_cell(value)
+            counts[shown] = counts.get(shown, 0) + count
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return tuple((count, value) for value, count in ordered[:_SHOWN])
 

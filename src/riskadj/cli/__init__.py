@@ -24,7 +24,7 @@ def main() -> None:
         _leave(f"interrupted. {left}", INTERRUPTED)
     except Exception as error:
         if os.environ.get(DEBUG):
-            raise
+            _leave_traceback()
         line = " ".join(str(error).split())[:300]
         _leave(
             f"unexpected {type(error).__name__}: {line} (set {DEBUG}=1 for where it happened)",
@@ -32,7 +32,18 @@ def main() -> None:
         )
 
 
+def _leave_traceback() -> None:
+    from traceback import format_exc
+
+    from riskadj.masking import without_password
+
+    print(without_password(format_exc()), end="", file=sys.stderr)
+    sys.exit(UNEXPECTED)
+
+
 def _leave(message: str, code: int) -> None:
-    one_line = " ".join(message.split())
+    from riskadj.masking import without_password
+
+    one_line = without_password(" ".join(message.split()))
     print(f"riskadj: error: {one_line}", file=sys.stderr)
     sys.exit(code)

@@ -23,7 +23,8 @@ def approve(
 ) -> None:
     """Give a run's registered models the alias approved: who, when and on which card is kept.
 
-    A card with fields that are still TODO is refused.
+    A card with fields that are still TODO is refused: riskadj card check lists
+    them. Models are registered by tracking.registered_model, or --model here.
 
     Example: riskadj approve runs/hip --by "A. Person" --card runs/hip/card.json
     """
@@ -31,5 +32,5 @@ def approve(
 
     done = approve_run(run, by, card, uri=tracking_uri, experiment=experiment, name=model)
     for one in done.versions:
-        typer.echo(f"approved {one}")
+        typer.echo(f"approved {one}, models:/{one.partition(' ')[0]}@approved in MLflow")
     typer.echo(f"by {done.by} at {done.at} on card {done.card}")

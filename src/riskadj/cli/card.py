@@ -40,10 +40,7 @@ def check(
         typer.echo(f"{found.told()}.")
         return
     _show(found)
-    raise UnwrittenError(
-        f"{subject}: wanted every text written; got {found.told()}. Write them under card: in the "
-        "study, and run it again."
-    )
+    raise typer.Exit(UnwrittenError.exit_code)
 
 
 @cards.command()
@@ -83,4 +80,7 @@ def _show(found: "Unwritten") -> None:
         table.add_column(column, overflow="fold")
     for one in found.fields:
         table.add_row(one, ASKED[one].label, ASKED[one].about)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    told = f"{found.told()}. Write them under card: in the study, and run it again."
+    console.print(told, highlight=False, markup=False)

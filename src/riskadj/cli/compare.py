@@ -47,13 +47,13 @@ def _print(console: "Console", found: "Comparison") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from riskadj.experiment.compare import SHOWN, moved, shown
+    from riskadj.experiment.compare import READING, SHOWN, moved, shown
     from riskadj.experiment.figures import FIGURES
 
     for title, names in SHOWN.items():
-        told = f"{title}, against {found.baseline.name} (95 % intervals over providers)"
+        told = f"{title}, against {found.baseline.name}"
         table = Table(title=told, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("run", overflow="fold", max_width=22)
+        table.add_column("run", overflow="fold", max_width=20)
         for one in names:
             table.add_column(FIGURES[one].title, justify="right", overflow="fold")
         for row in found.rows:
@@ -62,6 +62,6 @@ def _print(console: "Console", found: "Comparison") -> None:
         console.print(table)
     for row in found.rows:
         console.print(f"{row['run']} {row['row']}: {moved(row)}", highlight=False, markup=False)
-    for line in (*found.money_told(), *found.notes(), *found.left_out):
+    for line in (*found.money_told(), *found.notes(), *found.left_out, READING):
         console.print(line, highlight=False, markup=False)
     console.print(found.answer, highlight=False, markup=False)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from riskadj.audit import Diff
+
+_NUMBERS = ("a", "b", "difference")
 _MOST_ROWS = 20
 _LABELS = {
     "digest_a": "digest a", "digest_b": "digest b", "rows_a": "rows a", "rows_b": "rows b",
@@ -35,23 +38,55 @@ def diff(
     from rich.console import Console
 
     from riskadj.audit import diff_runs
-    from riskadj.audit.told import TITLES, money_in_words, write_diff
+    from riskadj.audit.told import TITLES, flags_in_words, money_in_words, write_diff
 
     found = diff_runs(a, b, settlement)
     if out is not None:
         write_diff(found, out)
     console = Console()
+    console.print(f"a: {found.a}, b: {found.b}\n", highlight=False, markup=False)
     for name, table in found.tables.items():
-        if len(table) and not (name == "counts" and found.flags.empty):
-            _print(console, TITLES[name], table)
-    console.print(found.answer, highlight=False, markup=False)
-    if found.money is not None:
-        console.print(money_in_words(found), highlight=False, markup=False)
+        if len(table) and name != "counts":
+            _SHOW.get(name, _print)(console, TITLES[name], table, found)
+    told = [] if found.flags.empty else flags_in_words(found)
+    told += [found.answer, found.not_compared]
+    told += [] if found.money is None else [money_in_words(found)]
+    for line in filter(None, told):
+        console.print(line, highlight=False, markup=False)
     if out is not None:
         console.print(f"all of it {out}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _print(console: "Console", title: str, table: "pd.DataFrame") -> None:
+def _settings(console: "Console", title: str, _table: "pd.DataFrame", found: "Diff") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from riskadj.audit.told import settings_in_words
+
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    rows.add_column(overflow="fold", max_width=30)
+    rows.add_column(overflow="fold")
+    for key, words in settings_in_words(found):
+        rows.add_row(escape(key), escape(words))
+    console.print(title, style="italic", highlight=False)
+    console.print(rows)
+    console.print()
+
+
+def _models(console: "Console", title: str, _table: "pd.DataFrame", found: "Diff") -> None:
+    from riskadj.audit.told import MODEL, NO_INTERVAL, models_in_words
+
+    for (outcome, learner, n), rows in models_in_words(found).groupby(MODEL, sort=False):
+        behind = f", {n} episodes" if n else ""
+        _print(console, f"{title}: {outcome}, {learner}{behind}", rows.drop(columns=MODEL), found)
+    console.print(NO_INTERVAL, highlight=False)
+    console.print()
+
+
+_SHOW = {"study": _settings, "models": _models}
+
+
+def _print(console: "Console", title: str, table: "pd.DataFrame", _found: "Diff") -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -60,7 +95,7 @@ def _print(console: "Console", title: str, table: "pd.DataFrame") -> None:
 
     rows = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.columns:
-        right = table[name].dtype.kind in "if" or (title == "Models" and name in ("a", "b"))
+        right = table[name].dtype.kind in "if" or (title.startswith("Models") and name in _NUMBERS)
         rows.add_column(
             _LABELS.get(str(name), str(name)), justify="right" if right else "left", overflow="fold"
         )

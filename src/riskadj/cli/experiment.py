@@ -26,11 +26,24 @@ def experiment(
     tracking_uri: Annotated[
         str | None, typer.Option(metavar="URI", help="Instead of the experiment's; off: none.")
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option("--list", help="Only print the commands that make each cell a run folder."),
+    ] = False,
 ) -> None:
     """Run every cell of an experiment's grid; a second call does only what is missing.
 
+    A cell keeps figures, not a run folder. For explain, audit, report and
+    compare, --list prints the commands that make a run folder of each.
+
     Example: riskadj experiment experiments/04_linear_or_boosting --jobs 2
     """
+    if show:
+        from riskadj.experiment.commands import commands_of
+
+        for line in commands_of(folder, work):
+            typer.echo(line)
+        return
     from riskadj.experiment import load_experiment, run_experiment
 
     question = load_experiment(folder).question
@@ -67,8 +80,9 @@ def _show(finished: "Finished") -> None:
     console = Console()
     _print_table(console, finished)
     console.print(
-        f"{finished.worked_out} cells worked out, {finished.kept} kept in {finished.work}",
-        highlight=False, soft_wrap=True,
+        f"{finished.worked_out} cells worked out, {finished.kept} kept in {finished.work}; as run "
+        f"folders: riskadj experiment {finished.folder} --list",
+        highlight=False, soft_wrap=True, markup=False,
     )  # fmt: skip
     for name in (RESULTS, FIGURE):
         console.print(f"{finished.folder / name}", highlight=False, soft_wrap=True)

@@ -63,7 +63,9 @@ def _show(said: "Said") -> None:
     for heading, words in said.paragraphs:
         console.print()
         console.print(heading, style="bold", highlight=False)
-        console.print(words, highlight=False, markup=False)
+        # No line ends between a number and its per cent sign
+        whole = words.replace(" %", "\N{NO-BREAK SPACE}%")
+        console.print(whole, highlight=False, markup=False)
     for one in said.tables:
         console.print()
         _print(console, one)

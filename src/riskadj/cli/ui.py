@@ -1,14 +1,19 @@
 """riskadj ui: MLflow's own pages, on the experiment of a study."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+_STUDIES = (".yaml", ".yml", ".json")
+_URI = re.compile(r"[a-z][a-z0-9+]+:/")
+_WANTED = "wanted a study or a run folder, whose store to open"
+
 
 def ui(
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             help="Whose store: a study or a run; else the default.", metavar="[STUDY.yaml|RUN_DIR]"
         ),
@@ -39,21 +44,26 @@ def ui(
     typer.echo("stopped")
 
 
-def _tracking(source: Path | None) -> tuple[str, str]:
+def _tracking(source: str | None) -> tuple[str, str]:
     """Return where a study or a run is logged."""
+    from riskadj.errors import FileFormatError
+    from riskadj.report.folder import check_there, read_json, read_provenance
+    from riskadj.study import load_study
     from riskadj.study.records import Tracking
 
     if source is None:
         return Tracking().uri, Tracking().experiment
-    if source.is_dir():
-        from riskadj.report.folder import read_json, read_provenance
-
-        read_provenance(source, ("study.json",))
-        kept = read_json(source / "study.json")["tracking"]
+    if _URI.match(source):
+        raise typer.BadParameter(f"{_WANTED}; got a URI. Say it with --tracking-uri.")
+    place = Path(source)
+    check_there(place, _WANTED)
+    if place.is_dir():
+        read_provenance(place, ("study.json",))
+        kept = read_json(place / "study.json")["tracking"]
         return kept["uri"], kept["experiment"]
-    from riskadj.study import load_study
-
-    study = load_study(source)
+    if place.suffix not in _STUDIES:
+        raise FileFormatError(f"{place}: {_WANTED}; got another file. Give one of the two.")
+    study = load_study(place)
     return study.tracking.uri, study.tracking.experiment
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from riskadj.cohort.exclusions import exclusion_faults, is_excluded
 from riskadj.cohort.rates import RATE_COLUMNS, provider_rates
 from riskadj.cohort.winsorising import Winsorising, winsorised
 from riskadj.digest import digest_of_frame
 from riskadj.episodes import Column, Episodes
+from riskadj.episodes.mapped import mapped
 from riskadj.errors import (
     ColumnError,
     EmptyCohortError,
@@ -94,48 +96,80 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
         When a cost is negative.
     """
     raise_all([*study_faults(episodes, study), *outcome_faults(episodes, study, outcome)])
-    kept = _with_target(episodes, outcome)
-    flow = [
-        _flow_row(outcome, "reading", f"left out of {reason}", count, len(kept))
-        for reason, count in episodes.left_out.items()
-    ]
-    flow.append(_flow_row(outcome, "episodes", "read", 0, len(kept)))
-    for reason, leaves in _eligibility(kept, study, episodes.columns):
-        kept, row = _leave(kept, leaves, outcome, "cohort", reason)
-        flow.append(row)
-    volumes = _volumes(kept, episodes.table, study)
-    asked = _asked(kept, study) if outcome.compares.asked else _nobody_of(kept)
-    for reason, leaves in _completeness(kept, study, outcome):
-        kept, row = _leave(kept, leaves, outcome, "cohort", reason)
-        flow.append(row)
-    kept, capped = winsorised(kept, outcome, study.split)
+    table = _with_target(episodes, outcome)
+    flow = _Flow(outcome, np.ones(len(table), dtype=bool))
+    for reason, count in episodes.left_out.items():
+        flow.note("reading", f"left out of {reason}", len(table), count)
+    flow.note("episodes", "read", len(table))
+    for reason, leaves in _eligibility(table, study, episodes.columns):
+        flow.leave("cohort", reason, leaves)
+    volumes = _volumes(table.loc[flow.here, [*_WHO]], table[[*_WHO]], study)
+    unanswered, rates = _silent(table, flow.here, volumes, episodes, study, outcome)
+    for reason, leaves in _completeness(table, study, outcome):
+        flow.leave("cohort", reason, leaves)
+    table, capped = winsorised(table, flow.here, outcome, study.split)
     if capped is not None:
-        flow.append(_flow_row(outcome, "cohort", capped.told, 0, len(kept)))
-    train = kept[kept["period"].isin(study.split.train)]
-    test = kept[kept["period"].isin(study.split.test)]
-    flow.append(_flow_row(outcome, "train", f"periods {_list(study.split.train)}", 0, len(train)))
-    flow.append(_flow_row(outcome, "test", f"periods {_list(study.split.test)}", 0, len(test)))
-    if study.expects(outcome, "reference"):
-        without = test[outcome.measured.supplied].isna()
-        test, row = _leave(test, without, outcome, "test", "no reference expectation")
-        flow.append(row)
-    table = pd.DataFrame(flow, columns=FLOW_COLUMNS)
-    _check_usable(train, test, table, study, outcome)
+        flow.note("cohort", capped.told, flow.remaining)
+    train = _of_periods(table, flow, study, "train")
+    test = _of_periods(table, flow, study, "test")
+    listed = pd.DataFrame(flow.rows, columns=FLOW_COLUMNS)
+    _check_usable(train, test, listed, study, outcome)
     digest = digest_of_frame(test, digest_of_frame(train, episodes.digest))
     return Cohort(
-        outcome,
-        train.reset_index(drop=True),
-        test.reset_index(drop=True),
-        volumes,
-        episodes.columns,
-        table,
-        digest,
-        _unanswered(asked, study, outcome),
-        provider_rates(asked, volumes, study, outcome, episodes.participation)
-        if outcome.compares.asked
-        else pd.DataFrame(columns=RATE_COLUMNS),
-        capped,
+        outcome, train, test, volumes, episodes.columns, listed, digest, unanswered, rates, capped
     )
+
+
+_WHO = ("period", "provider_id")
+
+
+@dataclass
+class _Flow:
+    """Who is still here, and who left and why."""
+
+    outcome: Outcome
+    here: NDArray[np.bool_]
+    rows: list[tuple[str, str, str, int, int]] = field(default_factory=list)
+
+    @property
+    def remaining(self) -> int:
+        return int(self.here.sum())
+
+    def leave(self, station: str, reason: str, leaves: pd.Series) -> None:
+        before = self.remaining
+        self.here = self.here & ~leaves.to_numpy(dtype=bool)
+        self.note(station, reason, self.remaining, before - self.remaining)
+
+    def note(self, station: str, reason: str, remaining: int, left: int = 0) -> None:
+        self.rows.append((self.outcome.name, station, reason, left, remaining))
+
+
+def _silent(
+    table: pd.DataFrame,
+    eligible: NDArray[np.bool_],
+    volumes: pd.Series,
+    episodes: Episodes,
+    study: Study,
+    outcome: Outcome,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return who was asked and did not answer, and the rates of that."""
+    if not outcome.compares.asked:
+        nobody = table.iloc[:0].assign(answered=False)
+        return _unanswered(nobody, study, outcome), pd.DataFrame(columns=RATE_COLUMNS)
+    asked = _asked(table, eligible, study)
+    rates = provider_rates(asked, volumes, study, outcome, episodes.participation)
+    return _unanswered(asked, study, outcome), rates
+
+
+def _of_periods(table: pd.DataFrame, flow: _Flow, study: Study, part: str) -> pd.DataFrame:
+    """Return the episodes that teach, or those that are compared."""
+    periods = getattr(study.split, part)
+    inside = _Flow(flow.outcome, flow.here & table["period"].isin(periods).to_numpy(), flow.rows)
+    inside.note(part, f"periods {_list(periods)}", inside.remaining)
+    if part == "test" and study.expects(flow.outcome, "reference"):
+        supplied = table[flow.outcome.measured.supplied]
+        inside.leave(part, "no reference expectation", supplied.isna())
+    return mapped(table[inside.here].reset_index(drop=True))
 
 
 def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
@@ -249,16 +283,12 @@ def _outside_window(table: pd.DataFrame, study: Study) -> pd.Series:
     return ~days.between(window.at_least, window.at_most) & table["score_after"].notna()
 
 
-def _asked(eligible: pd.DataFrame, study: Study) -> pd.DataFrame:
+def _asked(table: pd.DataFrame, eligible: NDArray[np.bool_], study: Study) -> pd.DataFrame:
     """Return those of the periods compared with a score before, and whether they answered."""
-    before = eligible["baseline_score"].notna() & eligible["period"].isin(study.split.test)
-    asked = eligible[before]
+    before = table["baseline_score"].notna() & table["period"].isin(study.split.test)
+    asked = table[eligible & before]
     answered = asked["score_after"].notna() & ~_outside_window(asked, study)
     return asked.assign(answered=answered)
-
-
-def _nobody_of(eligible: pd.DataFrame) -> pd.DataFrame:
-    return eligible.iloc[:0].assign(answered=False)
 
 
 def _unanswered(asked: pd.DataFrame, study: Study, outcome: Outcome) -> pd.DataFrame:
@@ -281,20 +311,6 @@ def _follow_up_days(table: pd.DataFrame) -> pd.Series:
     if "q2_days" in table.columns:
         return table["q2_days"]
     return (table["q2_date"] - table["index_date"]).dt.days
-
-
-def _leave(
-    kept: pd.DataFrame, leaves: pd.Series, outcome: Outcome, station: str, reason: str
-) -> tuple[pd.DataFrame, tuple[str, str, str, int, int]]:
-    stays = kept[~leaves.reindex(kept.index)]
-    left = len(kept) - len(stays)
-    return stays, _flow_row(outcome, station, reason, left, len(stays))
-
-
-def _flow_row(
-    outcome: Outcome, station: str, reason: str, left: int, remaining: int
-) -> tuple[str, str, str, int, int]:
-    return (outcome.name, station, reason, left, remaining)
 
 
 def _check_usable(

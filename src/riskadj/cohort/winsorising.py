@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from riskadj.study import Outcome
 from riskadj.study.records import Split, Winsorise
@@ -37,15 +38,24 @@ class Winsorising:
     @property
     def told(self) -> str:
         """What the flow says; nobody leaves."""
-        of = f" of its {self.by} ({self.groups:,} groups)" if self.by else ""
         return (
-            f"costs above the {self.upper:g} quantile{of} count as it: {self.n_capped:,}, and "
-            f"{100 * self.share_capped:.2f} % of the cost compared is left out of account"
+            f"{self._rule}: {self.n_capped:,}, and {100 * self.share_capped:.2f} % of the cost "
+            "compared is left out of account"
         )
+
+    @property
+    def told_of_few(self) -> str:
+        """The same without saying how many, where that would be few."""
+        return f"{self._rule}: few"
+
+    @property
+    def _rule(self) -> str:
+        of = f" of its {self.by} ({self.groups:,} groups)" if self.by else ""
+        return f"costs above the {self.upper:g} quantile{of} count as it"
 
 
 def winsorised(
-    kept: pd.DataFrame, outcome: Outcome, split: Split
+    table: pd.DataFrame, here: NDArray[np.bool_], outcome: Outcome, split: Split
 ) -> tuple[pd.DataFrame, Winsorising | None]:
     """Return the episodes with capped costs, and what that did.
 
@@ -55,16 +65,22 @@ def winsorised(
 
     Parameters
     ----------
-    kept : DataFrame
+    table : DataFrame
         With `observed_score`, the cost.
+    here : ndarray of bool
+        Whose costs count; those of others are left as they are.
     outcome : Outcome
     split : Split
         Says which periods teach, and which are compared.
     """
     rules = outcome.winsorise
+    if rules is None:
+        return table, None
+    needed = ["period", "observed_score", *([rules.by] if rules.by else [])]
+    kept = table.loc[here, needed]
     teaches = kept["period"].isin(split.train)
-    if rules is None or not teaches.any():
-        return kept, None
+    if not teaches.any():
+        return table, None
     cost = kept["observed_score"]
     group = _groups(kept, rules)
     caps = _caps(cost[teaches], group[teaches], rules)
@@ -74,7 +90,9 @@ def winsorised(
     whole = float(cost[compared].sum())
     share = float((cost - capped)[compared].sum()) / whole if whole else 0.0
     found = Winsorising(rules.upper, rules.by, len(caps), len(kept), int((cost > cap).sum()), share)
-    return kept.assign(observed_score=capped), found
+    observed = table["observed_score"].to_numpy(dtype=float, copy=True)
+    observed[here] = capped
+    return table.assign(observed_score=observed), found
 
 
 def _groups(kept: pd.DataFrame, rules: Winsorise) -> pd.Series:

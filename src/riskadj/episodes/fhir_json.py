@@ -1,6 +1,5 @@
 """Which JSON documents a file holds, one or one on each line, and what an object has in a place."""
 
-import gzip
 import json
 import zlib
 from collections import Counter
@@ -9,11 +8,12 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from riskadj.episodes.files import check_there
+from riskadj.episodes.opened import MOST_UNPACKED, opened
 from riskadj.errors import FileFormatError
 
 MAX_DOCUMENT_BYTES = 512 * 2**20
 """Of one JSON document: parsed, it takes several times its size in memory."""
-MAX_FILE_BYTES = 8 * 2**30
+MAX_FILE_BYTES = MOST_UNPACKED
 """Of a whole file once unpacked, so that a small archive cannot grow without end."""
 _LINES = (".ndjson", ".jsonl")
 
@@ -24,7 +24,7 @@ def documents(path: Path) -> Iterator[dict[str, Any]]:
     packed = path.suffix.lower() == ".gz"
     inner = (path.with_suffix("") if packed else path).suffix.lower()
     try:
-        with gzip.open(path) if packed else path.open("rb") as stream:
+        with opened(path, lines=False) as stream:
             if inner in _LINES:
                 yield from _lines(stream, path)
             else:
@@ -42,7 +42,7 @@ def documents(path: Path) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def _lines(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[dict[str, Any]]:
+def _lines(stream: IO[bytes], path: Path) -> Iterator[dict[str, Any]]:
     total = 0
     while line := _read(stream.readline, path):
         total += len(line)

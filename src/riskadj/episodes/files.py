@@ -1,17 +1,24 @@
 """Files of rows: one table of text out of whatever holds it, or one line that says why not."""
 
-import gzip
+import csv
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pandas as pd
 
+from riskadj.episodes.opened import check_amount, opened
+from riskadj.episodes.shown import shown_cell
 from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
-_MACOS_LITTER = ("__MACOSX/", "._")
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
+
+MOST_COLUMNS = 10_000
+_MOST_CELLS_PER_BYTE, _NEVER_TOO_MANY = 1000, 10**8
 
 
 def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
@@ -22,27 +29,18 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     FileMissingError, FileFormatError, ColumnError
     """
     check_there(path)
-    readers: dict[str, Callable[[Path, str], pd.DataFrame]] = {
-        ".zip": _read_zip,
-        ".gz": _read_gzip,
-    }
-    read = readers.get(path.suffix.lower(), _read_plain)
     try:
-        table = read(path, encoding)
+        table = _read_csv(path, encoding)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise FileFormatError(
             f"{path}: wanted a {path.suffix} file that opens; got one that does not ({error}). "
             "Fetch or make it again."
         ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, UnicodeError) as error:
         raise FileFormatError(
             f"{path}: wanted a CSV table in {encoding}; got something else "
             f"({str(error).strip().splitlines()[0]})."
         ) from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what sticks out for an index
-        raise FileFormatError(
-            f"{path}: wanted as many cells in a row as in the header; got more in every row."
-        )
     if table.empty:
         raise FileFormatError(f"{path}: wanted rows under the header; got none.")
     return table
@@ -60,6 +58,7 @@ def read_parquet_table(path: Path) -> pd.DataFrame:
 
     check_there(path)
     try:
+        _check_cells(pq.ParquetFile(path).metadata, path)
         table = pq.read_table(path).to_pandas(ignore_metadata=True)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise FileFormatError(
@@ -69,6 +68,16 @@ def read_parquet_table(path: Path) -> pd.DataFrame:
     if table.empty:
         raise FileFormatError(f"{path}: wanted rows; got none.")
     return table
+
+
+def _check_cells(metadata: "FileMetaData", path: Path) -> None:
+    """Refuse a file that says of a few bytes that they are very many rows."""
+    cells = metadata.num_rows * metadata.num_columns
+    if cells > max(_NEVER_TOO_MANY, _MOST_CELLS_PER_BYTE * path.stat().st_size):
+        raise FileFormatError(
+            f"{path}: wanted a table of its size; got {metadata.num_rows:,} rows out of "
+            f"{path.stat().st_size:,} bytes, which would fill the memory. Ask for it again."
+        )
 
 
 def check_there(path: Path) -> None:
@@ -86,42 +95,38 @@ def check_there(path: Path) -> None:
         raise FileFormatError(f"{path}: wanted a file with episodes; got a folder.")
 
 
-def _read_csv(stream: IO[bytes] | gzip.GzipFile, path: Path, encoding: str) -> pd.DataFrame:
-    options = {"encoding": encoding, "dtype": str, "keep_default_na": False, "engine": "c"}
-    header = pd.read_csv(stream, header=None, nrows=1, **options).iloc[0]
-    twice = header[header.duplicated() & (header.str.strip() != "")]
-    if not twice.empty:  # pandas would give the second one a name of its own
-        raise ColumnError(
-            f"{path}: wanted each column once; got {twice.iloc[0]!r} twice. Rename or remove one "
-            "of them in the file."
+def _read_csv(path: Path, encoding: str) -> pd.DataFrame:
+    with opened(path, lines=True) as stream:
+        header, first = _first_rows(stream, encoding)
+        check_amount(stream, path)
+    _check_header(header, path)
+    if len(first) > len(header):  # pandas would take what sticks out for an index
+        raise FileFormatError(
+            f"{path}: wanted as many cells in a row as in the header; got more in the first row."
         )
-    stream.seek(0)
-    return pd.read_csv(stream, **options)
+    with opened(path, lines=True) as stream:
+        return pd.read_csv(stream, encoding=encoding, dtype=str, keep_default_na=False, engine="c")
 
 
-def _read_plain(path: Path, encoding: str) -> pd.DataFrame:
-    with path.open("rb") as stream:
-        return _read_csv(stream, path, encoding)
+def _first_rows(stream: IO[bytes], encoding: str) -> tuple[list[str], list[str]]:
+    """Return the first two rows that are none of nothing at all."""
+    text = TextIOWrapper(stream, encoding=encoding, newline="")
+    rows = (row for row in csv.reader(text) if row)
+    found = next(rows, []), next(rows, [])
+    text.detach()
+    return found
 
 
-def _read_gzip(path: Path, encoding: str) -> pd.DataFrame:
-    with gzip.open(path) as stream:
-        return _read_csv(stream, path, encoding)
-
-
-def _read_zip(path: Path, encoding: str) -> pd.DataFrame:
-    with zipfile.ZipFile(path) as archive:
-        names = [one for one in archive.namelist() if _is_csv(one)]
-        if len(names) != 1:
-            raise FileFormatError(
-                f"{path}: wanted a zip with one CSV file in it; got {len(names)}"
-                f"{': ' + ', '.join(names[:3]) if names else ''}."
-            )
-        with archive.open(names[0]) as stream:
-            return _read_csv(stream, path, encoding)
-
-
-def _is_csv(name: str) -> bool:
-    last = name.rsplit("/", 1)[-1]
-    litter = name.startswith(_MACOS_LITTER[0]) or last.startswith(_MACOS_LITTER[1])
-    return last.lower().endswith(".csv") and not litter
+def _check_header(header: list[str], path: Path) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise FileFormatError(
+            f"{path}: wanted up to {MOST_COLUMNS:,} columns; got {len(header):,}. Check that it is "
+            "a table with a header."
+        )
+    names = [one.removeprefix("\ufeff") for one in header if one.strip()]
+    twice = next((one for one, count in Counter(names).items() if count > 1), None)
+    if twice is not None:  # pandas would give the second one a name of its own
+        raise ColumnError(
+            f"{path}: wanted each column once; got {shown_cell(twice)!r} twice. Rename or remove "
+            "one of them in the file."
+        )

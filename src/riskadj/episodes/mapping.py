@@ -35,6 +35,7 @@ from riskadj.errors import (
     did_you_mean,
     raise_all,
 )
+from riskadj.yaml_text import parse_yaml, plain
 
 MAX_MAPPING_BYTES = 1_000_000
 """A mapping is written by hand; what is longer is another file."""
@@ -114,17 +115,16 @@ def check_mapped_columns(
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Read YAML as built-in types alone; nothing in it can name a class."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     text = _read_text(path)
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        content = plain(parse_yaml(text))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "cannot be read").splitlines()[0]
         raise StudyError(f"{path}:{line}: wanted YAML 1.2; got a fault: {problem}.") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(f"{path}: wanted YAML 1.2; got a fault: {problem[:100]}.") from None
     if not isinstance(content, dict):

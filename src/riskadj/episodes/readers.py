@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,24 @@ from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.episodes.columns import Column, declared_columns
 from riskadj.episodes.fhir import read_fhir
 from riskadj.episodes.fhir_mapping import FhirMapping
-from riskadj.episodes.files import check_there, read_parquet_table, read_text_table
+from riskadj.episodes.files import check_there, read_text_table
+from riskadj.episodes.mapped import joined, mapped
 from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
+from riskadj.episodes.pieces import Pieces, one_piece, parquet_pieces
 from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
+from riskadj.episodes.shown import shown_cell
 from riskadj.episodes.sparcs import read_sparcs_file
-from riskadj.episodes.validation import Fault, ValuesFault, find_faults, to_declared
+from riskadj.episodes.validation import (
+    Fault,
+    ValuesFault,
+    find_repeats,
+    merged,
+    row_faults,
+    to_declared,
+)
 from riskadj.errors import ColumnError, StudyError, did_you_mean
 from riskadj.instruments import ValueSet
 
@@ -64,11 +73,11 @@ class Episodes:
     participation: "Participation | None" = None
 
 
-_FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "nhs_proms": read_nhs_file,
-    "sparcs": read_sparcs_file,
-    "csv": read_text_table,
-    "parquet": read_parquet_table,
+_FORMATS: dict[str, Callable[[Path], Pieces]] = {
+    "nhs_proms": lambda path: one_piece(read_nhs_file(path)),
+    "sparcs": lambda path: one_piece(read_sparcs_file(path)),
+    "csv": lambda path: one_piece(read_text_table(path)),
+    "parquet": parquet_pieces,
 }
 MAPPED_FORMATS: dict[str, tuple[type, Callable[..., pd.DataFrame]]] = {
     "redcap": (RedcapMapping, read_redcap),
@@ -117,20 +126,14 @@ def read_episodes(
     files = [Path(path) for path in paths]
     for path in files:
         check_there(path)
-    read, mapped = _reader(format, mapping, declared)
-    raws = [read(path) for path in files]
-    _check_rename(rename or {}, raws, files)
-    parts = []
-    for path, raw in zip(files, raws, strict=True):
-        digest = digest_of_file(path)
-        renamed = raw.rename(columns=rename or {})
-        _check_names(renamed, path)
-        part = _check_part(renamed, declared, path, digest, period_from, value_sets)
-        sources = (Source(path.name, digest, len(part)), *mapped, *_as_sources(value_sets))
-        columns_of = {one: declared[one] for one in part}
-        left_out = raw.attrs.get(LEFT_OUT, {})
-        parts.append(Episodes(part, columns_of, sources, digest, left_out))
-    episodes = join_episodes(parts)
+    read, mapping_source = _reader(format, mapping, declared)
+    pieces = [read(path) for path in files]
+    _check_rename(rename or {}, pieces, files)
+    beside = (*mapping_source, *_as_sources(value_sets))
+    checks = _Checks(declared, rename or {}, period_from, value_sets)
+    episodes = join_episodes(
+        checks.episodes(path, one, beside) for path, one in zip(files, pieces, strict=True)
+    )
     for fault in repeated(episodes):
         raise fault
     return episodes
@@ -139,7 +142,7 @@ def read_episodes(
 def join_episodes(parts: Iterable[Episodes]) -> Episodes:
     """Put the episodes of several files under each other, in their order."""
     parts = list(parts)
-    table = pd.concat([one.table for one in parts], ignore_index=True)
+    table = joined([one.table for one in parts])
     columns = {name: column for one in parts for name, column in one.columns.items()}
     files = [source for one in parts for source in one.sources if source.rows]
     beside = dict.fromkeys(source for one in parts for source in one.sources if not source.rows)
@@ -155,7 +158,7 @@ def join_episodes(parts: Iterable[Episodes]) -> Episodes:
 
 def _reader(
     format: str, mapping: str | Path | None, declared: dict[str, Column]
-) -> tuple[Callable[[Path], pd.DataFrame], tuple[Source, ...]]:
+) -> tuple[Callable[[Path], Pieces], tuple[Source, ...]]:
     """Return what reads a file, and the mapping as a source that the digest depends on."""
     if format not in MAPPED_FORMATS:
         return _FORMATS[format], ()
@@ -165,7 +168,7 @@ def _reader(
     loaded = read_mapping(mapping, kind)
     check_mapped_columns(loaded, declared, str(mapping))
     source = Source(Path(mapping).name, digest_of_file(Path(mapping)), 0)
-    return partial(read, mapping=loaded), (source,)
+    return lambda path: one_piece(read(path, mapping=loaded)), (source,)
 
 
 def _as_sources(value_sets: Mapping[str, ValueSet] | None) -> tuple[Source, ...]:
@@ -175,13 +178,12 @@ def _as_sources(value_sets: Mapping[str, ValueSet] | None) -> tuple[Source, ...]
 
 def repeated(episodes: Episodes) -> Iterator[ValuesFault]:
     """Yield the fault of episodes that are in more than one file, if there are any."""
-    unique = {name: one for name, one in episodes.columns.items() if one.unique}
-    if len(episodes.sources) > 1 and (faults := find_faults(episodes.table[list(unique)], unique)):
+    if len(episodes.sources) > 1 and (faults := find_repeats(episodes.table, episodes.columns)):
         yield ValuesFault(" and ".join(one.name for one in episodes.sources if one.rows), faults)
 
 
-def _check_rename(rename: dict[str, str], raws: list[pd.DataFrame], files: list[Path]) -> None:
-    names = {name for raw in raws for name in raw.columns}
+def _check_rename(rename: dict[str, str], pieces: list[Pieces], files: list[Path]) -> None:
+    names = {name for one in pieces for name in one.names}
     for name in rename:
         if name not in names:
             raise ColumnError(
@@ -190,24 +192,51 @@ def _check_rename(rename: dict[str, str], raws: list[pd.DataFrame], files: list[
             )
 
 
-def _check_part(
-    raw: pd.DataFrame,
-    declared: dict[str, Column],
-    path: Path,
-    digest: str,
-    period_from: str,
-    value_sets: Mapping[str, ValueSet] | None,
-) -> pd.DataFrame:
-    table, faults = to_declared(raw, declared)
-    if "episode_id" not in table.columns:
-        table["episode_id"] = [f"{digest[:8]}-{row:06d}" for row in range(1, len(table) + 1)]
-    table = _with_period(table, period_from, path)
-    _check_needed(table, raw, path)
-    table, score_faults = add_scores(table, value_sets)
-    faults += find_faults(table, declared) + score_faults
-    if faults:
-        raise ValuesFault(str(path), _once_each(faults))
-    return table[[name for name in declared if name in table.columns]]
+@dataclass(frozen=True)
+class _Checks:
+    """What every file is held against."""
+
+    declared: dict[str, Column]
+    rename: dict[str, str]
+    period_from: str
+    value_sets: Mapping[str, ValueSet] | None
+
+    def episodes(self, path: Path, pieces: Pieces, beside: tuple[Source, ...]) -> Episodes:
+        """Return the episodes of a file, or every fault of all its pieces at once."""
+        digest = digest_of_file(path)
+        parts: list[pd.DataFrame] = []
+        faults: list[Fault] = []
+        left_out: Counter[str] = Counter()
+        rows = 0
+        for raw in pieces.tables:
+            part, found = self._piece(raw, path, digest, rows)
+            faults += [one.below(rows) for one in _once_each(found)]
+            left_out.update(raw.attrs.get(LEFT_OUT, {}))
+            rows += len(part)
+            parts.append(mapped(part))
+        table = joined(parts)
+        faults = [*merged(faults), *find_repeats(table, self.declared)]
+        if faults:
+            raise ValuesFault(str(path), faults)
+        columns = {name: self.declared[name] for name in table}
+        return Episodes(
+            table, columns, (Source(path.name, digest, rows), *beside), digest, dict(left_out)
+        )
+
+    def _piece(
+        self, raw: pd.DataFrame, path: Path, digest: str, before: int
+    ) -> tuple[pd.DataFrame, list[Fault]]:
+        raw = raw.rename(columns=self.rename)
+        _check_names(raw, path)
+        table, faults = to_declared(raw, self.declared)
+        if "episode_id" not in table.columns:
+            rows = range(before + 1, before + len(table) + 1)
+            table["episode_id"] = [f"{digest[:8]}-{row:06d}" for row in rows]
+        table = _with_period(table, self.period_from, path)
+        _check_needed(table, raw, path)
+        table, score_faults = add_scores(table, self.value_sets)
+        faults += row_faults(table, self.declared) + score_faults
+        return table[[name for name in self.declared if name in table.columns]], faults
 
 
 def _with_period(table: pd.DataFrame, period_from: str, path: Path) -> pd.DataFrame:
@@ -231,8 +260,8 @@ def _check_names(raw: pd.DataFrame, path: Path) -> None:
     if not raw.columns.is_unique:
         twice = raw.columns[raw.columns.duplicated()][0]
         raise ColumnError(
-            f"{path}: wanted each column once; got {twice!r} twice. Rename another one with "
-            "data.rename."
+            f"{path}: wanted each column once; got {shown_cell(twice)!r} twice. Rename another "
+            "one with data.rename."
         )
 
 

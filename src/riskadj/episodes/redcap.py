@@ -19,6 +19,7 @@ from riskadj.episodes.distinct import map_distinct
 from riskadj.episodes.files import read_text_table
 from riskadj.episodes.mapping import LEFT_OUT
 from riskadj.episodes.redcap_mapping import RedcapColumn, RedcapMapping
+from riskadj.episodes.shown import NOT_SHOWN, shown_cell
 from riskadj.episodes.validation import EXAMPLES, Fault, ValuesFault
 from riskadj.errors import ColumnError, FileFormatError, UnknownNameError, did_you_mean
 
@@ -242,13 +243,16 @@ def _code_fault(rule: str, shown: bool, unknown: list[_Unknown]) -> Fault:
     """Return one fault of all fields that take the same codes."""
     fields = tuple(dict.fromkeys(one for them in unknown for one in them.fields))
     wrong = pd.concat(
-        [pd.DataFrame({"cell": them.cells.str[:30], "field": them.fields[0]}) for them in unknown]
+        [
+            pd.DataFrame({"cell": them.cells.map(shown_cell), "field": them.fields[0]})
+            for them in unknown
+        ]
     ).sort_index(kind="stable")
     examples = tuple(
         (int(row) + 1, f"{cell} in {field}" if len(fields) > 1 else cell)
         for row, cell, field in wrong.head(EXAMPLES).itertuples()
     )
-    hidden = tuple((row, "(not shown)") for row, _ in examples)
+    hidden = tuple((row, NOT_SHOWN) for row, _ in examples)
     label = _named(fields, [them.column for them in unknown])
     return Fault(label, rule, wrong.index.nunique(), examples if shown else hidden)
 

@@ -1,13 +1,14 @@
 """Faults of an episode table: all of them at once, each with its count and a few rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from riskadj.episodes.columns import Column
 from riskadj.episodes.distinct import map_distinct
+from riskadj.episodes.shown import NOT_SHOWN, shown_cell
 from riskadj.errors import ValuesError
 
 EXAMPLES = 5
@@ -40,6 +41,24 @@ class Fault:
         rows = "; ".join(f"row {row}: {value}" for row, value in self.examples)
         differ = "row differs" if self.count == 1 else "rows differ"
         return f"{self.column}: wanted {self.rule}; {self.count:,} {differ} ({rows})"
+
+    def below(self, rows: int) -> "Fault":
+        """Return the same fault of a table that stands below so many rows."""
+        examples = tuple((row + rows, value) for row, value in self.examples)
+        return replace(self, examples=examples)
+
+
+def merged(faults: Iterable[Fault]) -> list[Fault]:
+    """Return each rule once, with the faults of all pieces of a table."""
+    once: dict[tuple[str, str], Fault] = {}
+    for one in faults:
+        first = once.setdefault((one.column, one.rule), one)
+        if first is not one:
+            examples = tuple(sorted({*first.examples, *one.examples})[:EXAMPLES])
+            once[one.column, one.rule] = replace(
+                first, count=first.count + one.count, examples=examples
+            )
+    return list(once.values())
 
 
 class ValuesFault(ValuesError):
@@ -87,6 +106,11 @@ def find_faults(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Faul
     columns : mapping of str to Column
         Declarations by name; those without a column in the table are passed over.
     """
+    return [*row_faults(table, columns), *find_repeats(table, columns)]
+
+
+def row_faults(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Fault]:
+    """Return every rule that a row can break alone; of pieces of a table as of the whole."""
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
 
@@ -100,6 +124,16 @@ def find_faults(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Faul
     return [*of_cells, *_date_faults(table), *_contradictions(table)]
 
 
+def find_repeats(table: pd.DataFrame, columns: Mapping[str, Column]) -> list[Fault]:
+    """Return values that are there more than once and are declared to be unique."""
+    faults = []
+    for name, column in columns.items():
+        if column.unique and name in table.columns:
+            wrong = table[name].duplicated(keep=False) & table[name].notna()
+            faults += _fault(name, "each value once", table[name], wrong, _hidden(column))
+    return faults
+
+
 def _schema(column: Column) -> "object":
     import pandera.pandas as pa
 
@@ -109,9 +143,7 @@ def _schema(column: Column) -> "object":
         checks.append(pa.Check.in_range(low, high, error=_wanted_range(column)))
     if column.kind == "whole":
         checks.append(pa.Check(lambda values: values == np.floor(values), error="a whole number"))
-    return pa.Column(
-        checks=checks, nullable=not column.required, unique=column.unique, required=False
-    )
+    return pa.Column(checks=checks, nullable=not column.required, required=False)
 
 
 def _summarise(
@@ -119,7 +151,7 @@ def _summarise(
 ) -> list[Fault]:
     faults = []
     for (name, check), rows in cases.groupby(["column", "check"], sort=False):
-        rule = {"not_nullable": "a value", "field_uniqueness": "each value once"}.get(check, check)
+        rule = {"not_nullable": "a value"}.get(check, check)
         wrong = pd.Series(False, index=table.index)
         wrong[rows["index"].dropna().unique()] = True
         faults += _fault(name, rule, table[name], wrong, _hidden(columns[name]))
@@ -211,19 +243,13 @@ def _fault(
         return []
     rows = np.flatnonzero(wrong.to_numpy())[:EXAMPLES]
     examples = tuple(
-        (int(row) + 1, "(not shown)" if hidden else _shown(raw.iloc[row])) for row in rows
+        (int(row) + 1, NOT_SHOWN if hidden else shown_cell(raw.iloc[row])) for row in rows
     )
     return [Fault(name, rule, int(wrong.sum()), examples)]
 
 
 def _hidden(column: Column) -> bool:
     return column.role == "identifier"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return "nothing" if np.isnan(value) else f"{value:g}"
-    return str(value)[:30]
 
 
 def _wanted_kind(column: Column) -> str:

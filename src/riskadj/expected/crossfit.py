@@ -12,6 +12,7 @@ from sklearn.base import clone
 from riskadj.casemix import CaseMix
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
+from riskadj.episodes.mapped import joined
 from riskadj.errors import ColumnError, InSampleError, TooFewProvidersError
 from riskadj.expected.folds import grouped_folds
 from riskadj.expected.makers import Lesson, lesson, make, teach, tuned
@@ -167,7 +168,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
             models[learner.kind] = models[learner.kind].recalibrated(intercept, slope)
         expected_score = moved(expected, intercept, slope, link)
         parts.append(_rows(cohort, learner.kind, folds.of_test, expected, expected_score))
-    table = pd.concat(parts, ignore_index=True)
+    table = joined(parts)
     column = GROUP_COLUMNS[study.split.group]
     digest = digest_of_frame(table, cohort.digest)
     return Expectations(casemix, table, models, learned, column, digest, searches, shifts)

@@ -60,6 +60,7 @@ CALIBRATION_COLUMNS = [*_KEYS, "decile", "n", "expected", "observed", "differenc
 CURVE_COLUMNS = [
     *_KEYS, "column", "level", *CALIBRATION_COLUMNS[len(_KEYS):], "lower95", "upper95",
 ]  # fmt: skip
+CEILING_COLUMNS = [*CALIBRATION_COLUMNS, "lower95", "upper95"]
 RATIO_COLUMNS = ["predictive_ratio", "predictive_ratio_lower95", "predictive_ratio_upper95"]
 """Further columns of calibration, of costs."""
 SLOPE_COLUMNS = [*_KEYS, "used", "n_providers", "sd", "largest"]
@@ -85,7 +86,8 @@ class Evaluation:
         `c_statistic, brier`, and `r2` is the scaled Brier score. Of costs also `cpm`, Cumming's
         prediction measure; `park_slope`, the power of the mean that variance goes with;
         `negative_share`, of expectations before recalibration; `top_coded_n, top_coded_share`,
-        what capping took off. With `_lower95` and `_upper95` where there is an interval.
+        what capping took off. With `_lower95` and `_upper95` where there is an interval, NaN with
+        too few providers; `bias` has one where nothing is recalibrated.
     calibration : DataFrame
         The columns of `CURVE_COLUMNS`, by decile of expectation; `column` and `level` are empty.
         The interval is of the difference. Where an outcome is a cost also `predictive_ratio`,
@@ -96,8 +98,8 @@ class Evaluation:
         The same as `calibration` of every subgroup, by fifth of the expectation within it, which
         `decile` counts.
     ceiling : DataFrame
-        `outcome, learner, decile, n, expected, observed, difference`: the share of episodes at
-        the best score, by decile of its expectation; of learners that expect it.
+        The columns of `CEILING_COLUMNS`: the share of episodes at the best score, by decile of its
+        expectation; of learners that expect it.
     slopes : DataFrame
         `outcome, learner, used, n_providers, sd, largest`: how far providers' mean expectations
         are moved by slopes within providers, in the unit of what is modelled.
@@ -226,18 +228,23 @@ _CURVE_ENDS: Mapping[str, Callable[[pd.DataFrame, int], Sequence[Any]]] = {
 def _metrics(rows: pd.DataFrame, calibration: pd.DataFrame, cohort: Cohort) -> dict[str, float]:
     family = cohort.outcome.compares.family
     observed, expected = rows["observed_score"].to_numpy(), rows["expected_score"].to_numpy()
-    before = accuracy(observed, rows["expected_score_raw"].to_numpy())
+    raw, provider = rows["expected_score_raw"].to_numpy(), rows["provider_id"].to_numpy()
+    before, drift = accuracy(observed, raw), _sure(observed, raw, provider, "bias")
     found = assess_calibration(observed, expected, KIND_OF[family], rows["provider_id"])
     curve = calibration_curve(observed, expected, kind=KIND_OF[family])
     return (
         asdict(accuracy(observed, expected))
-        | _bounds("r2", _r2_interval(rows))
+        | _sures(observed, expected, provider, {one: one for one in ("r2", "mae", "rmse")})
+        | (_bounds("bias", drift) if np.array_equal(expected, raw) else {})
         | {"calibration_slope": found.slope.value}
         | _bounds("calibration_slope", found.slope)
         | {
             "calibration_intercept": found.intercept.value,
+            **_bounds("calibration_intercept", found.intercept),
             "drift": before.bias,
+            **_bounds("drift", drift),
             "r2_before_recalibration": before.r2,
+            **_sures(observed, raw, provider, {"r2_before_recalibration": "r2"}),
             "largest_decile_error": float(calibration["difference"].abs().max()),
             "ici": curve.ici,
         }
@@ -256,9 +263,11 @@ def _ceiling(expectations: Expectations, by_learner: Mapping[str, pd.DataFrame])
         if share is None:
             continue
         there = (rows["observed_score"] - best).abs() < AT_BEST
-        shares = rows[_KEYS].assign(expected_score=share, observed_score=there.astype(float))
-        tables.append(calibration_table(shares))
-    nothing = pd.DataFrame(columns=CALIBRATION_COLUMNS)
+        shares = rows[[*_KEYS, "provider_id"]].assign(
+            expected_score=share, observed_score=there.astype(float)
+        )
+        tables.append(_curve(shares, "binomial", DECILES)[CEILING_COLUMNS])
+    nothing = pd.DataFrame(columns=CEILING_COLUMNS)
     return pd.concat(tables, ignore_index=True) if tables else nothing
 
 
@@ -280,6 +289,7 @@ def _of_chances(rows: pd.DataFrame) -> dict[str, float]:
         {"c_statistic": found.value}
         | _bounds("c_statistic", found)
         | {"brier": brier_score(observed, expected).brier}
+        | _sures(observed, expected, rows["provider_id"].to_numpy(), {"brier": "mse"})
     )
 
 
@@ -330,13 +340,27 @@ def _unless_impossible(figure: Callable[[], Any]) -> Any:
         return None
 
 
-def _r2_interval(rows: pd.DataFrame) -> Estimate | None:
-    try:
-        return accuracy_by_cluster(
-            rows["observed_score"], rows["expected_score"], rows["provider_id"]
-        )
-    except ArrayError:  # too few providers, or a sample of them without any variance
-        return None
+def _sure(
+    observed: NDArray[np.float64], expected: NDArray[np.float64], provider: NDArray[Any], of: str
+) -> Estimate | None:
+    """Return a figure of closeness; none with too few providers, or a sample without variance."""
+    found: Estimate | None = _unless_impossible(
+        lambda: accuracy_by_cluster(observed, expected, provider, of)
+    )
+    return found
+
+
+def _sures(
+    observed: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    provider: NDArray[Any],
+    figures: Mapping[str, str],
+) -> dict[str, float]:
+    """Return the ends of intervals of figures, by the name that each goes by."""
+    ends: dict[str, float] = {}
+    for name, figure in figures.items():
+        ends |= _bounds(name, _sure(observed, expected, provider, figure))
+    return ends
 
 
 def _bounds(name: str, found: Estimate | ParkTest | None) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A fitted expectation as a value: it can be asked, saved as text, and read again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.casemix import CaseMixEncoder
 from riskadj.episodes import Column
-from riskadj.errors import ColumnError, FileFormatError, ValuesError
+from riskadj.digest import digest_of_bytes
+from riskadj.errors import ChangedFileError, ColumnError, FileFormatError, ValuesError
 from riskadj.expected.ceiling import CeilingExpectation
 from riskadj.expected.written import read_learner, write_learner
 from riskadj.stats.links import link_named
 
 FORMAT = "riskadj expectation 2"
+DIGESTS = "digests.json"
+"""Of a saved model: the digest of every other file of it, by its name."""
 Estimator = Any
 """A fitted learner: what `write_learner` can write."""
 
@@ -161,8 +164,12 @@ def typical_episode(
 
 
 def save_model(model: ExpectationModel, folder: Path) -> None:
-    """Write a model as JSON and, for trees, LightGBM's own text; no pickle."""
+    """Write a model as JSON and, for trees, LightGBM's own text; no pickle.
+
+    `digests.json` names every file with its digest, for `load_model` to check.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    texts: dict[str, str] = {}
     content = {
         "format": FORMAT,
         "outcome": model.outcome,
@@ -175,39 +182,68 @@ def save_model(model: ExpectationModel, folder: Path) -> None:
         "link": model.link,
         "intercept": model.intercept,
         "slope": model.slope,
-        "members": [_save_member(one, folder, k) for k, one in enumerate(model.members)],
+        "members": [_save_member(one, texts, k) for k, one in enumerate(model.members)],
     }
-    (folder / "model.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    texts["model.json"] = json.dumps(content, indent=1)
+    digests = {name: digest_of_bytes(text.encode()) for name, text in sorted(texts.items())}
+    for name, text in (*texts.items(), (DIGESTS, json.dumps(digests, indent=1))):
+        (folder / name).write_text(text, encoding="utf-8", newline="")
 
 
 def load_model(folder: str | Path) -> ExpectationModel:
-    """Read a model that `save_model` wrote.
+    """Read a model that `save_model` wrote; nothing of it is looked into before its digest is.
 
     Raises
     ------
+    ChangedFileError
+        When a file is not what was saved.
     FileFormatError
-        When the folder does not hold one.
+        When the folder does not hold a model.
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        texts = _texts_as_saved(folder)
+        content = json.loads(texts["model.json"])
         found = content.get("format")
         if found == FORMAT:
-            return _restore(content, folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return _restore(content, texts)
+    except _NO_MODEL as error:
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise FileFormatError(f"{folder}: wanted a saved model; got none ({problem}).") from None
     raise FileFormatError(f"{folder}: wanted format {FORMAT!r}; got {found!r}.")
 
 
-def _restore(content: dict[str, Any], folder: Path) -> ExpectationModel:
+_NO_MODEL = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
+    OverflowError,
+)  # fmt: skip
+
+
+def _texts_as_saved(folder: Path) -> dict[str, str]:
+    """Return the files of a saved model by name: the very bytes whose digests are as they were."""
+    digests = json.loads((folder / DIGESTS).read_bytes())
+    texts = {}
+    for name, wanted in digests.items():
+        if Path(name).name != name:
+            raise ValueError(f"a file outside the folder, {name[:60]!r}")
+        content = (folder / name).read_bytes()
+        if digest_of_bytes(content) != wanted:
+            raise ChangedFileError(
+                f"{folder / name}: wanted the file as it was saved ({DIGESTS} has its digest); got "
+                "another. Run the study again."
+            )
+        texts[name] = content.decode("utf-8")
+    return texts
+
+
+def _restore(content: dict[str, Any], texts: Mapping[str, str]) -> ExpectationModel:
     columns = tuple(Column(**one) for one in content["columns"])
     return ExpectationModel(
         outcome=content["outcome"],
         learner=content["learner"],
         columns=columns,
         encoder=_restore_encoder(content, columns),
-        members=tuple(_load_member(one, folder) for one in content["members"]),
+        members=tuple(_load_member(one, texts) for one in content["members"]),
         typical=content["typical"],
         link=content["link"],
         intercept=content["intercept"],
@@ -215,19 +251,19 @@ def _restore(content: dict[str, Any], folder: Path) -> ExpectationModel:
     )
 
 
-def _save_member(member: Any, folder: Path, k: int) -> dict[str, Any]:
+def _save_member(member: Any, texts: dict[str, str], k: int) -> dict[str, Any]:
     """Return a member as content; the trees of plain boosting go to a file of their own."""
     content = write_learner(member)
     if content["kind"] != "lightgbm":
         return content
     name = f"trees_{k}.txt"
-    (folder / name).write_text(content["trees"], encoding="utf-8")
+    texts[name] = content["trees"]
     return content | {"trees": name}
 
 
-def _load_member(content: dict[str, Any], folder: Path) -> Any:
+def _load_member(content: dict[str, Any], texts: Mapping[str, str]) -> Any:
     if content["kind"] == "lightgbm":
-        content = content | {"trees": (folder / content["trees"]).read_text(encoding="utf-8")}
+        content = content | {"trees": texts[content["trees"]]}
     return read_learner(content)
 
 

@@ -227,7 +227,8 @@ def _capped(
     costs.index = pd.Index(both["episode_id"])
     total = costs.sum(axis=1)
     _check_sums(costs, both[f"cost_total_{days}d"].to_numpy(dtype=float), days)
-    rows, found = winsorised(both.assign(observed_score=total.to_numpy()), outcome, study.split)
+    both = both.assign(observed_score=total.to_numpy())
+    rows, found = winsorised(both, np.ones(len(both), dtype=bool), outcome, study.split)
     if found is None:
         return costs, 0.0
     kept = rows["observed_score"].to_numpy(dtype=float)

@@ -52,7 +52,7 @@ def read_learner(content: Content) -> Any:
     try:
         learner = _FORMS[content["kind"]].read(content)
         learner.n_features_in_ = content["features"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise FileFormatError(f"learner: wanted a written learner; got none ({problem}).") from None
     return learner

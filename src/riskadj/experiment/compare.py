@@ -20,10 +20,15 @@ from riskadj.study.records import Study
 EPISODES = "expectations.parquet"
 _KEYS = ["outcome", "learner", "episode_id", "provider_id", "observed_score", "expected_score"]
 SHOWN: dict[str, tuple[str, ...]] = {
-    "Fit and calibration": ("r2_difference", "mae_difference", "slope_difference"),
+    "Fit and calibration": ("episodes", "r2_difference", "mae_difference", "slope_difference"),
     "Order and flags": ("spearman", "kendall", "flags_changed"),
 }
 """Figures by the title of their table."""
+READING = (
+    "Differences are those of a run less the first: R2 above 0 and MAE below 0 are nearer to what "
+    "was observed. Brackets: 95 %, with providers drawn anew. Order and flags are of the providers "
+    "that are compared in both."
+)
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,8 @@ class Comparison:
         parts.append("## Flags\n\n" + "".join(moves))
         if self.money:
             parts.append("## Money\n\n" + "".join(f"- {one}\n" for one in self.money_told()))
-        notes = [*self.notes(), *self.left_out]
-        if notes:
-            parts.append("## Notes\n\n" + "".join(f"- {one}\n" for one in notes))
+        notes = [READING, *self.notes(), *self.left_out]
+        parts.append("## Notes\n\n" + "".join(f"- {one}\n" for one in notes))
         return "\n".join(parts)
 
     def money_told(self) -> Iterator[str]:

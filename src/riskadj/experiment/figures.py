@@ -77,6 +77,7 @@ _PAIRED = {
     "slope_difference": Figure("slope difference", 4, True),
     "spearman": Figure("Spearman", 3, True),
     "kendall": Figure("Kendall", 3, True),
+    "episodes": Figure("episodes in both", 0, True),
     "flags_compared": Figure("flags compared", 0, True),
     "flags_changed": Figure("flags changed", 0, True),
     "sides_changed": Figure("sides changed", 0, True),

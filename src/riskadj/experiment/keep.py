@@ -13,7 +13,7 @@ import pandas as pd
 from riskadj.digest import digest_of_file
 from riskadj.errors import OutputError, RiskadjError
 from riskadj.experiment.cells import Worked
-from riskadj.report.folder import read_json, write_csv, write_json, write_parquet
+from riskadj.report.folder import read_csv, read_json, write_csv, write_json, write_parquet
 
 RECORD, EPISODES, PROVIDERS = "cell.json", "episodes.parquet", "providers.csv"
 
@@ -34,7 +34,7 @@ class Kept:
     def providers(self) -> pd.DataFrame:
         """Adjusted figures and flags by outcome, learner and provider."""
         texts = {"provider_id": str, "flag": str}
-        return pd.read_csv(self.folder / PROVIDERS, dtype=texts)
+        return read_csv(self.folder / PROVIDERS, dtype=texts)
 
 
 class Store:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.errors import FileMissingError, RiskadjError, StudyError
 from riskadj.experiment.figures import NEEDS_FOLLOW_UP
 from riskadj.experiment.records import Cell, Experiment
-from riskadj.report.provenance import digest_of_study, software
+from riskadj.report.provenance import digest_of_sources, digest_of_study, software
 from riskadj.simulate import Scenario, load_scenario, simulate_world, write_world
 from riskadj.study import Study, load_study
 from riskadj.study.load import DATA_PATHS
 
 CODE = (
     "errors.py", "digest.py", "record.py", "stats", "instruments", "episodes", "claims", "simulate",
-    "study", "cohort", "casemix", "expected", "profile", "followup", "report/disclosure.py",
+    "study", "cohort", "casemix", "expected", "profile", "followup", "report/disclosure",
     "experiment/cells.py",
 )  # fmt: skip
 """The code that a cell's figures hang on; how they are shown is no part of it."""
@@ -66,14 +65,13 @@ def plan(experiment: Experiment, work: Path) -> tuple[Task, ...]:
     StudyError, FileMissingError
         When a cell's settings make no study, or its data are not there.
     """
-    worlds: dict[str, Path] = {}
+    worlds: set[Path] = set()
     files: dict[Path, str] = {}
     return tuple(_task(experiment, one, work, worlds, files) for one in experiment.cells())
 
 
 def _task(
-    experiment: Experiment, cell: Cell, work: Path, worlds: dict[str, Path],
-    files: dict[Path, str],
+    experiment: Experiment, cell: Cell, work: Path, worlds: set[Path], files: dict[Path, str],
 ) -> Task:  # fmt: skip
     with_world, truth = _world(experiment, cell, work, worlds)
     settings = [*with_world, *cell.of_study, "tracking.uri=off"]
@@ -93,12 +91,7 @@ def _task(
 @cache
 def digest_of_cells() -> str:
     """Return the digest of the code that a cell's figures hang on."""
-    root = Path(riskadj.__file__).parent
-    digest = sha256()
-    for path in sorted(_sources(root)):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest_of_sources(_sources(Path(riskadj.__file__).parent))
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -133,7 +126,7 @@ def _digest_of(place: Path, known: dict[Path, str]) -> str:
 
 
 def _world(
-    experiment: Experiment, cell: Cell, work: Path, worlds: dict[str, Path]
+    experiment: Experiment, cell: Cell, work: Path, worlds: set[Path]
 ) -> tuple[Iterable[str], Path | None]:
     """Return the setting by which a study reads the cell's world, and what is true of it."""
     if experiment.scenario is None:
@@ -143,17 +136,34 @@ def _world(
                 f"scenario.{cell.of_scenario[0]} and none. Name the scenario."
             )
         return (), None
+    path = place_of_world(experiment, cell, work)
+    if path not in worlds:
+        worlds.add(_written(_scenario(experiment.scenario, cell), path))
+    return (f"data.paths=[{str(path.resolve())!r}]",), path.with_suffix(".truth.csv")
+
+
+def place_of_world(experiment: Experiment, cell: Cell, work: Path) -> Path:
+    """Return where the world of a cell is kept: cells of the same world have the same place.
+
+    Raises
+    ------
+    StudyError, FileMissingError
+        When the cell's settings make no scenario, or there is none.
+    """
+    if experiment.scenario is None:
+        raise StudyError(f"cell {cell.label!r}: wanted a simulated world; got none of a scenario.")
+    scenario = _scenario(experiment.scenario, cell)
+    digest = digest_of_json([scenario.model_dump(mode="json"), digest_of_cells()])
+    return work / WORLDS / f"world-{digest[:16]}.parquet"
+
+
+def _scenario(path: Path, cell: Cell) -> Scenario:
     try:
-        scenario = load_scenario(experiment.scenario, cell.of_scenario)
+        return load_scenario(path, cell.of_scenario)
     except FileMissingError:
         raise
     except RiskadjError as error:
         raise StudyError(f"cell {cell.label!r}: {error}") from None
-    digest = digest_of_json([scenario.model_dump(mode="json"), digest_of_cells()])
-    if digest not in worlds:
-        worlds[digest] = _written(scenario, work / WORLDS / f"world-{digest[:16]}.parquet")
-    path = worlds[digest]
-    return (f"data.paths=[{str(path.resolve())!r}]",), path.with_suffix(".truth.csv")
 
 
 def _written(scenario: Scenario, path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 import altair as alt
@@ -18,7 +17,7 @@ from riskadj.experiment.paired import Side, pair, side_of
 from riskadj.experiment.plan import Task, digest_of_cells
 from riskadj.experiment.records import Experiment
 from riskadj.report.charts.drawing import BLUE, GREY, INK, ORANGE, data, to_svg
-from riskadj.report.folder import json_text
+from riskadj.report.folder import csv_text, json_text
 
 RESULTS, TABLE, MARKDOWN, FIGURE = (
     "results.json", "comparison.csv", "comparison.md", "comparison.svg"
@@ -198,17 +197,11 @@ def files_of(results: Mapping[str, Any]) -> dict[str, str]:
     text = json_text(results)
     stored = json.loads(text)  # in the order and with the values that a reader has
     return {
-        TABLE: _csv(table_of(stored)),
+        TABLE: csv_text(table_of(stored), digits=8),
         MARKDOWN: markdown_of(stored),
         FIGURE: figure_of(stored),
         RESULTS: text,
     }
-
-
-def _csv(table: pd.DataFrame) -> str:
-    buffer = StringIO()
-    table.to_csv(buffer, index=False, float_format="%.8g", lineterminator="\n")
-    return buffer.getvalue()
 
 
 def rows_of(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Figures]]:

@@ -17,6 +17,7 @@ from riskadj.casemix.roles import refusal, refusal_by
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
 from riskadj.episodes import Column
+from riskadj.episodes.mapped import joined, mapped
 from riskadj.errors import CaseMixError
 from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
 from riskadj.explain.additive import Asked, contributions_of, why_not
@@ -161,8 +162,7 @@ _TABLES = ("episodes", "features", "providers", "roles", "folds", "interactions"
 
 
 def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [one for one in tables if not one.empty] or tables[:1]
-    return pd.concat(filled, ignore_index=True)
+    return joined([one for one in tables if not one.empty] or tables[:1])
 
 
 def unexplained(expectations: Expectations) -> dict[str, str]:
@@ -221,7 +221,7 @@ def _episodes(
         axis=1,
     )
     _check_additive(table, LARGEST.get(model.link, np.inf))
-    return table
+    return mapped(table)
 
 
 def _on_scale(model: ExpectationModel, expected: pd.Series) -> np.ndarray:

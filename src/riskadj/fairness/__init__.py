@@ -3,8 +3,9 @@
 from riskadj.fairness.assess import Fairness, assess_fairness
 from riskadj.fairness.drift import DRIFT_COLUMNS, follow_drift
 from riskadj.fairness.fair import FairAdjustment, adjust_fairly, shown_groups
+from riskadj.fairness.faults import fairness_cohort_faults, fairness_faults
 from riskadj.fairness.gaming import Price, gaming_sensitivity
-from riskadj.fairness.groupings import Grouping, group_faults, groupings
+from riskadj.fairness.groupings import Grouping, groupings
 from riskadj.fairness.groups import GROUP_COLUMNS, audit_groups, in_sample
 from riskadj.fairness.social import SocialAdjustment, adjust_socially, shown_strata
 
@@ -20,9 +21,10 @@ __all__ = [
     "adjust_socially",
     "assess_fairness",
     "audit_groups",
+    "fairness_cohort_faults",
+    "fairness_faults",
     "follow_drift",
     "gaming_sensitivity",
-    "group_faults",
     "groupings",
     "in_sample",
     "shown_groups",

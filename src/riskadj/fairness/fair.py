@@ -1,7 +1,7 @@
 """A regression that is fair to named groups, and what that does to all the others.
 
 It is laid over a learner's expectation, so that what trees know is kept, and it is judged out of
-fold: a net compensation of 0 among the episodes that teach need not be 0 among others.
+fold: a mean residual of 0 among the episodes that teach need not be 0 among others.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +27,11 @@ from riskadj.study import Study
 from riskadj.study.kinds import shown
 
 ALL = "(all)"
-_NETS = ("net_compensation", "lower95", "upper95")
+_RESIDUALS = ("mean_residual", "lower95", "upper95")
 _FITS = ("r2", "r2_lower95", "r2_upper95", "r2_change", "r2_change_lower95", "r2_change_upper95")
 FAIR_COLUMNS = [
     "outcome", "learner", "model", "group", "level", "targeted", "n", "fewest", "providers",
-    *_NETS, "change", *_FITS, "out_of_range",
+    *_RESIDUALS, "change", *_FITS, "out_of_range",
 ]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ class FairModel(NamedTuple):
     ----------
     name : str
     penalty : float
-        On squared net compensation of the groups named, in episodes: 1 counts it like the mean
+        On the squared mean residual of the groups named, in episodes: 1 counts it like the mean
         squared error.
     with_groups : bool
         Whether membership of these groups is a covariate.
@@ -65,8 +65,8 @@ MODELS: Mapping[str, FairModel] = MappingProxyType(
                 "fair",
                 np.inf,
                 True,
-                "the same, held to a net compensation of 0 in the groups named, membership of "
-                "which is a covariate",
+                "the same, held to a mean residual of 0 in the groups named, membership of which "
+                "is a covariate",
             ),
             FairModel(
                 "fair_blind",
@@ -95,9 +95,9 @@ class FairAdjustment:
     fair : DataFrame
         The columns of `FAIR_COLUMNS`, a row per model, group and level, `(all)` first. `model`:
         `learner`, or a name in `MODELS`. `targeted`: whether the group is among those named.
-        `net_compensation`: mean of expected - observed of what is compared, with an interval of
-        95 % that draws providers; below 0 less is expected of the group than it has, or it is paid
-        less than it costs. `change`: from that of the learner. `r2` and its change from that of
+        `mean_residual`: mean of observed - expected of what is compared, with an interval of 95 %
+        that draws providers; above 0 less is expected of the group than it has, or it is paid less
+        than it costs. `change`: from that of the learner. `r2` and its change from that of
         the learner, of what is modelled, in rows of `(all)`. `out_of_range`: share of expectations
         that the outcome cannot have. `fewest`: for disclosure control.
     told : tuple of str
@@ -112,7 +112,7 @@ no_fair = partial(pd.DataFrame, columns=FAIR_COLUMNS)
 
 
 def adjust_fairly(expectations: Expectations, study: Study) -> FairAdjustment:
-    """Hold named groups to a net compensation of 0, and look at every group, out of fold.
+    """Hold named groups to a mean residual of 0, and look at every group, out of fold.
 
     Parameters
     ----------
@@ -233,15 +233,15 @@ class _Subject:
         o, e, was = (shown(outcome, one, before) for one in (target, expected, self.recalibrated))
         whole = {
             "group": ALL, "level": "", "targeted": False, "n": len(asked), "fewest": len(asked),
-            "providers": np.unique(provider).size, "change": float((e - was).mean()),
+            "providers": np.unique(provider).size, "change": float((was - e).mean()),
             **self._fit(target, expected, provider),
-            **_net(o, e, np.ones(len(o), dtype=bool), provider, self._how),
+            **_residual(o, e, np.ones(len(o), dtype=bool), provider, self._how),
             "out_of_range": self._out_of_range(expected),
         }  # fmt: skip
         by_group = [
             one
-            | {"change": float((e - was)[inside].mean())}
-            | _net(o, e, inside, provider, self._how)
+            | {"change": float((was - e)[inside].mean())}
+            | _residual(o, e, inside, provider, self._how)
             for one, inside in self._groups(provider)
         ]
         table = pd.DataFrame([whole, *by_group]).assign(learner=self.lessons.learner, model=name)
@@ -300,15 +300,16 @@ def _masks(
     return np.array(rows)
 
 
-def _net(
+def _residual(
     o: Floats, e: Floats, inside: Bools, provider: NDArray[Any], how: dict[str, Any]
 ) -> dict[str, float]:
-    """Return net compensation with its interval; the interval is NaN at a single provider."""
+    """Return the mean residual with its interval, which is NaN at a single provider."""
     try:
         found = net_compensation(o, e, inside, provider, **how)
     except ArrayError:
-        return dict(zip(_NETS, (float((e - o)[inside].mean()), np.nan, np.nan), strict=True))
-    return dict(zip(_NETS, _three(found), strict=True))
+        return dict(zip(_RESIDUALS, (float((o - e)[inside].mean()), np.nan, np.nan), strict=True))
+    paid = (-found.value, -found.upper, -found.lower)
+    return dict(zip(_RESIDUALS, paid, strict=True))
 
 
 def _three(found: Estimate) -> tuple[float, float, float]:

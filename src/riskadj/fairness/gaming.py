@@ -1,29 +1,28 @@
 """What could be gained by recording more, measuring lower before, or losing whom to ask.
 
-Nothing is taught again: columns are changed, the models that did not learn from an episode are
-asked about it once more, and the difference is what the change is worth, everybody else staying as
-they are. A comorbidity that is coded because it is there is no gaming; what the table says is how
-much hangs on it.
+Columns are changed, the models that did not learn from an episode are asked about it once more, and
+the difference is what the change is worth, everybody else staying as they are. How sure that is
+depends on who taught: so all is done again without each group of providers, who then teach
+nothing either. A comorbidity that is coded because it is there is no gaming; what the table says is
+how much hangs on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from riskadj.casemix import CaseMix
-from riskadj.cohort import Cohort
-from riskadj.errors import ArrayError
-from riskadj.expected import Expectations
+from riskadj.expected import ExpectationModel, Expectations
 from riskadj.fairness.graded import Comparing
-from riskadj.profile.analysis import Analysis, analyse
-from riskadj.stats import mean_by_cluster
+from riskadj.fairness.left_out import LeftOut, leave_out_groups
+from riskadj.profile.analysis import analyse
 from riskadj.stats.arrays import Bools, Floats
+from riskadj.stats.clusters import FEWEST, jackknife_groups
 from riskadj.stats.lowest import expected_lowest
 from riskadj.study import Outcome, Study
 from riskadj.study.kinds import shown
@@ -35,9 +34,19 @@ COUNTS = ("charlson_index", "elixhauser_count", "cms_hcc_count")
 COUNTED_BY = MappingProxyType({"elixhauser_": ("elixhauser_count",)})
 """Counts that go up with a condition, by how the names of its columns begin."""
 _NO_CONDITIONS = frozenset({"comorb_block_answered"})
+MOST_ASKED = 10_000
+"""Episodes that models taught without a group are asked about, evenly picked: intervals need no
+more."""
+_ENDS_OF: Mapping[str, str] = MappingProxyType(
+    {one: f"{one}_" for one in ("worth", "z", "response", "money")} | {"per_patient": ""}
+)
+"""Figures that have an interval, and how the names of its ends begin."""
 GAMING_COLUMNS = [
-    "outcome", "learner", "action", "column", "done_to", "share", "per_patient", "lower95",
-    "upper95", "n", "worth", "z", "response", "money", "currency",
+    "outcome", "learner", "action", "column", "done_to", "share", "patients", "per_patient",
+    "lower95", "upper95", "n",
+    *(f"{one}{end}" for one in ("worth", "z", "response", "money")
+      for end in ("", "_lower95", "_upper95")),
+    "currency", "groups",
 ]  # fmt: skip
 
 
@@ -90,84 +99,156 @@ def gaming_sensitivity(
         score before that is worse by one unit (of an index, by a hundredth of its range), the
         answers that it was made of and other scores staying; `drop_worst`, leaving out the
         responder who did worst against what was expected; `drop_silent`, no longer counting a
-        patient who did not answer. `done_to`: whom. `share`: of patients to whom it can be done.
-        `per_patient`: by how much the patient's result is better against what is expected, in the
-        unit of what is compared, of costs the share by which it is lower; `lower95`, `upper95`:
-        its interval by provider, the models being taken as they are. `worth`: by how much the
-        adjusted result of a provider with `n` episodes is better, in the unit of what is compared,
-        of costs too. `z`: the same in spreads. `response`: by how much its response rate is
-        higher. `money`: `worth` times `n` times what is paid per unit.
+        patient who did not answer. `done_to`: whom. `share`, `patients`: to how many it can be
+        done, of those compared. `per_patient`: by how much the patient's result is better against
+        what is expected, in the unit of what is compared, of costs the share by which it is lower.
+        `worth`: by how much the adjusted result of a provider with `n` episodes is better, in the
+        unit of what is compared, of costs too. `z`: the same in spreads. `response`: by how much
+        its response rate is higher. `money`: `worth` times `n` times what is paid per unit.
+        `lower95`, `upper95`: the interval of `per_patient`; with a name before it, of that.
+        `groups`: of providers left out in turn for it; 0 where there is none.
 
     Notes
     -----
+    Intervals are by the delete-a-group jackknife (`jackknife_groups`): each group of providers is
+    left out of those who teach and of those asked about (`leave_out_groups`). So they allow for
+    what a learner takes a condition for being learned from these providers, whatever the learner.
+    They do not make it causal, and what a learner shrinks to be safe stays shrunken.
+    Taken as they are: settings, recalibration, `n` and the spread. Figures that are what they are
+    by rule have no interval; nor have those of learners in `NOT_AGAIN` where there are no folds.
+
     Results that got worse by it are below 0. `n` is the median of providers with enough episodes;
     their z is by the method of NHS England and the study's limits. The worst of n is the expected
     smallest of n residuals drawn from those of all episodes. By complete cases a patient who did
     not answer counts for nothing, so that dropping one changes the response rate alone.
     """
     price = price or Price.of(study, expectations.cohort.outcome)
-    parts = [
-        _Subject.of(expectations, learner, rows, study, price).table()
-        for learner, rows in expectations.by_learner()
-    ]
+    parts = []
+    for learner, rows in expectations.by_learner():
+        provider = _Provider.of(expectations, rows, study, price)
+        subject = _Subject.of(expectations, learner, rows, provider, study.profile.suppress_below)
+        left = leave_out_groups(expectations, learner, study)
+        parts.append(_with_intervals(subject.table(), subject, left).assign(learner=learner))
     outcome = expectations.cohort.outcome.name
     return pd.concat(parts, ignore_index=True).assign(outcome=outcome)[GAMING_COLUMNS]
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """The episodes of one learner, and how providers are held against each other."""
+class _Provider:
+    """Whom a change is worth something to: a provider of median size.
 
-    expectations: Expectations
-    learner: str
-    rows: pd.DataFrame
-    study: Study
-    price: Price | None
-    comparing: Comparing
-    analysis: Analysis
+    Attributes
+    ----------
+    n : int
+        Its episodes.
+    spread : float
+        Of its effect, in which z counts.
+    price : Price or None
+    """
+
     n: int
+    spread: float
+    price: Price | None
 
     @classmethod
     def of(
-        cls,
-        expectations: Expectations,
-        learner: str,
-        rows: pd.DataFrame,
-        study: Study,
-        price: Price | None,
-    ) -> "_Subject":
-        comparing = Comparing(expectations.cohort, study)
-        rules, outcome = comparing.rules(None), expectations.cohort.outcome
-        sample = comparing.sample(rows["expected"].to_numpy(dtype=float))
+        cls, expectations: Expectations, rows: pd.DataFrame, study: Study, price: Price | None
+    ) -> "_Provider":
+        comparing, outcome = Comparing(expectations.cohort, study), expectations.cohort.outcome
+        rules, sample = comparing.rules(None), comparing.sample(rows["expected"].to_numpy(float))
         limits = "nominal" if rules.method in SHRUNKEN_METHODS else rules.limits
         mean = outcome.reference.gain if outcome.reference else float(sample.observed.mean())
         analysis = analyse(sample, rules, mean, None, "nhs_england", limits, outcome.better)
         sizes = rows["provider_id"].value_counts()
         judged = sizes.reindex(analysis.table.index)
         n = int((judged if len(judged) else sizes).median())
-        return cls(expectations, learner, rows, study, price, comparing, analysis, n)
+        error = np.sqrt(_variance(outcome, sample.observed, sample.expected) / n)
+        return cls(n, float(analysis.measured.spread(np.array([error]))[0]), price)
 
-    @property
-    def cohort(self) -> Cohort:
-        return self.expectations.cohort
 
-    @property
-    def casemix(self) -> CaseMix:
-        return self.expectations.casemix
+def _variance(outcome: Outcome, observed: Floats, expected: Floats) -> float:
+    """Return the variance of an episode; of costs, relative to the squared mean."""
+    given, residual = outcome.reference, observed - expected
+    if outcome.compares.family == "gamma":
+        phi = given.sd**2 if given else float(np.mean((residual / expected) ** 2))
+        return phi * float(np.mean(expected**2) / expected.mean() ** 2)
+    if given:
+        return given.sd**2
+    if outcome.compares.family == "binomial":
+        return float(np.mean(expected * (1 - expected)))
+    return float(residual.var(ddof=1))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Episodes whose records change, the models that are asked again, and who did not answer.
+
+    Attributes
+    ----------
+    test, rows : DataFrame
+        The episodes that models are asked about, and what is expected of them.
+    model : ExpectationModel or None
+    observed, expected : ndarray of shape (n_episodes,)
+        What is compared, of all episodes.
+    silent : int
+        How many did not answer.
+    conditions : tuple of str
+        Those that may be told of.
+    """
+
+    outcome: Outcome
+    casemix: CaseMix
+    provider: _Provider
+    test: pd.DataFrame
+    rows: pd.DataFrame
+    model: ExpectationModel | None
+    observed: Floats
+    expected: Floats
+    silent: int
+    conditions: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, expectations: Expectations, learner: str, rows: pd.DataFrame, provider: _Provider,
+        fewest: int,
+    ) -> "_Subject":  # fmt: skip
+        cohort, casemix = expectations.cohort, expectations.casemix
+        told = [one for one in conditions_of(casemix) if _smaller(cohort.test[one]) >= fewest]
+        observed, expected = (rows[one].to_numpy(dtype=float) for one in ("observed", "expected"))
+        return cls(
+            cohort.outcome, casemix, provider, cohort.test, rows, expectations.models.get(learner),
+            observed, expected, len(cohort.unanswered), tuple(told),
+        )  # fmt: skip
 
     @property
     def is_cost(self) -> bool:
-        return bool(self.cohort.outcome.compares.family == "gamma")
+        return bool(self.outcome.compares.family == "gamma")
 
     @property
     def mean(self) -> float:
         """The result of the reference population."""
-        given = self.cohort.outcome.reference
-        return float(given.gain if given else self.comparing.observed.mean())
+        given = self.outcome.reference
+        return float(given.gain if given else self.observed.mean())
+
+    def without(self, group: int, left: LeftOut) -> "_Subject":
+        """Return the same without a group of providers, who taught nothing either."""
+        model = left.models[group] if left.models else None
+        step = -(-len(self.test) // MOST_ASKED)
+        some = np.arange(0, len(self.test), step)
+        some, kept = some[left.asked[some] != group], left.asked != group
+        test, rows = self.test.iloc[some], self.rows.iloc[some]
+        if model is not None:
+            rows = rows.assign(fold=0, expected_score=model.expect(test))
+        return replace(
+            self, test=test, rows=rows, model=model, observed=self.observed[kept],
+            expected=self.expected[kept], silent=int((left.silent != group).sum()),
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
-        found = [row for one in _ACTIONS for row in one(self)]
-        return pd.DataFrame(found, columns=GAMING_COLUMNS).assign(learner=self.learner)
+        """Return what every change is worth, without intervals."""
+        actions = (*(_ASKING if self.model else ()), _drops)
+        found = [row for one in actions for row in one(self)]
+        return pd.DataFrame(found, columns=GAMING_COLUMNS)
 
     def better_by(self, changed: pd.DataFrame, before: Floats | None = None) -> Floats:
         """Return by how much every episode is better against its expectation, when records change.
@@ -179,9 +260,10 @@ class _Subject:
         before : ndarray of shape (n_episodes,), optional
             The score before, where it is what changes: the observed result then changes too.
         """
-        outcome, test = self.cohort.outcome, self.cohort.test
-        model = self.expectations.models[self.learner]
-        expected = model.expect(changed, self.rows["fold"].to_numpy())
+        outcome, test = self.outcome, self.test
+        if self.model is None:
+            return np.full(len(test), np.nan)
+        expected = self.model.expect(changed, self.rows["fold"].to_numpy())
         was = self.rows["expected_score"].to_numpy(dtype=float)
         if self.is_cost:
             return np.asarray(expected / was - 1)
@@ -194,62 +276,64 @@ class _Subject:
 
     def _target(self, before: Floats, target: Floats) -> Floats:
         """Return what is modelled, with other scores before."""
-        if self.cohort.outcome.compares.of_score:
+        if self.outcome.compares.of_score:
             return target
-        after = self.cohort.test["score_after"].to_numpy(dtype=float)
-        found = self.cohort.outcome.compares.target(self.cohort.outcome, before, after)
+        after = self.test["score_after"].to_numpy(dtype=float)
+        found = self.outcome.compares.target(self.outcome, before, after)
         return np.where(np.isfinite(found), found, target)
 
     def row(self, action: str, column: str, better: Floats, can: Bools) -> dict[str, Any]:
         """Return what is gained where something is done to all to whom it can be done."""
         share = float(can.mean())
-        provider = self.rows["provider_id"].to_numpy()
-        per = self._mean(better[can], provider[can])
-        return self._valued(action, column, EVERY, share, share * per[0]) | {
-            "per_patient": per[0], "lower95": per[1], "upper95": per[2],
+        per = float(better[can].mean()) if can.any() else np.nan
+        return self._valued(action, column, EVERY, share, share * per) | {
+            "per_patient": per, "patients": int(can.sum()),
         }  # fmt: skip
 
-    def of_one(self, action: str, share: float, better: float) -> dict[str, Any]:
+    def of_one(self, action: str, patients: int, share: float, better: float) -> dict[str, Any]:
         """Return what is gained where the mean of a provider is better by doing it once."""
-        return self._valued(action, "", ONE, share, better)
+        return self._valued(action, "", ONE, share, better) | {"patients": patients}
 
     def _valued(
         self, action: str, column: str, done_to: str, share: float, gained: float
     ) -> dict[str, Any]:
         """Return a mean gain in the unit of what is compared, in spreads and in money."""
+        n, price = self.provider.n, self.provider.price
         worth = self.mean * gained / (1 + gained) if self.is_cost else gained
         effect = float(np.log1p(gained)) if self.is_cost else gained
-        paid = worth * self.n * self.price.per_unit if self.price else np.nan
         return {
-            "action": action, "column": column, "done_to": done_to, "share": share, "n": self.n,
-            "worth": worth, "z": effect / self._spread(), "money": paid,
-            "currency": self.price.currency if self.price else "",
+            "action": action, "column": column, "done_to": done_to, "share": share, "n": n,
+            "worth": worth, "z": effect / self.provider.spread,
+            "money": worth * n * price.per_unit if price else np.nan,
+            "currency": price.currency if price else "",
         }  # fmt: skip
 
-    def _spread(self) -> float:
-        """Return the spread of the effect of a provider of this size."""
-        sample = self.comparing.sample(self.rows["expected"].to_numpy(dtype=float))
-        error = np.sqrt(self._variance(sample.observed, sample.expected) / self.n)
-        return float(self.analysis.measured.spread(np.array([error]))[0])
 
-    def _variance(self, observed: Floats, expected: Floats) -> float:
-        """Return the variance of an episode; of costs, relative to the squared mean."""
-        given, residual = self.cohort.outcome.reference, observed - expected
-        if self.is_cost:
-            phi = given.sd**2 if given else float(np.mean((residual / expected) ** 2))
-            return phi * float(np.mean(expected**2) / expected.mean() ** 2)
-        if given:
-            return given.sd**2
-        if self.cohort.outcome.compares.family == "binomial":
-            return float(np.mean(expected * (1 - expected)))
-        return float(residual.var(ddof=1))
+def _with_intervals(found: pd.DataFrame, subject: _Subject, left: LeftOut) -> pd.DataFrame:
+    """Return a table with how far its figures hang on who taught and who was asked about."""
+    if left.n_groups < FEWEST or found.empty:
+        return found.assign(groups=0)
+    figures, keys = list(_ENDS_OF), ["action", "column"]
+    same = pd.MultiIndex.from_frame(found[keys])
+    again = [
+        subject.without(one, left).table().set_index(keys).reindex(same)
+        for one in range(left.n_groups)
+    ]
+    value = found[figures].to_numpy(dtype=float)
+    got = jackknife_groups(
+        value.ravel(), [one[figures].to_numpy(dtype=float).ravel() for one in again]
+    )
+    sure = got.standard_error.reshape(value.shape) > 0  # 0 where a figure is what it is by rule
+    for place, figure in enumerate(figures):
+        for end in ("lower", "upper"):
+            ends = getattr(got, end).reshape(value.shape)[:, place]
+            found[f"{_ENDS_OF[figure]}{end}95"] = np.where(sure[:, place], ends, np.nan)
+    return found.assign(groups=np.where(sure.any(axis=1), left.n_groups, 0))
 
-    def _mean(self, values: Floats, provider: NDArray[Any]) -> tuple[float, float, float]:
-        try:
-            found = mean_by_cluster(values, provider)
-        except ArrayError:
-            return (float(values.mean()) if values.size else np.nan, np.nan, np.nan)
-        return found.value, found.lower, found.upper
+
+def _smaller(flag: "pd.Series[float]") -> int:
+    """Return how many have a condition, or have it not, whichever is less."""
+    return int(min((flag == 0).sum(), (flag == 1).sum()))
 
 
 # --- the actions ----------------------------------------------------------------------------------
@@ -266,14 +350,10 @@ def conditions_of(casemix: CaseMix) -> list[str]:
 
 def _codes(one: _Subject) -> Iterator[dict[str, Any]]:
     """Yield what a further condition is worth, each of them and any of them."""
-    if one.learner not in one.expectations.models:
-        return
-    test = one.cohort.test
+    test = one.test
     total, number = np.zeros(len(test)), np.zeros(len(test))
-    for name in conditions_of(one.casemix):
+    for name in one.conditions:
         can = (test[name] == 0).to_numpy()
-        if min(can.sum(), (test[name] == 1).sum()) < one.study.profile.suppress_below:
-            continue
         better = np.where(can, one.better_by(_with_condition(test, name, can)), 0.0)
         total, number = total + better, number + can
         yield one.row("code", name, better, can)
@@ -293,9 +373,7 @@ def _with_condition(episodes: pd.DataFrame, name: str, can: Bools) -> pd.DataFra
 
 def _counts(one: _Subject) -> Iterator[dict[str, Any]]:
     """Yield what a count that is higher by one is worth."""
-    if one.learner not in one.expectations.models:
-        return
-    test = one.cohort.test
+    test = one.test
     for name in COUNTS:
         if name in one.casemix.names:
             can = test[name].notna().to_numpy()
@@ -304,9 +382,9 @@ def _counts(one: _Subject) -> Iterator[dict[str, Any]]:
 
 def _baseline(one: _Subject) -> Iterator[dict[str, Any]]:
     """Yield what a worse score before is worth."""
-    outcome, test = one.cohort.outcome, one.cohort.test
+    outcome, test = one.outcome, one.test
     name = outcome.measured.before
-    if name is None or one.learner not in one.expectations.models:
+    if name is None:
         return
     low, high = outcome.measured.range
     step = 1.0 if high - low >= 10 else (high - low) / 100
@@ -319,31 +397,31 @@ def _baseline(one: _Subject) -> Iterator[dict[str, Any]]:
 
 def _drops(one: _Subject) -> Iterator[dict[str, Any]]:
     """Yield what it is worth to lose the worst responder, and one who did not answer."""
-    if not one.cohort.outcome.compares.asked or one.n < 2:
+    n, answered = one.provider.n, len(one.observed)
+    if not one.outcome.compares.asked or n < 2:
         return
-    expected = one.rows["expected"].to_numpy(dtype=float)
-    residual = one.cohort.outcome.better * (one.comparing.observed - expected)
-    worst = expected_lowest(residual - residual.mean(), one.n)
-    yield one.of_one("drop_worst", 1.0, -worst / (one.n - 1)) | {"per_patient": -worst}
-    silent = len(one.cohort.unanswered)
-    if silent:
-        asked = silent + len(one.rows)
-        rate = len(one.rows) / asked
-        higher = one.n / (one.n / rate - 1) - rate
-        yield one.of_one("drop_silent", silent / asked, 0.0) | {
+    residual = one.outcome.better * (one.observed - one.expected)
+    worst = expected_lowest(residual - residual.mean(), n)
+    yield one.of_one("drop_worst", answered, 1.0, -worst / (n - 1)) | {"per_patient": -worst}
+    if one.silent:
+        asked = one.silent + answered
+        rate = answered / asked
+        higher = n / (n / rate - 1) - rate
+        yield one.of_one("drop_silent", one.silent, one.silent / asked, 0.0) | {
             "per_patient": 0.0, "response": higher,
         }  # fmt: skip
 
 
 Action = Callable[[_Subject], Iterator[dict[str, Any]]]
-_ACTIONS: tuple[Action, ...] = (_codes, _counts, _baseline, _drops)
+_ASKING: tuple[Action, ...] = (_codes, _counts, _baseline)
+"""Those for which models are asked again."""
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "code": "one more condition recorded",
         "code_any": "one more condition recorded, whichever",
         "count": "one more condition counted",
         "baseline": "a score before that is worse by one unit",
-        "drop_worst": "the responder who did worst left out",
+        "drop_worst": "the one responder who did worst left out",
         "drop_silent": "one who did not answer no longer counted",
     }
 )

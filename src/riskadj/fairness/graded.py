@@ -40,17 +40,22 @@ from riskadj.stats.graded import (
 from riskadj.stats.links import link_named
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF, shown
-from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
+from riskadj.study.records import ProfileRules
 
 FEWEST_OF_LEVEL = 30
 """Episodes without which a level of a social factor counts with the commonest one."""
-FIGURE_COLUMNS = ["n", "observed", "expected", "ratio", "difference", "adjusted", "z", "flag"]
+FIGURE_COLUMNS = [
+    "n", "observed", "expected", "ratio", "difference", "adjusted", "ci_lower95", "ci_upper95", "z",
+    "flag",
+]  # fmt: skip
+"""As in the provider table of a run."""
 GRADED_COLUMNS = [
     "outcome", "learner", "lambda", "provider_id", *FIGURE_COLUMNS, "social", "flag_changes_at",
 ]  # fmt: skip
 SLOPE_COLUMNS = [
     "outcome", "learner", "factor", "within", "standard_error", "lower95", "upper95",
-    "lowest_of_folds", "highest_of_folds", "pooled", "between", "n", "providers",
+    "lowest_of_folds", "highest_of_folds", "pooled", "pooled_lower95", "pooled_upper95", "between",
+    "between_lower95", "between_upper95", "n", "providers",
 ]  # fmt: skip
 
 
@@ -95,12 +100,12 @@ def social_part(
     Raises
     ------
     StudyError
-        When a column is not in the episodes, or is the same for everybody.
+        As `social_coding` raises.
     ArrayError
-        When a factor does not differ between patients of the same provider.
+        When a factor follows from others, or from case mix.
     """
     lessons = lessons_of(expectations, learner, study)
-    social = _social_coding(columns, lessons.teach)
+    social = social_coding(columns, lessons.teach)
     beside = casemix_coding(expectations.casemix, lessons.teach)
     link = link_named(LINK_OF[lessons.family])
     rows = _Rows.of(lessons.teach, lessons.expected_teach, social, beside, link.predictor)
@@ -135,7 +140,17 @@ class _Rows:
         return cls(predictor_of(expected), social.code(episodes), beside.code(episodes))
 
 
-def _social_coding(columns: Sequence[str], like: pd.DataFrame) -> Coding:
+def social_coding(columns: Sequence[str], like: pd.DataFrame) -> Coding:
+    """Return how social factors become numbers, learned from the episodes that teach.
+
+    Levels of fewer than `FEWEST_OF_LEVEL` episodes count with the commonest one.
+
+    Raises
+    ------
+    StudyError
+        When a column is not in the episodes, is the same for nearly everybody, or for all patients
+        of every provider.
+    """
     absent = [one for one in columns if one not in like.columns]
     if absent:
         raise StudyError(
@@ -154,6 +169,14 @@ def _social_coding(columns: Sequence[str], like: pd.DataFrame) -> Coding:
             f"two of its levels; got {', '.join(columns)}. Leave fairness.social out."
         )
     names = tuple(whole.names[one] for one in kept)
+    by_provider = pd.DataFrame(X[:, kept]).groupby(like["provider_id"].to_numpy())
+    same = ~(by_provider.max() > by_provider.min()).any().to_numpy()
+    if same.any():
+        raise StudyError(
+            "fairness.social.columns: wanted factors that differ between patients of the same "
+            f"provider; got {names[int(np.argmax(same))]}, which does not. Leave it out; "
+            "profile.peer_group compares providers that are alike in it."
+        )
     return Coding(names, lambda episodes: whole.code(episodes)[:, kept])
 
 
@@ -173,22 +196,27 @@ def _slopes(
     between = slope_between(
         lessons.y, rows.predictor, rows.social, lessons.provider, lessons.family
     )
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "learner": lessons.learner,
             "factor": social.names,
-            "within": one.coef,
+            **_ends("within", one.coef, one.standard_error, ""),
             "standard_error": one.standard_error,
-            "lower95": one.coef - Z95 * one.standard_error,
-            "upper95": one.coef + Z95 * one.standard_error,
             "lowest_of_folds": by_fold.min(axis=0),
             "highest_of_folds": by_fold.max(axis=0),
-            "pooled": pooled.coef,
-            "between": between,
+            **_ends("pooled", pooled.coef, pooled.standard_error, "pooled_"),
+            **_ends("between", between.coef, between.standard_error, "between_"),
             "n": one.n,
             "providers": one.n_providers,
         }
     )
+    return table[SLOPE_COLUMNS[1:]]
+
+
+def _ends(name: str, coef: Floats, error: Floats, prefix: str) -> dict[str, Floats]:
+    """Return slopes with the ends of their intervals of 95 %."""
+    half = Z95 * error
+    return {name: coef, f"{prefix}lower95": coef - half, f"{prefix}upper95": coef + half}
 
 
 # --- providers under an expectation ---------------------------------------------------------------
@@ -250,7 +278,7 @@ class Comparing:
         """Compare providers by the study's method, given what is expected of what is modelled."""
         sample, rules = self.sample(self.shown(expected_score)), self.rules(peers)
         found = estimate(rules.method, sample)
-        return self.held(found, sample, _limits(rules), peers=peers)
+        return self.held(found, sample, rules.limits, peers=peers)
 
     def sample(self, expected: Floats) -> Sample:
         """Return the episodes with what is expected of what is compared."""
@@ -282,7 +310,9 @@ class Comparing:
         outcome, rules = self.cohort.outcome, self.rules(peers)
         mean = outcome.reference.gain if outcome.reference else float(self.observed.mean())
         analysis = hold(found, sample, rules, mean, peers, rules.method, limits, outcome.better)
-        table = _means(sample, weights).join(analysis.table[["adjusted", "z", "place"]])
+        ends = {"ci_lower": "ci_lower95", "ci_upper": "ci_upper95"}
+        judged = analysis.table[["adjusted", *ends, "z", "place"]].rename(columns=ends)
+        table = _means(sample, weights).join(judged)
         silent = held_back(self.cohort, self.rules(None))
         table.loc[table.index.isin(silent), ["z", "place"]] = np.nan
         return Compared(table.assign(flag=self._flags(table, silent)), analysis)
@@ -296,10 +326,6 @@ class Comparing:
             [labels.at(table["place"].fillna(0)), labels.low_response, labels.no_peers],
             default=labels.too_few,
         )
-
-
-def _limits(rules: ProfileRules) -> str:
-    return "nominal" if rules.method in SHRUNKEN_METHODS else rules.limits
 
 
 def _means(sample: Sample, weights: Floats | None = None) -> pd.DataFrame:

@@ -10,17 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.casemix import CaseMix
-from riskadj.casemix.roles import refusal
 from riskadj.cohort import Cohort
-from riskadj.episodes import Column, Episodes
-from riskadj.errors import (
-    CaseMixError,
-    RiskadjError,
-    StudyError,
-    UnknownNameError,
-    ValuesError,
-    did_you_mean,
-)
 from riskadj.expected.evaluate import NOT_RECORDED, VOLUME, levels_of, volume_thirds
 from riskadj.study import Study
 from riskadj.study.records import GroupRule
@@ -28,7 +18,19 @@ from riskadj.study.records import GroupRule
 BASELINE = "baseline_score"
 """Stands for the score before of each outcome, as a column to group by."""
 OTHERS = "others"
-_NUMBERS = ("number", "whole", "flag")
+USUAL = (
+    ("age_years", "age_band_10y", "age_group"),
+    ("sex",),
+    ("deprivation_decile",),
+    ("ethnicity",),
+    ("race",),
+    ("insurance",),
+    (BASELINE,),
+)
+"""Groups that are audited where a study declares none; of several columns the first there is."""
+COMORBIDITIES = ("comorb_*", "charlson_*", "elixhauser_*")
+RARE = 0.05
+"""Share of episodes below which a comorbidity is rare."""
 _FIRST_NUMBER = re.compile(r"^-?\d+(?:\.\d+)?")
 
 Levels = Callable[[pd.DataFrame], pd.Series]
@@ -71,8 +73,10 @@ class Grouping:
 
 
 def groupings(study: Study, cohort: Cohort) -> tuple[Grouping, ...]:
-    """Return the groups to audit: those declared, or those of the subgroup table.
+    """Return the groups to audit: those declared, or else those of subgroups and the usual ones.
 
+    The usual ones, where the episodes hold them: age, sex, deprivation, ethnicity, payer, score
+    before, comorbidities that few patients have, and thirds of providers by volume.
     Fifths are those of the episodes compared, whichever episodes are put into them.
 
     Examples
@@ -82,9 +86,21 @@ def groupings(study: Study, cohort: Cohort) -> tuple[Grouping, ...]:
     """
     rules = study.fairness.groups
     if rules:
-        return tuple(_made(rules, cohort))
-    named = tuple(GroupRule(column=one) for one in study.report.subgroups)
-    return (*_made(named, cohort), _by_volume())
+        return tuple(made_by(rules, cohort))
+    names = (*study.report.subgroups, *_usual(study.report.subgroups, cohort))
+    return (*made_by([GroupRule(column=one) for one in names], cohort), _by_volume())
+
+
+def _usual(named: Sequence[str], cohort: Cohort) -> Iterator[str]:
+    """Yield columns that anybody would ask about, one of each kind, and rare comorbidities."""
+    there = [*cohort.columns, BASELINE]
+    for alike in USUAL:
+        if not set(alike) & set(named):
+            yield from [one for one in alike if one in there][:1]
+    ill = ([one for one in there if fnmatchcase(one, pattern)] for pattern in COMORBIDITIES)
+    for name in next((some for some in ill if some), []):
+        if name not in named and 0 < (cohort.test[name] == 1).mean() < RARE:
+            yield name
 
 
 def published_levels(study: Study, casemix: CaseMix) -> tuple[str, ...]:
@@ -135,59 +151,10 @@ def is_adjusted_for(one: Grouping, casemix: CaseMix) -> bool:
     return one.column in casemix.names
 
 
-def group_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
-    """Yield what a study declares as a group and the episodes cannot be grouped by."""
-    fair = study.fairness.fair
-    declared = [("fairness.groups", one) for one in study.fairness.groups]
-    declared += [("fairness.fair.groups", one) for one in (fair.groups if fair else ())]
-    for where, rule in declared:
-        matched = [one for one in episodes.columns if fnmatchcase(one, rule.column)]
-        if not matched and rule.column != BASELINE:
-            yield UnknownNameError(
-                f"{where}: wanted columns of the episodes, or {BASELINE}; got {rule.column!r}."
-                f"{did_you_mean(rule.column, episodes.columns)}"
-            )
-        for name in matched:
-            yield from _column_faults(where, rule, episodes.columns[name], study)
-            yield from _value_faults(where, rule, episodes.columns[name], episodes)
-
-
-def _column_faults(
-    where: str, rule: GroupRule, column: Column, study: Study
-) -> Iterator[RiskadjError]:
-    coded = column.name in study.casemix.coded_at_discharge
-    why = refusal(column, allow_provider_influenced=True, coded_at_discharge=coded)
-    if why:
-        yield CaseMixError(
-            f"{where}: wanted groups of patients that are known at baseline; got "
-            f"{column.name!r}: {why}. Remove it."
-        )
-    of_numbers = rule.below is not None or rule.above is not None or rule.bands
-    if of_numbers and column.kind not in _NUMBERS:
-        yield StudyError(
-            f"{where}: wanted numbers to cut at; got {column.name!r}, which is {column.kind}. "
-            "Name its values instead."
-        )
-
-
-def _value_faults(
-    where: str, rule: GroupRule, column: Column, episodes: Episodes
-) -> Iterator[RiskadjError]:
-    if not rule.values:
-        return
-    known = {_as_text(one) for one in episodes.table[column.name].dropna().unique()}
-    strange = [one for one in map(_as_text, rule.values) if one not in known]
-    if strange:
-        yield ValuesError(
-            f"{where}: wanted values of {column.name!r}; got {', '.join(strange)}, which no "
-            f"episode has.{did_you_mean(strange[0], known)}"
-        )
-
-
 # --- how levels come about ------------------------------------------------------------------------
 
 
-def _made(rules: Sequence[GroupRule], cohort: Cohort) -> Iterator[Grouping]:
+def made_by(rules: Sequence[GroupRule], cohort: Cohort) -> Iterator[Grouping]:
     """Yield the groups of each rule; columns that the cohort lacks, or has no value of, do not."""
     seen: set[str] = set()
     for rule in rules:
@@ -256,9 +223,9 @@ def _bands(rule: GroupRule) -> Cut:
 
 
 def _values(rule: GroupRule) -> Cut:
-    named = [_as_text(one) for one in rule.values]
+    named = [as_text(one) for one in rule.values]
     order = (", ".join(named), OTHERS)
-    return order, lambda values: (~values.map(_as_text).isin(named)).to_numpy(dtype=int)
+    return order, lambda values: (~values.map(as_text).isin(named)).to_numpy(dtype=int)
 
 
 _WAYS: Mapping[str, Callable[[GroupRule], Cut]] = {
@@ -270,12 +237,12 @@ _WAYS: Mapping[str, Callable[[GroupRule], Cut]] = {
 """By what a rule says."""
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """Return a value as its level is called, numbers without needless zeros.
 
     Examples
     --------
-    >>> _as_text(1.0), _as_text("1"), _as_text("alone")
+    >>> as_text(1.0), as_text("1"), as_text("alone")
     ('1', '1', 'alone')
     """
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)

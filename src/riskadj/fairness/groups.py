@@ -76,14 +76,14 @@ def audit_groups(expectations: Expectations, profiles: Profiles, study: Study) -
         `observed`, `expected`: means of what is compared. `mean_residual`: of observed - expected.
         `predictive_ratio`: summed expected over summed observed; NaN where a mean that can be
         negative is within `FAR_FROM_0` standard errors of 0. `net_compensation`: mean of
-        expected - observed; below 0 less is expected of the group than it has, or it is paid less
-        than it costs. `within_providers`: how far net compensation is from that of others of the
-        same provider, so that which providers treat the group is out of it.
+        expected - observed, as payers have it; below 0 less is expected of the group than it has,
+        or it is paid less than it costs. `within_providers`: how far the mean residual is from that
+        of others of the same provider, so that which providers treat the group is out of it.
         `slope`, `intercept`: of calibration, on what is modelled.
         `at_better`, `at_worse`: share of the group's episodes at providers flagged on either side;
         `..._above_all`: how much more than of everybody; NaN in sample, and where none or all are.
         `come_out`: how providers that treat the group come out for it alone, `better` or `worse`,
-        where the interval of net compensation leaves out 0; else empty.
+        where the interval of the mean residual leaves out 0; else empty.
         Intervals of 95 % draw providers; NaN where fewer than 2 have members, where nothing
         varies, or where risks separate events.
 
@@ -255,7 +255,7 @@ class _Sample:
         """Return net compensation with its interval, its mirror image, and that within."""
         o, e = self.columns["observed"], self.columns["expected"]
         net = _told(lambda: net_compensation(o, e, member, self.provider, **self.how))
-        within = _told(lambda: difference_within(e - o, member, self.provider, **self.how))
+        within = _told(lambda: difference_within(o - e, member, self.provider, **self.how))
         if net is None:
             return {"come_out": ""} | _ends("within_providers", within)
         mirrored = Estimate(

@@ -4,7 +4,7 @@
 have, as far as that holds among patients of the same provider. `stratify` compares patients in
 like circumstances only, and puts strata together in the shares of the whole population.
 `peer_group` expects as `none` does and compares providers with those that treat patients in like
-circumstances.
+circumstances. A study whose own case mix holds a social factor has a fifth way, `study`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,9 +41,10 @@ from riskadj.stats.groups import group_rows
 from riskadj.stats.links import link_named
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF
-from riskadj.study.records import SHRUNKEN_METHODS, SocialRules
+from riskadj.study.records import SocialRules
 
-MODES = ("none", "adjust", "stratify", "peer_group")
+MODES = ("none", "adjust", "stratify", "peer_group", "study")
+"""`study`: as the study has it, with social factors in its case mix; no rows where it has none."""
 MOST_STRATA = 20
 TOGETHER = ""
 """The stratum of a provider's figures of all strata together."""
@@ -61,7 +62,9 @@ class SocialAdjustment:
     ----------
     social : DataFrame
         The columns of `SOCIAL_COLUMNS`, a row per learner, mode and provider; of `stratify` one per
-        stratum besides. `own`: whether the study names the mode as its own. `strata`: in how many
+        stratum besides. `own`: whether it is the study's own way, so that the figures are those of
+        its provider table: `study` where the learner's case mix holds a social factor, else
+        `peer_group` where providers are compared with peers, else `none`. `strata`: in how many
         strata the provider has patients. `limits`: by which it was judged.
     graded : DataFrame
         The columns of `GRADED_COLUMNS`.
@@ -100,17 +103,19 @@ def adjust_socially(expectations: Expectations, study: Study) -> SocialAdjustmen
     Raises
     ------
     StudyError
-        When factors are not in the episodes, make too many strata, or are all of the case mix.
+        As `social_coding` and `strata_of` raise, and when factors are all of the case mix.
     ArrayError
-        When a factor does not differ between patients of the same provider.
+        When a factor follows from others, or from case mix.
     """
     rules = study.fairness.social
     if rules is None:
         return no_social_adjustment()
     plain = without_columns(expectations, rules.columns, study)
     comparing = Comparing(plain.cohort, study)
+    adjusted = {} if plain is expectations else _taught(expectations)
     parts = [
-        _of_learner(plain, learner, rows, rules, comparing) for learner, rows in plain.by_learner()
+        _of_learner(plain, learner, rows, rules, comparing, adjusted.get(learner))
+        for learner, rows in plain.by_learner()
     ]
     name = plain.cohort.outcome.name
     return SocialAdjustment(
@@ -119,6 +124,15 @@ def adjust_socially(expectations: Expectations, study: Study) -> SocialAdjustmen
         _stacked([one.slopes for one in parts], name, SLOPE_COLUMNS),
         tuple(dict.fromkeys(told for one in parts for told in one.told)),
     )
+
+
+def _taught(expectations: Expectations) -> dict[str, Floats]:
+    """Return what is expected by learners that are taught here, and so know of the case mix."""
+    return {
+        learner: rows["expected_score"].to_numpy(dtype=float)
+        for learner, rows in expectations.by_learner()
+        if learner in expectations.models
+    }
 
 
 def _stacked(tables: Sequence[pd.DataFrame], outcome: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -146,17 +160,21 @@ def shown_strata(table: pd.DataFrame, below: int) -> pd.DataFrame:
 
 
 def _of_learner(
-    plain: Expectations, learner: str, rows: pd.DataFrame, rules: SocialRules, comparing: Comparing
+    plain: Expectations,
+    learner: str,
+    rows: pd.DataFrame,
+    rules: SocialRules,
+    comparing: Comparing,
+    adjusted: Floats | None,
 ) -> SocialAdjustment:
     part = social_part(plain, learner, rules.columns, comparing.study)
     expected = rows["expected_score"].to_numpy(dtype=float)
-    subject = _Subject(comparing, expected, part, rules)
+    subject = _Subject(comparing, expected, part, rules.columns, adjusted)
     tables, told = [], []
     for mode in MODES:
+        own = mode == subject.own
         try:
-            tables += [
-                one.assign(mode=mode, own=mode == rules.mode) for one in _MODES[mode](subject)
-            ]
+            tables += [one.assign(mode=mode, own=own) for one in _MODES[mode](subject)]
         except TooFewProvidersError as why:
             told.append(f"{plain.cohort.outcome.name}, {learner}: {mode} left out. {why}")
     social = pd.concat(tables, ignore_index=True).assign(learner=learner)
@@ -169,12 +187,26 @@ def _of_learner(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the modes are about."""
+    """What the modes are about; `adjusted` is expected by the study's own case mix, if social."""
 
     comparing: Comparing
     expected: Floats
     part: SocialPart
-    rules: SocialRules
+    columns: tuple[str, ...]
+    adjusted: Floats | None = None
+
+    @property
+    def own(self) -> str:
+        """The mode that is the study's own."""
+        if self.adjusted is not None:
+            return "study"
+        return "none" if self.peers is None else "peer_group"
+
+    @property
+    def peers(self) -> "pd.Series[str] | None":
+        """The study's own peer groups of providers."""
+        column = self.comparing.study.profile.peer_group
+        return None if column is None else peer_groups(self.comparing.cohort.test, column)
 
     @property
     def link(self) -> str:
@@ -182,38 +214,39 @@ class _Subject:
 
     @property
     def limits(self) -> str:
-        profile = self.comparing.study.profile
-        return "nominal" if profile.method in SHRUNKEN_METHODS else profile.limits
+        return self.comparing.study.profile.limits
 
     def rows(self, found: Compared, **more: object) -> pd.DataFrame:
         """Return the rows of the table."""
         given = {"stratum": TOGETHER, "strata": 1, "limits": self.limits, "peer_group": ""} | more
         return found.table[FIGURE_COLUMNS].assign(**given).reset_index()
 
+    def by(self, expected: Floats, peers: "pd.Series[str] | None" = None) -> pd.DataFrame:
+        """Return the rows of providers by an expectation, held against peers or everybody."""
+        found = self.comparing.by(expected, peers)
+        if peers is None:
+            return self.rows(found)
+        return self.rows(found, peer_group=peers.reindex(found.table.index).to_numpy())
+
 
 def _none(one: _Subject) -> Iterator[pd.DataFrame]:
-    yield one.rows(one.comparing.by(one.expected))
+    yield one.by(one.expected)
 
 
 def _adjust(one: _Subject) -> Iterator[pd.DataFrame]:
-    expected = expected_at(1.0, one.expected, one.part.beyond, one.link)
-    yield one.rows(one.comparing.by(expected))
+    yield one.by(expected_at(1.0, one.expected, one.part.beyond, one.link))
 
 
 def _peer_group(one: _Subject) -> Iterator[pd.DataFrame]:
     """Compare with the study's own peers; without any, with fifths by circumstances."""
-    profile, cohort = one.comparing.study.profile, one.comparing.cohort
-    peers = (
-        peers_by_circumstances(one.part.whole, one.comparing.provider, profile.minimum_n)
-        if profile.peer_group is None
-        else peer_groups(cohort.test, profile.peer_group)
-    )
-    found = one.comparing.by(one.expected, peers)
-    yield one.rows(found, peer_group=peers.reindex(found.table.index).to_numpy())
+    peers, minimum_n = one.peers, one.comparing.study.profile.minimum_n
+    if peers is None:
+        peers = peers_by_circumstances(one.part.whole, one.comparing.provider, minimum_n)
+    yield one.by(one.expected, peers)
 
 
 def _stratify(one: _Subject) -> Iterator[pd.DataFrame]:
-    strata = strata_of(one.rules, one.comparing)
+    strata = strata_of(one.columns, one.comparing.cohort.test)
     sample = one.comparing.sample(one.comparing.shown(_balanced(one, strata)))
     weights, count = standard_weights(sample.provider, strata)
     whole = one.comparing.held(directly_standardised(sample, weights), sample, one.limits, weights)
@@ -222,33 +255,43 @@ def _stratify(one: _Subject) -> Iterator[pd.DataFrame]:
         yield _one_stratum(one, sample, strata == stratum, str(stratum))
 
 
+def _study(one: _Subject) -> Iterator[pd.DataFrame]:
+    if one.adjusted is not None:
+        yield one.by(one.adjusted, one.peers)
+
+
 _MODES: Mapping[str, Callable[[_Subject], Iterator[pd.DataFrame]]] = MappingProxyType(
-    {"none": _none, "adjust": _adjust, "stratify": _stratify, "peer_group": _peer_group}
+    {
+        "none": _none,
+        "adjust": _adjust,
+        "stratify": _stratify,
+        "peer_group": _peer_group,
+        "study": _study,
+    }
 )
 
 
 # --- strata ---------------------------------------------------------------------------------------
 
 
-def strata_of(rules: SocialRules, comparing: Comparing) -> NDArray[np.object_]:
-    """Return the stratum of every episode compared: levels, of numbers fifths, of several, both.
+def strata_of(columns: Sequence[str], episodes: pd.DataFrame) -> NDArray[np.object_]:
+    """Return the stratum of every episode: levels, of numbers fifths, of several columns, both.
 
     Raises
     ------
     StudyError
         When there are more than `MOST_STRATA`.
     """
-    episodes = comparing.cohort.test
     levels = [
         levels_of(episodes[name], episodes[name]).fillna(NOT_RECORDED).astype(str)
-        for name in rules.columns
+        for name in columns
     ]
     labels = np.array([", ".join(some) for some in zip(*levels, strict=True)], dtype=object)
     count = np.unique(labels).size
     if count > MOST_STRATA:
         raise StudyError(
             f"fairness.social.columns: wanted at most {MOST_STRATA} strata; got {count} of "
-            f"{' by '.join(rules.columns)}. Name fewer columns."
+            f"{' by '.join(columns)}. Name fewer columns."
         )
     return labels
 

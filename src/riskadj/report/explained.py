@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from math import exp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import altair as alt
+import numpy as np
 import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD, START
-from riskadj.report.charts.drawing import BLUE, INK, ORANGE, QUIET, data, to_svg
+from riskadj.report.charts.drawing import to_svg
+from riskadj.report.charts.explained import Bar, Interval, draw_bars, draw_intervals
 from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.explaining import EpisodeAnswer, ProviderAnswer
 from riskadj.report.folder import (
@@ -44,13 +45,16 @@ from riskadj.study import Outcome
 Answer = ProviderAnswer | EpisodeAnswer
 MOST_PARTS = 8
 _NAMED = 3
+SCORE_BEFORE = "score before"
+SAID_BY_START = "score before: score after"
 PRIVATE = (
     "This is a row about one patient, for those who may hold the run folder. It is in no card, "
     "page or log, and is not to be passed on."
 )
 NOT_A_CAUSE = (
-    "Contributions say how the model arrives at an expectation; they are not causes, and say "
-    "nothing of how well patients are treated."
+    "Contributions say how the model arrives at an expectation. They are sums of what was fitted, "
+    "so that they have no interval; they are not causes, and say nothing of how well patients are "
+    "treated."
 )
 
 
@@ -85,14 +89,6 @@ def _signed(value: float, decimals: int) -> str:
     return f"+{words}" if value > 0 and float(f"{value:.{decimals}f}") else words
 
 
-def _moved(value: float, outcome: Outcome) -> str:
-    """Return a contribution with its sign and unit; of a cost the factor that it makes."""
-    words = _signed(value, explained_decimals(outcome))
-    if is_cost(outcome):
-        return f"{words}, a factor of {exp(value):.2f}"
-    return f"{words} {explained_in(outcome)}"
-
-
 def _size(total: float, outcome: Outcome) -> str:
     """Return how far an expectation is from another, without a sign; of a cost in per cent."""
     if is_cost(outcome):
@@ -117,7 +113,11 @@ def _apart(answer: ProviderAnswer, value: float) -> str:
 
 
 def _label(feature: str, answer: Answer) -> str:
-    fixed = {FOLD: FOLD_TITLE, START: "room to gain (score before)"}
+    before = answer.outcome.measured.before
+    if isinstance(answer, ProviderAnswer) and START in answer.parts["feature"].to_numpy():
+        fixed = {FOLD: FOLD_TITLE, START: "score before: room to gain", before: SAID_BY_START}
+    else:
+        fixed = {FOLD: FOLD_TITLE}
     columns = {**COLUMNS, **{one.name: one for one in answer.study.data.columns}}
     return fixed.get(feature) or feature_label(feature, columns)
 
@@ -145,25 +145,98 @@ _WAYS = {False: ("better", "worse"), True: ("dearer", "cheaper")}
 
 
 def _why_expected(answer: ProviderAnswer) -> str:
-    outcome, total = answer.outcome, float(answer.parts["contribution"].sum())
-    way = _WAYS[is_cost(outcome)][int(total < 0)]
-    facts = answer.facts
-    decimals = sentence_decimals(outcome)
-    fine = explained_decimals(outcome) + is_cost(outcome)
-    mean = (
-        f"{counted(int(facts['n']), 'episode')}, expected mean {outcome.compares.noun} "
-        f"{format_number(facts['expected'], decimals)}, observed "
-        f"{format_number(facts['observed'], decimals)} {unit_phrase(outcome)}."
-    )
-    named = [
-        f"{_label(one.feature, answer)} {_signed(one.contribution, fine)}"
-        for one in answer.parts.head(_NAMED).itertuples()
-    ]
+    outcome, facts = answer.outcome, answer.facts
+    decimals = explained_decimals(outcome) + 1
+    unit = "" if is_cost(outcome) else f" {unit_phrase(outcome)}"
+    expected = format_number(facts["expected"], _fine(outcome))
+    observed = format_number(facts["observed"], _fine(outcome))
+    total, against = _difference(answer)
+    named = [f"{label} {_signed(value, decimals)}" for label, value in _summed(answer, total)]
     return (
-        f"{mean} Its patients make for an expectation that is {_size(total, outcome)} "
-        f"{way} than that of {population(outcome)}. Most of it ({_WAYS[is_cost(outcome)][0]} where "
-        f"above 0): {listed(named)}."
+        f"{counted(int(facts['n']), 'episode')}: expected mean {outcome.compares.noun} {expected}"
+        f"{unit}, {against}; observed {observed}. Column by column ({_WAYS[is_cost(outcome)][0]} "
+        f"where above 0): {listed(named)}, which makes {_signed(total, decimals)} "
+        f"{explained_in(outcome)}.{_start_in_words(answer)}"
     )
+
+
+def _fine(outcome: Outcome) -> int:
+    """Return decimals with which parts of a difference can be told."""
+    return sentence_decimals(outcome) + (not is_cost(outcome))
+
+
+def _difference(answer: ProviderAnswer) -> tuple[float, str]:
+    """Return how far the expectation is from that of all as it is shown, and the words for it.
+
+    Where contributions are in the unit of what is expected, both expectations are shown, and their
+    difference as it can be worked out from them.
+    """
+    outcome = answer.outcome
+    total = float(answer.parts["contribution"].sum())
+    way = _WAYS[is_cost(outcome)][int(total < 0)]
+    if outcome.compares.family != "gaussian":
+        total = round(total, explained_decimals(outcome) + 1)
+        return total, f"{_size(total, outcome)} {way} than that of {population(outcome)}"
+    fine = _fine(outcome)
+    expected = round(float(answer.facts["expected"]), fine)
+    mean = round(float(answer.facts["expected"]) - outcome.better * total, fine)
+    shown = round(outcome.better * (expected - mean), fine)
+    return shown, (
+        f"{format_number(abs(shown), fine)} {way} than the {format_number(mean, fine)} of "
+        f"{population(outcome)} (n {format_number(int(answer.reference['n']))})"
+    )
+
+
+def _summed(answer: ProviderAnswer, total: float) -> list[tuple[str, float]]:
+    """Return the largest parts and the sum of the others, which add up to the total as shown."""
+    decimals = explained_decimals(answer.outcome) + 1
+    parts = answer.parts.set_index("feature")["contribution"]
+    own = [one for one in (START, answer.outcome.measured.before) if one in parts]
+    labels = {one: _label(one, answer) for one in parts.index}
+    if START in own:
+        parts = pd.concat([parts.drop(own), pd.Series({START: parts[own].sum()})])
+        labels[START] = SCORE_BEFORE
+    order = parts.abs().sort_values(ascending=False, kind="stable").index
+    top, rest = parts[order[:_NAMED]], parts[order[_NAMED:]]
+    return _adding_up(
+        [(labels[str(one)], float(value)) for one, value in top.items()], rest, total, decimals
+    )
+
+
+def _adding_up(
+    top: Sequence[tuple[str, float]], rest: "pd.Series[float]", total: float, decimals: int
+) -> list[tuple[str, float]]:
+    """Return parts, and the sum of the rest, rounded so that they add up to a rounded total.
+
+    What is left after rounding each goes to those that rounding moved furthest (Hamilton's method
+    of largest remainders), so that no number is off by more than its last digit.
+    """
+    parts = [*top, *([(counted(len(rest), "other"), float(rest.sum()))] if len(rest) else [])]
+    exact = np.array([value for _, value in parts]) * 10**decimals
+    whole = np.rint(exact)
+    left = round(total * 10**decimals) - int(whole.sum())
+    furthest = np.argsort(-np.sign(left) * (exact - whole), kind="stable")[: abs(left)]
+    whole[furthest] += np.sign(left)
+    return [(name, float(one) / 10**decimals) for (name, _), one in zip(parts, whole, strict=True)]
+
+
+def _start_in_words(answer: ProviderAnswer) -> str:
+    """Return how the score before moves an expected gain in two ways, which add up as shown."""
+    parts = answer.parts.set_index("feature")["contribution"]
+    if START not in parts:
+        return ""
+    decimals = explained_decimals(answer.outcome) + 1
+    room, way = round(float(parts[START]), decimals), ("worse" if parts[START] > 0 else "better")
+    size = f"{format_number(abs(room), decimals)} {unit_phrase(answer.outcome)}"
+    told = (
+        f" Score before: its patients start {size} {way} than all, so "
+        f"{_signed(room, decimals)} of room to gain"
+    )
+    before = answer.outcome.measured.before
+    if before not in parts:
+        return f"{told}."
+    after = round(float(parts[START] + parts[before]), decimals) - room
+    return f"{told}, and {_signed(after, decimals)} for what such a start says of the score after."
 
 
 def _why_flagged(answer: ProviderAnswer) -> str:
@@ -180,10 +253,8 @@ def _why_flagged(answer: ProviderAnswer) -> str:
     ]
     z = facts["z"]
     return (
-        f"{facts['flag']}. Its adjusted {answer.outcome.compares.noun} is "
-        f"{_result(answer, facts['adjusted'])} (95 % interval "
-        f"{_result(answer, facts['ci_lower95'])} to {_result(answer, facts['ci_upper95'])}); "
-        f"limits at its number of episodes are {' and '.join(limits)}."
+        f"{facts['flag']}. Its adjusted {answer.outcome.compares.noun} is {_result_told(answer)}; "
+        f"limits at its {counted(int(facts['n']), 'episode')} are {' and '.join(limits)}."
         f"{'' if pd.isna(z) else f' z = {format_number(z, 2)}.'} {_distance(answer)}"
     )
 
@@ -262,23 +333,32 @@ def _against_peers(answer: ProviderAnswer) -> str:
     return (
         f"The {len(answer.peers)} compared providers whose patients move the expectation most "
         f"alike have adjusted results of {_result(answer, answer.peers['adjusted'].min())} to "
-        f"{_result(answer, answer.peers['adjusted'].max())}; its own is {_apart(answer, gap)} "
-        f"{word} than their median."
+        f"{_result(answer, answer.peers['adjusted'].max())}. Its own, {_result_told(answer)}, is "
+        f"{_apart(answer, gap)} {word} than their median; the median of so few has no interval, "
+        "their own are in the table."
+    )
+
+
+def _result_told(answer: ProviderAnswer) -> str:
+    facts = answer.facts
+    return (
+        f"{_result(answer, facts['adjusted'])} (95 % interval "
+        f"{_result(answer, facts['ci_lower95'])} to {_result(answer, facts['ci_upper95'])})"
     )
 
 
 def _part_table(answer: ProviderAnswer) -> Shown:
     decimals = explained_decimals(answer.outcome) + 1
-    top = answer.parts.head(MOST_PARTS)
-    rows = [
-        (_label(p.feature, answer), _signed(p.contribution, decimals)) for p in top.itertuples()
+    total = _difference(answer)[0]
+    top = [
+        (_label(str(one.feature), answer), float(one.contribution))
+        for one in answer.parts.head(MOST_PARTS).itertuples()
     ]
     rest = answer.parts["contribution"].iloc[MOST_PARTS:]
-    if len(rest):
-        rows.append((f"{len(rest)} others", _signed(float(rest.sum()), decimals)))
-    rows.append(("all", _signed(float(answer.parts["contribution"].sum()), decimals)))
+    parts = [*_adding_up(top, rest, total, decimals), ("all", total)]
+    rows = [(label, _signed(value, decimals)) for label, value in parts]
     return Shown(
-        f"Expectation against all, {explained_in(answer.outcome)}",
+        f"Expectation against that of {population(answer.outcome)}, {explained_in(answer.outcome)}",
         ("column", "contribution"),
         tuple(rows),
         (False, True),
@@ -313,25 +393,34 @@ def _places(answer: ProviderAnswer) -> defaultdict[str, str]:
 
 def _peer_table(answer: ProviderAnswer) -> Shown:
     places = _places(answer)
+    decimals = explained_decimals(answer.outcome) + 1
     rows = tuple(
         (
             one.provider_id,
-            str(int(one.n)),
-            format_number(one.distance, explained_decimals(answer.outcome) + 1),
+            format_number(int(one.n)),
+            format_number(one.distance, decimals) if one.distance else "itself",
             _result(answer, one.adjusted),
             f"{_result(answer, one.ci_lower95)} to {_result(answer, one.ci_upper95)}",
             places[one.flag],
         )
-        for one in answer.peers.itertuples()
+        for one in _with_itself(answer).itertuples()
     )
     return Shown(
         "Providers of similar case mix",
         ("provider", "n", "distance", "result", "95 % interval", "place"),
         rows,
         (False, True, True, True, True, False),
-        "Distance: Euclid's between mean contributions by column, in "
-        f"{explained_in(answer.outcome)}; 0 is the same case mix as far as expectations go.",
+        f"Distance ({explained_in(answer.outcome)}): Euclid's between mean contributions by "
+        "column; 0 is the same case mix as far as expectations go.",
     )
+
+
+def _with_itself(answer: ProviderAnswer) -> pd.DataFrame:
+    """Return the peers after the provider itself, where it is compared."""
+    if not answer.is_compared or answer.peers.empty:
+        return answer.peers
+    own = pd.DataFrame([{**answer.facts, "distance": 0.0}])
+    return pd.concat([own[answer.peers.columns], answer.peers], ignore_index=True)
 
 
 # --- an episode -----------------------------------------------------------------------------------
@@ -352,24 +441,66 @@ def _say_episode(answer: EpisodeAnswer) -> Said:
 
 
 def _why_episode(answer: EpisodeAnswer) -> str:
-    outcome, decimals = answer.outcome, explained_decimals(answer.outcome)
-    scale = {"gaussian": ""}.get(outcome.compares.family, f" ({explained_in(outcome)})")
+    outcome = answer.outcome
+    what = f"{_expected(answer.expected, answer)} {unit_phrase(outcome)}"
+    return f"Expected {outcome.compares.noun}: {what}. {_sums(answer)}{_spread(answer)}"
+
+
+def _sums(answer: EpisodeAnswer) -> str:
+    """Return how the columns lead to the expectation, in numbers that add up as shown."""
+    outcome, decimals = answer.outcome, explained_decimals(answer.outcome) + 1
+    base, after = round(answer.base, decimals), round(answer.expected_score, decimals)
+    told = (
+        f"from {format_number(base, decimals)}, where nothing is known of a patient, the columns "
+        f"move it by {_signed(after - base, decimals)} to {format_number(after, decimals)}"
+    )
+    if outcome.kind != "gain":
+        scale = {"gaussian": ""}.get(outcome.compares.family, f" ({explained_in(outcome)})")
+        return f"What is modelled{scale}: {told}."
+    gain = round(answer.expected, decimals)
+    before = after - outcome.measured.direction * gain
     return (
-        f"Expected {outcome.compares.noun}: "
-        f"{format_number(answer.expected, sentence_decimals(outcome))} {unit_phrase(outcome)}. "
-        f"What is modelled{scale} starts from {format_number(answer.base, decimals)}, and the "
-        f"columns take it to {format_number(answer.expected_score, decimals)}."
+        f"The score after is modelled: {told}. Against a score before of "
+        f"{format_number(before, decimals)}, that is a gain of {format_number(gain, decimals)}."
+    )
+
+
+def _spread(answer: EpisodeAnswer) -> str:
+    if pd.isna(answer.sd):
+        return ""
+    return (
+        f" It is the mean of such patients: single ones are about it with a standard deviation of "
+        f"{_expected(answer.sd, answer)}."
     )
 
 
 def _what_moves(answer: EpisodeAnswer) -> str:
-    top = answer.parts.head(_NAMED)
-    named = [
-        f"{_label(one.feature, answer)} ({_moved(one.contribution, answer.outcome)}; "
-        f"{_per_cent(one.beyond)} of episodes are moved by it as much)"
-        for one in top.itertuples()
-    ]
-    return f"Another value of these would move the expectation most: {listed(named)}."
+    parts = answer.parts
+    reach = pd.concat(
+        [(parts[end] - answer.expected).abs() for end in ("low", "high")], axis=1
+    ).max(axis=1)
+    top = parts.loc[reach.sort_values(ascending=False, kind="stable").index[:_NAMED]]
+    named = [f"{_label(one.feature, answer)}, {_ends(one, answer)}" for one in top.itertuples()]
+    near = (
+        "; in trees columns act together, so that this is near it, not exact"
+        if answer.learner == "lightgbm"
+        else ""
+    )
+    return (
+        "Another value of one column, all else as it is, would change the expected "
+        f"{answer.outcome.compares.noun} of {_expected(answer.expected, answer)} most in these: "
+        f"{'; '.join(named)}. The ends are what the column adds at the 5th and the 95th percentile "
+        f"of episodes{near}."
+    )
+
+
+def _ends(one: Any, answer: EpisodeAnswer) -> str:
+    low, high = sorted((one.low, one.high))
+    return f"{_expected(low, answer)} to {_expected(high, answer)}"
+
+
+def _expected(value: float, answer: EpisodeAnswer) -> str:
+    return format_number(value, sentence_decimals(answer.outcome))
 
 
 def _per_cent(share: float) -> str:
@@ -382,16 +513,19 @@ def _episode_table(answer: EpisodeAnswer) -> Shown:
         (
             _label(one.feature, answer),
             _signed(one.contribution, decimals),
-            format_number(one.typical, decimals),
             _per_cent(one.beyond),
+            _ends(one, answer),
         )
         for one in answer.parts.head(MOST_PARTS + 4).itertuples()
     )
     return Shown(
         f"Contributions to what is modelled, {explained_in(answer.outcome)}",
-        ("column", "contribution", "mean size", "moved as much"),
+        ("column", "contribution", "moved as much", "otherwise expected"),
         rows,
         (False, True, True, True),
+        "Moved as much: the share of episodes that the column moves by as much or more. Otherwise "
+        f"expected ({answer.outcome.compares.noun}, {unit_phrase(answer.outcome)}): with what the "
+        "column adds at the 5th and the 95th percentile of episodes, all else as it is.",
     )
 
 
@@ -422,21 +556,45 @@ def draw_explanation(answer: Answer) -> str:
     """Return the largest contributions as an SVG text: a bar each, from 0 to either side."""
     decimals = explained_decimals(answer.outcome) + 1
     top = answer.parts.head(MOST_PARTS + 4)
-    rows = [
-        {
-            "label": _label(one.feature, answer),
-            "value": float(one.contribution),
-            "text": _signed(float(one.contribution), decimals),
-        }
-        for one in top.itertuples()
+    bars = [
+        Bar(_label(str(one.feature), answer), value, _signed(value, decimals))
+        for one, value in zip(top.itertuples(), top["contribution"].astype(float), strict=True)
     ]
-    said = say(answer)
-    words = [f"{row['label']} {row['text']}" for row in rows]
+    if left := len(answer.parts) - len(bars):
+        rest = float(answer.parts["contribution"].iloc[len(bars) :].sum())
+        bars.append(Bar(counted(left, "other"), rest, _signed(rest, decimals)))
+    words = [f"{one.label} {one.text}" for one in bars]
     subtitle = (
         f"Contributions to the expectation, {explained_in(answer.outcome)}; {_right_of(answer)}. "
         "Not causes."
     )
-    return to_svg(_bars(rows), "explanation", said.title, subtitle, f"{'; '.join(words)}.")
+    chart = draw_bars(bars)
+    return to_svg(chart, "explanation", say(answer).title, subtitle, f"{'; '.join(words)}.")
+
+
+def draw_peers(answer: ProviderAnswer) -> str:
+    """Return the results of a provider and its peers, with intervals, as an SVG text."""
+    outcome = answer.outcome
+    per = answer.reference["gain"] if is_cost(outcome) else 1.0
+    rows = [
+        Interval(
+            f"{one.provider_id} (n {format_number(int(one.n))})",
+            float(one.ci_lower95) / per,
+            float(one.adjusted) / per,
+            float(one.ci_upper95) / per,
+            one.provider_id == answer.provider_id,
+        )
+        for one in _with_itself(answer).itertuples()
+    ]
+    middle = float(answer.reference["gain"]) / per
+    unit = "over the mean cost" if is_cost(outcome) else unit_phrase(outcome)
+    subtitle = (
+        f"Adjusted {outcome.compares.noun} with 95 % intervals beside providers of similar case "
+        f"mix, the most alike first; the line is {population(outcome)}."
+    )
+    words = [f"{one.label} {one.low:.4g} to {one.high:.4g}" for one in rows]
+    chart = draw_intervals(rows, middle, f"adjusted {outcome.compares.noun}, {unit}")
+    return to_svg(chart, "peers", say(answer).title, subtitle, f"{'; '.join(words)}.")
 
 
 def _right_of(answer: Answer) -> str:
@@ -445,32 +603,12 @@ def _right_of(answer: Answer) -> str:
     return f"right of the line: {_WAYS[is_cost(answer.outcome)][0]} than all"
 
 
-def _bars(rows: list[dict[str, object]]) -> alt.LayerChart:
-    reach = 1.35 * max([abs(float(str(one["value"]))) for one in rows] + [1e-9])
-    axis = alt.Axis(title=None, labelLimit=230, grid=False, labelColor=INK)
-    x = alt.X("value:Q", scale=alt.Scale(domain=[-reach, reach], nice=False), axis=None)
-    base = alt.Chart(data(rows)).encode(
-        y=alt.Y("label:N", sort=[one["label"] for one in rows], axis=axis)
-    )
-    up = "datum.value >= 0"
-    colour = alt.condition(up, alt.value(BLUE), alt.value(ORANGE))
-    bars = base.mark_bar(height=10).encode(x=x, x2=alt.datum(0), color=colour)
-    notes = [
-        base.transform_filter(keep)
-        .mark_text(align=align, dx=shift, fontSize=10.5, color=QUIET)
-        .encode(x=x, text="text:N")
-        for keep, align, shift in ((up, "left", 5), (f"!({up})", "right", -5))
-    ]
-    zero = alt.Chart(data([{"value": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x)
-    return alt.layer(bars, zero, *notes).properties(width=340, height=alt.Step(21))
-
-
 def write_explanation(answer: Answer, out: str | Path) -> None:
     """Write an explanation's folder: all of it or nothing.
 
-    `explanation.md`, `explanation.svg`, `contributions.csv`, of a provider `analyses.csv` and
-    `peers.csv`, and `provenance.json`, which names every file with its digest. An earlier
-    explanation there is replaced; anything else is refused.
+    `explanation.md`, `explanation.svg`, `contributions.csv`, of a provider `analyses.csv`,
+    `peers.csv` and, where it has peers, `peers.svg`, and `provenance.json`, which names every file
+    with its digest. An earlier explanation there is replaced; anything else is refused.
 
     Raises
     ------
@@ -486,5 +624,7 @@ def write_explanation(answer: Answer, out: str | Path) -> None:
             write_csv(table, staging / f"{name}.csv")
         write_text(to_markdown(say(answer)), staging / "explanation.md")
         write_text(draw_explanation(answer), staging / "explanation.svg")
+        if isinstance(answer, ProviderAnswer) and len(answer.peers):
+            write_text(draw_peers(answer), staging / "peers.svg")
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
         write_json({"explanation": answer.run, "files": digests}, staging / MARK)

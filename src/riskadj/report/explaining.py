@@ -12,19 +12,28 @@ import pandas as pd
 from riskadj.errors import UnknownNameError, ValuesError, did_you_mean
 from riskadj.explain.shap_values import FOLD, KEYS, feature_columns
 from riskadj.report.disclosure import SUPPRESSED
-from riskadj.report.folder import read_json, read_provenance
+from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.lookup import rows_of
 from riskadj.report.places import Places
+from riskadj.stats.links import link_named
 from riskadj.study import Outcome, Study
 from riskadj.study.load import build
 
 PEERS = 5
+OUTERMOST = 0.05
+"""Of contributions on either side: what lies beyond is no value that an episode easily has."""
+_LINKS = {"binomial": "logit", "gamma": "log"}
 _TABLES = ("providers", "analyses", "reference", "shap_providers", "shap_features")
 _EPISODES = ("shap", "expectations")
 _TEXTS = (
     *KEYS, "provider_id", "feature", "theme", "role", "flag", "suppression", "method", "limits",
     "note", "flag_moved_by", "flag_holds_under", "peer_group",
 )  # fmt: skip
+_UNEXPLAINED = (
+    "wanted expectations with contributions by column; got none of any learner. Add a linear or "
+    "lightgbm learner to the study and run it."
+)
+_LISTED = " providers.csv in the run folder has them all."
 _HIDDEN = (
     "wanted one whose figures may be shown; got one that disclosure control hides. Nothing is told "
     "of it or of its episodes. Choose another."
@@ -109,9 +118,14 @@ class EpisodeAnswer:
     base, expected_score, expected : float
         What contributions start from and sum to, on the scale of contributions; what is expected
         of what is compared, in its own unit.
+    sd : float
+        Of episodes about their expectations, in that unit; NaN where that is not constant.
     parts : DataFrame
-        `feature, contribution, typical, beyond`: what each column adds, the largest first; its mean
-        size among all episodes, and the share of episodes that it moves by as much or more.
+        `feature, contribution, beyond, low, high`: what each column adds, the largest first; the
+        share of episodes that it moves by as much or more; and what would be expected, in its own
+        unit, if this column alone added as little or as much as it does at the 5th and the 95th
+        percentile of all episodes compared. Of a gain, the score before moves its start as well.
+        Exact for lines, near it for trees, in which columns act together.
     """
 
     study: Study
@@ -123,6 +137,7 @@ class EpisodeAnswer:
     base: float
     expected_score: float
     expected: float
+    sd: float
     parts: pd.DataFrame
 
 
@@ -146,6 +161,9 @@ def read_explained(folder: str | Path, *, episodes: bool = False) -> Ran:
     folder = Path(folder)
     rows = tuple(f"{name}.parquet" for name in _EPISODES) if episodes else ()
     names = ("study.json", *(f"{name}.csv" for name in _TABLES), *rows)
+    written = read_provenance(folder, names[:1])["files"]
+    if "shap_features.csv" not in written:
+        raise UnknownNameError(f"{folder}: {_UNEXPLAINED}")
     provenance = read_provenance(folder, names)
     study = build(Study, read_json(folder / "study.json"), str(folder / "study.json"))
     tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
@@ -155,7 +173,7 @@ def read_explained(folder: str | Path, *, episodes: bool = False) -> Ran:
 
 def _table(path: Path) -> pd.DataFrame:
     """Return a table of a run; names that look like numbers stay text."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    table = read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
     texts = [name for name in _TEXTS if name in table]
     table[texts] = table[texts].fillna("")
     return table
@@ -167,10 +185,7 @@ def _chosen(ran: Ran, outcome: str | None, learner: str | None) -> tuple[Outcome
     chosen = _one_of("outcome", outcome, [*named])
     explained = rows_of(ran.tables["shap_features"], outcome=chosen)["learner"].unique().tolist()
     if not explained:
-        raise UnknownNameError(
-            f"outcome {chosen}: wanted one whose expectations have contributions by column; got "
-            "none of any learner. Add a linear or lightgbm learner to the study."
-        )
+        raise UnknownNameError(f"outcome {chosen}: {_UNEXPLAINED}")
     return named[chosen], _one_of("explained learner", learner, explained)
 
 
@@ -179,8 +194,8 @@ def _one_of(what: str, wanted: str | None, known: list[str]) -> str:
         return known[0]
     if wanted not in known:
         raise UnknownNameError(
-            f"wanted an {what} of the run ({', '.join(known)}); got {wanted!r}."
-            f"{did_you_mean(wanted, known)}"
+            f"--{what.split()[-1]}: wanted an {what} of the run ({', '.join(known)}); got "
+            f"{wanted!r}.{did_you_mean(wanted, known) or ' Choose one of these.'}"
         )
     return wanted
 
@@ -236,11 +251,12 @@ def _refuse_hidden(providers: pd.DataFrame, parts: pd.DataFrame, provider_id: st
     if rows.empty:
         raise UnknownNameError(
             f"provider {provider_id}: wanted one of the {len(shown)} whose figures are shown; got "
-            f"one that the run does not have.{did_you_mean(provider_id, shown)}"
+            f"one that the run does not have.{did_you_mean(provider_id, shown) or _LISTED}"
         )
     if rows["suppression"].iloc[0] != SUPPRESSED and rows["n"].iloc[0] == 0:
         raise UnknownNameError(
-            f"provider {provider_id}: wanted one with episodes that are modelled; it has none."
+            f"provider {provider_id}: wanted one with episodes that are modelled; got one without. "
+            "Choose another."
         )
     raise ValuesError(f"provider {provider_id}: {_HIDDEN}")
 
@@ -315,7 +331,7 @@ def explain_episode(
     parts = rows_of(ran.tables["shap_providers"], **of)
     _refuse_hidden(rows_of(ran.tables["providers"], **of), parts, str(row["provider_id"]))
     expected = rows_of(ran.tables["expectations"], **of)
-    expected = expected[expected["episode_id"].astype(str) == episode_id]
+    own = expected[expected["episode_id"].astype(str) == episode_id]
     return EpisodeAnswer(
         ran.study,
         what,
@@ -325,20 +341,49 @@ def explain_episode(
         ran.digest,
         float(row["base"]),
         float(row["expected_score"]),
-        float(expected["expected"].iloc[0]),
-        _parts_of(everybody, row),
+        float(own["expected"].iloc[0]),
+        float(rows_of(ran.tables["reference"], **of)["sd"].iloc[0]),
+        _parts_of(what, everybody, row, expected),
     )
 
 
-def _parts_of(everybody: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+def _parts_of(
+    outcome: Outcome, everybody: pd.DataFrame, row: pd.Series, expected: pd.DataFrame
+) -> pd.DataFrame:
     names = feature_columns(everybody)
     size, own = everybody[names].abs(), row[names].astype(float)
+    adds = _to_what_is_compared(outcome, everybody, expected)
+    now = float(expected.set_index("episode_id").at[row["episode_id"], "expected"])
+    own_adds = adds[everybody["episode_id"] == row["episode_id"]].iloc[0]
+    ends = {
+        str(end): _moved(outcome, now, (adds.quantile(share) - own_adds).to_numpy())
+        for end, share in (("low", OUTERMOST), ("high", 1 - OUTERMOST))
+    }
     table = pd.DataFrame(
         {
             "feature": names,
             "contribution": own.to_numpy(),
-            "typical": size.mean().to_numpy(),
             "beyond": (size >= own.abs() - 1e-12).mean().to_numpy(),
         }
-    )
+    ).assign(**ends)
     return _largest(table)
+
+
+def _to_what_is_compared(
+    outcome: Outcome, everybody: pd.DataFrame, expected: pd.DataFrame
+) -> pd.DataFrame:
+    """Return contributions to what is compared: of a gain, the score before is its start, too."""
+    adds = everybody[feature_columns(everybody)].astype(float)
+    if outcome.kind != "gain":
+        return adds
+    before = outcome.measured.before
+    if before is not None and before in adds:
+        start = expected.set_index("episode_id")["baseline_score"]
+        adds = adds.assign(**{before: adds[before] - everybody["episode_id"].map(start)})
+    return adds * outcome.measured.direction
+
+
+def _moved(outcome: Outcome, expected: float, shift: np.ndarray) -> np.ndarray:
+    """Return an expectation that is moved by so much on the scale of contributions."""
+    link = link_named(_LINKS.get(outcome.compares.family, "identity"))
+    return np.asarray(link.mean(link.predictor(np.array([expected])) + shift))

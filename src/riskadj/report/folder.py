@@ -1,9 +1,11 @@
 """The run folder: all of it or nothing, and the same bytes for the same inputs."""
 
+import csv
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,15 @@ from typing import Any
 import pandas as pd
 
 from riskadj.digest import digest_of_file
-from riskadj.errors import FileFormatError, FileMissingError, OutputError
+from riskadj.errors import FileFormatError, FileMissingError, OutputError, did_you_mean
 
 MARK = "provenance.json"
 """Names every file of a run, so that a run can be told from anything else in its folder."""
+_WANTED = "wanted the folder of a finished run"
+_OF_EXPERIMENTS = {
+    "cell.json": "a cell of an experiment, which keeps figures only",
+    "experiment.yaml": "an experiment",
+}
 
 
 @contextmanager
@@ -44,8 +51,93 @@ def run_folder(out: Path) -> Iterator[Path]:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, numbers to twelve significant digits."""
-    table.to_csv(path, index=False, float_format="%.12g", lineterminator="\n")
+    """Write a table as CSV, numbers to twelve significant digits; see `csv_text`."""
+    path.write_text(csv_text(table), encoding="utf-8", newline="")
+
+
+def csv_text(table: pd.DataFrame, digits: int = 12) -> str:
+    """Return a table as CSV in which no text is a formula to a spreadsheet; numbers stay numbers.
+
+    `read_csv` takes it back to the same texts.
+
+    Parameters
+    ----------
+    table : DataFrame
+    digits : int
+        Significant ones, of numbers that are not whole.
+
+    Examples
+    --------
+    >>> csv_text(pd.DataFrame({"provider_id": ["=1+1", "-2"], "adjusted": [-0.5, 2.0]})).split()
+    ['provider_id,adjusted', "'=1+1,-0.5", '-2,2']
+    """
+    safe = _texts_mapped(table, no_formula)
+    text = str(safe.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n"))
+    if "\r" in text:  # which ends a line where a cell is not quoted
+        every = csv.QUOTE_ALL
+        return str(safe.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n",
+                               quoting=every))  # fmt: skip
+    return text
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Return a table that `write_csv` wrote, its texts as they were.
+
+    Parameters
+    ----------
+    path : Path
+    **options
+        Of `pandas.read_csv`.
+    """
+    return _texts_mapped(pd.read_csv(path, **options), with_formula)
+
+
+_BEGINS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_AT_RISK = re.compile(rf"(^|[;\t\r\n])('*)(?=[{_BEGINS}])")
+_ESCAPED = re.compile(rf"(^|[;\t\r\n])'('*)(?=[{_BEGINS}])")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def no_formula(text: str) -> str:
+    """Return a text as a spreadsheet takes it for text: what begins like a formula gets a `'`.
+
+    A spreadsheet of another language begins a new cell after a semicolon or a tab. A number is
+    none, even as text. `with_formula` is the way back, whatever the text.
+
+    Examples
+    --------
+    >>> no_formula("=1+1"), no_formula("Clinic;=1+1"), no_formula("'=1"), no_formula("-1.5")
+    ("'=1+1", "Clinic;'=1+1", "''=1", '-1.5')
+    """
+    return text if _NUMBER.fullmatch(text) else _AT_RISK.sub(r"\1'\2", text)
+
+
+def with_formula(text: str) -> str:
+    """Return the text that `no_formula` was given.
+
+    Examples
+    --------
+    >>> with_formula("'=1+1"), with_formula("''=1"), with_formula("d'Or")
+    ('=1+1', "'=1", "d'Or")
+    """
+    return _ESCAPED.sub(r"\1\2", text)
+
+
+def _texts_mapped(table: pd.DataFrame, of: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table with its texts and the names of its columns mapped."""
+    named = table.rename(columns=lambda name: of(str(name)))
+    return named.assign(**{name: _mapped(named[name], of) for name in named.columns})
+
+
+def _mapped(column: pd.Series, of: Callable[[str], str]) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return column
+    texts = {one: of(one) for one in column if isinstance(one, str)}
+    if all(one == to for one, to in texts.items()):
+        return column
+    mapped = [texts[one] if isinstance(one, str) else one for one in column]
+    kind = object if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return pd.Series(mapped, index=column.index, dtype=kind)
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
@@ -98,10 +190,15 @@ def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     FileMissingError, FileFormatError
         When the folder is none of a finished run, or a file is not what its run wrote.
     """
+    check_there(folder, _WANTED)
+    if not folder.is_dir():
+        raise FileMissingError(f"{folder}: {_WANTED}; got a file. Give the folder that it is in.")
+    check_no_experiment(folder, _WANTED)
     absent = [one for one in (MARK, *names) if not (folder / one).is_file()]
     if absent:
+        named = MARK if MARK in absent else ", ".join(absent)
         raise FileMissingError(
-            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
+            f"{folder}: {_WANTED}; got a folder without {named}. "
             "Give the folder that riskadj run wrote."
         )
     provenance = read_json(folder / MARK)
@@ -112,6 +209,35 @@ def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:
                 "got another. Run the study again."
             )
     return provenance
+
+
+def check_there(path: Path, wanted: str) -> None:
+    """Refuse a path at which nothing is, with a hint at what has nearly that name.
+
+    Raises
+    ------
+    FileMissingError
+    """
+    if path.exists():
+        return
+    near = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = did_you_mean(path.name, near) or " Check the path."
+    raise FileMissingError(f"{path}: {wanted}; got nothing there.{hint}")
+
+
+def check_no_experiment(folder: Path, wanted: str) -> None:
+    """Refuse the folder of an experiment, or of a cell of one, and say how it becomes a run.
+
+    Raises
+    ------
+    FileMissingError
+    """
+    for mark, what in _OF_EXPERIMENTS.items():
+        if (folder / mark).is_file():
+            raise FileMissingError(
+                f"{folder}: {wanted}; got {what}. riskadj experiment EXPERIMENT_DIR --list prints "
+                "the commands that make run folders of its cells."
+            )
 
 
 def check_own_place(out: Path, key: str, wanted: str, got: str) -> None:

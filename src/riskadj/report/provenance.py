@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +14,8 @@ from typing import Any
 import riskadj
 from riskadj.digest import digest_of_json
 from riskadj.episodes import Source
+from riskadj.errors import FileFormatError
+from riskadj.masking import without_password
 from riskadj.study import Study
 from riskadj.study.load import DATA_PATHS
 
@@ -23,7 +24,7 @@ PACKAGES = (
 )  # fmt: skip
 _CHANGES_NO_RESULT = ("tracking", "compute", "export")
 _CODE = (".py", ".yaml", ".jinja", ".css", ".js")
-_MASK = "://***@"
+_ROOT = Path(riskadj.__file__).parent
 FORMAT = 1
 """Of `provenance.json` and `card.json`: newer ones are refused."""
 AGAIN = "RISKADJ_AGAIN"
@@ -47,22 +48,6 @@ def _names(paths: Any) -> Any:
     return None if paths is None else Path(paths).name
 
 
-def without_password(text: str) -> str:
-    """Return a text with the user and password of every URI in it masked.
-
-    Examples
-    --------
-    >>> without_password("postgresql://me:p/w@d@host/runs, sqlite:////home/me@work/mlflow.db")
-    'postgresql://***@host/runs, sqlite:////home/me@work/mlflow.db'
-    """
-    return re.sub(r"://(?!/)\S*@", _MASK, text)
-
-
-def is_masked(uri: str) -> bool:
-    """Whether `without_password` has taken something from a URI."""
-    return _MASK in uri
-
-
 def digest_of_study(study: Study) -> str:
     """Return the digest of everything in a study that a result can depend on."""
     return digest_of_portable(portable_study(study))
@@ -84,12 +69,31 @@ def digest_of_portable(content: Mapping[str, Any]) -> str:
 @cache
 def digest_of_code() -> str:
     """Return the digest of this package's source files, templates and packaged studies."""
-    root = Path(riskadj.__file__).parent
+    return digest_of_sources(one for one in _ROOT.rglob("*") if one.suffix in _CODE)
+
+
+def digest_of_sources(paths: Iterable[Path]) -> str:
+    """Return the digest of files of this package: of what they are called, and what they hold."""
     digest = sha256()
-    for path in sorted(one for one in root.rglob("*") if one.suffix in _CODE):
-        digest.update(path.relative_to(root).as_posix().encode())
+    for path in sorted(paths):
+        digest.update(path.relative_to(_ROOT).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def check_format(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a record or a card that a newer version wrote.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    got = content.get("format")
+    if type(got) is int and got > FORMAT:
+        raise FileFormatError(
+            f"{path}: wanted format {FORMAT}, which this version writes; got {got}. "
+            "Use the version of riskadj that wrote it, or a later one."
+        )
 
 
 def software() -> dict[str, Any]:

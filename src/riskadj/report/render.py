@@ -13,12 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from riskadj.report.blocks import TODO_MARK, Block
+from riskadj.report.card.person import ASKED
 from riskadj.report.words import format_number, three_digits
 
 DIGEST_SHOWN = 16
 """Signs of a digest that is shown: as many as an audit asks for of one kept elsewhere."""
 SHORT = 24
 """Letters up to which a cell of words stays on one line."""
+HALF_A_PAGE = 80
+"""Letters up to which a table has room in half the width of a desk's page."""
+_GAP, _WORDS_BREAK, _BRIEF = 2.6, 45, 64
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -98,8 +102,16 @@ def format_value(value: Any, column: Mapping[str, Any]) -> str:
 
 def todo_notice(fields: Sequence[str]) -> str:
     """Return the sentence that names what a person has still to write."""
-    names = ", ".join(one.replace("_", " ") for one in fields)
-    return f"{TODO_MARK}: {len(fields)} of the card's texts are still to be written: {names}."
+    names = ", ".join(map(_words_of, fields))
+    return f"{_todo_head(fields)} {names}."
+
+
+def _todo_head(fields: Sequence[str]) -> str:
+    return f"{TODO_MARK}: {len(fields)} of the card's texts are still to be written:"
+
+
+def _words_of(field: str) -> str:
+    return field.replace("_", " ")
 
 
 def is_turned(block: Block) -> bool:
@@ -235,12 +247,23 @@ def environment() -> Environment:
         "shown": format_value,
         "words": _is_words,
         "groups": _groups,
+        "is_brief": _is_brief,
         "is_short": _is_short,
         "together": _together,
         "is_turned": is_turned,
     }
-    made.globals["todo_notice"] = todo_notice
+    made.globals |= {
+        "todo_notice": todo_notice,
+        "todo_head": _todo_head,
+        "words_of": _words_of,
+        "section_of": _section_of,
+    }
     return made
+
+
+def _section_of(field: str) -> str:
+    """Return the anchor of the section that shows a text of a person."""
+    return ASKED[field].section if field in ASKED else ""
 
 
 def _together(words: str) -> str:
@@ -249,5 +272,31 @@ def _together(words: str) -> str:
 
 
 def _groups(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
-    """Return blocks with neighbouring figures together, so that they can stand side by side."""
-    return [(kind, list(some)) for kind, some in groupby(blocks, key=lambda one: one["kind"])]
+    """Return blocks with neighbours together that can stand side by side."""
+    return [(kind, list(some)) for kind, some in groupby(blocks, key=_shape)]
+
+
+def _shape(block: Block) -> str:
+    is_narrow = block["kind"] == "table" and _letters(block) <= HALF_A_PAGE
+    return "narrow" if is_narrow else str(block["kind"])
+
+
+def _letters(block: Block) -> float:
+    """Return about how many letters a table is wide."""
+    columns = block["columns"]
+    shown = [
+        [len(format_value(value, column)) for value, column in zip(row, columns, strict=True)]
+        for row in block["rows"]
+    ]
+    if is_turned(block):
+        widths = [max(len(one["label"]) for one in columns), *map(max, shown)]
+    else:
+        words = [max(map(len, one["label"].split()), default=0) for one in columns]
+        widths = [*map(max, zip(words, *shown, strict=True))]
+    return sum(min(one, _WORDS_BREAK) + _GAP for one in widths)
+
+
+def _is_brief(block: Block) -> bool:
+    """Whether facts are several short ones, which can stand in two columns."""
+    facts = block["items"]
+    return len(facts) > 3 and all(len(format_value(one["value"], one)) <= _BRIEF for one in facts)

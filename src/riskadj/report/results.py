@@ -9,26 +9,34 @@ import pandas as pd
 
 from riskadj.casemix import CaseMix
 from riskadj.casemix.roles import refusal_by
+from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import Column
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation, unexplained
-from riskadj.fairness import Fairness, shown_groups, shown_strata
+from riskadj.fairness import Fairness, shown_groups
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
 from riskadj.report.card.card import build_card
 from riskadj.report.disclosure import (
+    keep_rated,
     keep_shown,
     keep_shown_parts,
     suppress_balance,
     suppress_curves,
     suppress_deciles,
     suppress_drift,
+    suppress_flow,
+    suppress_gaming,
     suppress_groups,
+    suppress_metrics,
+    suppress_missing,
     suppress_providers,
     suppress_rates,
+    suppress_strata,
     suppress_subgroups,
+    suppress_thirds,
     suppress_value,
 )
 from riskadj.report.figures import draw_figures
@@ -85,15 +93,18 @@ def build_findings(
     cohorts = [one.casemix.cohort for one in results]
     columns = cohorts[0].columns.values()
     subgroups = suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below)
+    subgroups = suppress_thirds(subgroups, profiled, providers, below)
+    flow, tells_read = suppress_flow(_flow(cohorts, below), study.cohort, below)
+    metrics = {
+        one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
+    }
     return Findings(
         study=study,
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
         refused=tuple(one for one in columns if refusal_by(study.casemix, one)),
         unused=_unused(columns, study, results),
-        flow=_stack([one.flow for one in cohorts]),
-        metrics={
-            one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
-        },
+        flow=flow,
+        metrics=suppress_metrics(metrics, below),
         calibration=suppress_deciles(
             _stack([one.evaluation.calibration for one in results]), below
         ),
@@ -127,8 +138,8 @@ def build_findings(
             one.outcome.name: unexplained(r.expectations)
             for one, r in zip(cohorts, results, strict=True)
         },
-        missing=_stack([_missing(one.casemix) for one in results]),
-        provenance=provenance,
+        missing=suppress_missing(_stack([_missing(one.casemix) for one in results]), below),
+        provenance=provenance if tells_read else _without_rows(provenance),
         **_followed(results, providers, below),
         **_fairness(results, subgroups, providers, below),
         **_valued(values, providers, below),
@@ -143,6 +154,22 @@ def _unused(
     return tuple(
         one for one in columns if one.name not in used and not refusal_by(study.casemix, one)
     )
+
+
+def _flow(cohorts: Iterable[Cohort], below: int) -> pd.DataFrame:
+    """Return who left; how few costs are capped is not among the words."""
+    flows = []
+    for one in cohorts:
+        capped = one.winsorising
+        few = capped is not None and 0 < capped.n_capped < below
+        words = {capped.told: capped.told_of_few} if capped and few else {}
+        flows.append(one.flow.assign(reason=one.flow["reason"].replace(words)))
+    return _stack(flows)
+
+
+def _without_rows(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provenance that does not tell how many rows were read."""
+    return {**provenance, "data": [{**one, "rows": None} for one in provenance["data"]]}
 
 
 def _valued(values: Values | None, providers: pd.DataFrame, below: int) -> dict[str, Any]:
@@ -164,9 +191,11 @@ def _followed(
     found = [*named.values()]
     if not found:
         return {}
+    rates = suppress_rates(_stack([one.rates for one in found]), providers, below)
+    analyses = keep_shown(_stack([one.analyses for one in found]), providers, below)
     return {
-        "rates": suppress_rates(_stack([one.rates for one in found]), providers, below),
-        "follow_up": keep_shown(_stack([one.analyses for one in found]), providers, below),
+        "rates": rates,
+        "follow_up": keep_rated(analyses, rates),
         "balance": suppress_balance(_stack([one.balance for one in found]), below),
         "follow_up_summary": _stack([one.summary for one in found]),
         "follow_up_told": {name: one.told for name, one in named.items() if one.told},
@@ -183,16 +212,17 @@ def _fairness(
         return {}
     groups = suppress_groups(_stack([one.groups for one in found]), subgroups, below)
     drift = _stack([one.drift for one in found])
-    social = keep_shown(_stack([one.social.social for one in found]), providers, below)
+    every = _stack([one.social.social for one in found])
+    social = suppress_strata(keep_shown(every, providers, below), every, below)
     told = [words for one in found for words in (*one.social.told, *one.fair.told)]
     return {
         "groups": groups,
         "drift": suppress_drift(drift, groups, providers, below),
-        "social": shown_strata(social, below),
+        "social": social,
         "graded": keep_shown(_stack([one.social.graded for one in found]), providers, below),
         "social_slopes": _stack([one.social.slopes for one in found]),
         "fair": shown_groups(_stack([one.fair.fair for one in found]), below),
-        "gaming": _stack([one.gaming for one in found]),
+        "gaming": suppress_gaming(_stack([one.gaming for one in found]), below),
         "fairness_told": tuple(dict.fromkeys(told)),
     }
 
@@ -293,6 +323,7 @@ def _missing(casemix: CaseMix) -> pd.DataFrame:
             "outcome": casemix.cohort.outcome.name,
             "column": share.index,
             "share": share.to_numpy(),
+            "n": len(casemix.test),
         }
     )
 

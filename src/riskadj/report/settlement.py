@@ -14,6 +14,7 @@ from riskadj.report.folder import (
     MARK,
     check_own_place,
     files_in,
+    read_csv,
     read_json,
     read_provenance,
     run_folder,
@@ -121,7 +122,7 @@ def _summary(settlement: Settlement) -> dict[str, Any]:
 
 def _text_table(path: Path) -> pd.DataFrame:
     """Return a table of a run; cells stay text, and it may have no rows."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_csv(path, dtype=str, keep_default_na=False)
 
 
 def _provider_table(path: Path) -> pd.DataFrame:

@@ -11,7 +11,12 @@ from riskadj.stats.anchor_baseline import threshold_along_baseline, threshold_by
 from riskadj.stats.anchor_intervals import bootstrap_threshold
 from riskadj.stats.anchors import estimate_threshold, mean_change
 from riskadj.stats.balance import balance
-from riskadj.stats.bootstrap import ProviderBootstrap, bootstrap_predicted_over_expected
+from riskadj.stats.blocks import Rows
+from riskadj.stats.bootstrap import (
+    ProviderBootstrap,
+    bootstrap_over,
+    bootstrap_predicted_over_expected,
+)
 from riskadj.stats.calibration import (
     Calibration,
     CalibrationBins,
@@ -51,7 +56,7 @@ from riskadj.stats.fits import (
     RandomIntercept,
     SeparationWarning,
 )
-from riskadj.stats.fixed_effects import fit_fixed_effects
+from riskadj.stats.fixed_effects import fit_fixed_effects, fixed_effects_over
 from riskadj.stats.follow_up import FollowUpRates, follow_up_rates
 from riskadj.stats.funnels import (
     expected_at_limits,
@@ -76,7 +81,8 @@ from riskadj.stats.multiplicity import (
 from riskadj.stats.overlap import case_mix_overlap
 from riskadj.stats.pooling import Pooled, normal_score, pool, student_cut
 from riskadj.stats.provider_draws import ProviderDraws, pool_differences, pool_ratios
-from riskadj.stats.random_intercept import fit_random_intercept
+from riskadj.stats.provider_sums import ProviderSums, Values, provider_sums
+from riskadj.stats.random_intercept import fit_random_intercept, random_intercept_over
 from riskadj.stats.ranks import expected_rank, rank_probabilities
 from riskadj.stats.reliability import (
     inter_unit_reliability,
@@ -98,6 +104,13 @@ from riskadj.stats.tipping import TippingPoints, delta_range, effect_with_delta,
 from riskadj.stats.weighted_means import WeightedMeans, weighted_means
 
 __all__ = [
+    "ProviderSums",
+    "Rows",
+    "Values",
+    "provider_sums",
+    "bootstrap_over",
+    "fixed_effects_over",
+    "random_intercept_over",
     "FollowUpRates",
     "ResponseModel",
     "ResponseWeights",

@@ -171,10 +171,13 @@ class Arrow:
         """Return columns whose squared length is x' inverse(schur) x of each column x."""
         if not rows.size:
             return rows
-        return self._half @ rows
+        return self.root @ rows
 
     @cached_property
-    def _half(self) -> Floats:
+    def root(self) -> Floats:
+        """By what `half` multiplies: a root of the inverse of the Schur complement."""
+        if not self.gram.size:
+            return self.gram
         return solve_triangular(self._factor, np.diag(1 / self._scale), lower=True)
 
     def effect_variance(self, at: Floats | None = None) -> Floats:

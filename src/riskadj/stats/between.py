@@ -9,19 +9,20 @@ import numpy as np
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 from riskadj.stats.design import Design
-from riskadj.stats.linear_sums import provider_totals, weighted_covariates
+from riskadj.stats.linear_sums import weighted_covariates
 from riskadj.stats.passes import Sums
 
 
 def between_covariates(design: Design, correlated: bool) -> Floats:
     """Return a row of ones, and with `correlated` the provider means of every covariate."""
-    ones = np.ones((1, len(design.groups)))
+    ones = np.ones((1, design.n_providers))
     return np.vstack([ones, provider_means(design)]) if correlated else ones
 
 
 def provider_means(design: Design) -> Floats:
     """Return the weighted mean of each covariate, shape (n_covariates, n_providers)."""
-    return weighted_covariates(design) / provider_totals(design, design.weights)
+    weight, cross = weighted_covariates(design)
+    return cross / weight
 
 
 def shrinkage(variance: float, information: Floats) -> Floats:

@@ -13,19 +13,22 @@ from it, so that a few Newton steps are within a thousandth of a standard error 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from riskadj.engine import Blocks
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.arrow import CollinearError
 from riskadj.stats.between import between_covariates, shrinkage
-from riskadj.stats.design import Design, build_design
+from riskadj.stats.blocks import Block
+from riskadj.stats.design import Design, build_design, design_over
 from riskadj.stats.families import FAMILIES, Family
 from riskadj.stats.laplace import PATIENT, Point, fit_laplace
 from riskadj.stats.newton import Patience
+from riskadj.stats.parts import Part
 from riskadj.stats.random_intercept import not_apart
 from riskadj.stats.reml import fit_linear
 from riskadj.stats.threads import one_thread
@@ -122,17 +125,68 @@ def bootstrap_predicted_over_expected(
     >>> bool((got.lower < got.ratio).all() and (got.ratio < got.upper).all())
     True
     """
-    kind = FAMILIES[one_of("family", family, FAMILIES)]
-    if replicates < 2 or not 0 < level < 1:
+    asked = _asked(family, replicates, seed, level, refit, on_replicate)
+    return _checked_bootstrap(build_design(y, X, provider, weights, offset), asked)
+
+
+def bootstrap_over(
+    blocks: Blocks,
+    family: str = "binomial",
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    refit: bool = False,
+    on_replicate: Callable[[int, int], None] | None = None,
+) -> ProviderBootstrap:
+    """Return what `bootstrap_predicted_over_expected` does of episodes that are laid in blocks.
+
+    Replicates follow each other, and each pass of each is a sum over blocks.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of `Rows`, cut anywhere: a provider may be in several.
+    family, replicates, seed, level, refit, on_replicate
+        As in `bootstrap_predicted_over_expected`; the same seed draws the same providers.
+
+    Raises
+    ------
+    ArrayError
+        As `bootstrap_predicted_over_expected`.
+    EngineError
+        When those who hold the blocks are gone.
+    """
+    asked = _asked(family, replicates, seed, level, refit, on_replicate)
+    return _checked_bootstrap(design_over(blocks), asked)
+
+
+class _Asked(NamedTuple):
+    """What is asked of a bootstrap."""
+
+    family: Family
+    replicates: int
+    seed: int
+    level: float
+    refit: bool
+    on_replicate: Callable[[int, int], None] | None
+
+
+def _asked(family: str, replicates: int, *others: Any) -> _Asked:
+    asked = _Asked(FAMILIES[one_of("family", family, FAMILIES)], replicates, *others)
+    if replicates < 2 or not 0 < asked.level < 1:
         raise ArrayError(
             "replicates, level: wanted at least 2 replicates and a level between 0 and 1; got "
-            f"{replicates} and {level:g}."
+            f"{replicates} and {asked.level:g}."
         )
-    design = build_design(y, X, provider, weights, offset).in_order()
-    kind.check(design.y)
+    return asked
+
+
+def _checked_bootstrap(design: Design, asked: _Asked) -> ProviderBootstrap:
+    asked.family.check(design.outcomes)
     try:
         with one_thread():
-            return _bootstrap(design, kind, replicates, seed, level, refit, on_replicate)
+            return _bootstrap(design.in_order(), asked)
     except CollinearError as error:
         raise not_apart(design, error, correlated=False) from None
 
@@ -148,33 +202,25 @@ class _Fit:
     point: Point | None
 
 
-def _bootstrap(
-    design: Design,
-    family: Family,
-    replicates: int,
-    seed: int,
-    level: float,
-    refit: bool,
-    on_replicate: Callable[[int, int], None] | None,
-) -> ProviderBootstrap:
-    fitted = _fit(design, family)
-    ratios = np.full((replicates, len(design.groups)), np.nan)
-    sigma = np.full(replicates, np.nan)
-    for one in range(replicates):
-        rng = np.random.default_rng([seed, one])
+def _bootstrap(design: Design, asked: _Asked) -> ProviderBootstrap:
+    fitted = _fit(design, asked.family)
+    ratios = np.full((asked.replicates, design.n_providers), np.nan)
+    sigma = np.full(asked.replicates, np.nan)
+    for one in range(asked.replicates):
+        rng = np.random.default_rng([asked.seed, one])
         sample = _drawn(design, rng)
         try:
-            found = _fit(sample, family, None if refit else fitted)
-            ratios[one], sigma[one] = _drawn_ratio(sample, family, found, rng), found.sigma
+            found = _fit(sample, asked.family, None if asked.refit else fitted)
+            ratios[one], sigma[one] = _drawn_ratio(sample, asked.family, found, rng), found.sigma
         except (ArrayError, np.linalg.LinAlgError):
             pass
-        if on_replicate:
-            on_replicate(one + 1, replicates)
-    return _result(design, family, fitted, ratios, sigma, level, seed)
+        if asked.on_replicate:
+            asked.on_replicate(one + 1, asked.replicates)
+    return _result(design, asked, fitted, ratios, sigma)
 
 
 def _drawn(design: Design, rng: np.random.Generator) -> Design:
-    m = len(design.groups)
+    m = design.n_providers
     copies = np.bincount(rng.integers(0, m, m), minlength=m)
     return replace(design, copies=copies.astype(np.float64))
 
@@ -207,26 +253,26 @@ def _predicted_expected(
     design: Design, family: Family, found: _Fit, effects: Floats
 ) -> tuple[Floats, Floats]:
     """Return each provider's mean with its own effect, and with the average provider's."""
-    sums = np.zeros((3, len(design.groups)))
-    for chunk in design.chunks():
-        eta = found.coef[1:] @ design.x[:, chunk.rows] + found.coef[0]
-        if design.offset is not None:
-            eta += design.offset[chunk.rows]
-        weights = np.ones(len(eta)) if design.weights is None else design.weights[chunk.rows]
+    sums = design.add_up(_means_of_block, family, found.coef, effects)
+    own, average, weight = sums.by_provider[0]
+    return own / weight, average / weight
+
+
+def _means_of_block(block: Block, family: Family, coef: Floats, effects: Floats) -> Part:
+    sums, effects = np.zeros((3, len(block.groups))), block.of_here(effects)
+    for chunk in block.chunks():
+        eta = coef[1:] @ block.x[:, chunk.rows] + coef[0]
+        if block.offset is not None:
+            eta += block.offset[chunk.rows]
+        weights = np.ones(len(eta)) if block.weights is None else block.weights[chunk.rows]
         means = np.stack([family.mean(eta + chunk.spread(effects)), family.mean(eta), weights])
         means[:2] *= weights
         sums[:, chunk.providers] += np.add.reduceat(means, chunk.starts, axis=1)
-    return sums[0] / sums[2], sums[1] / sums[2]
+    return Part((sums,))
 
 
 def _result(
-    design: Design,
-    family: Family,
-    fitted: _Fit,
-    ratios: Floats,
-    sigma: Floats,
-    level: float,
-    seed: int,
+    design: Design, asked: _Asked, fitted: _Fit, ratios: Floats, sigma: Floats
 ) -> ProviderBootstrap:
     failed = int(np.isnan(sigma).sum())
     if failed == len(sigma):
@@ -234,22 +280,22 @@ def _result(
             "y: wanted bootstrap samples that a model can be fitted to; got none. Use fewer "
             "covariates."
         )
-    predicted, expected = _predicted_expected(design, family, fitted, fitted.effects)
-    lower, upper = _percentiles(ratios, level)
+    predicted, expected = _predicted_expected(design, asked.family, fitted, fitted.effects)
+    lower, upper = _percentiles(ratios, asked.level)
     return ProviderBootstrap(
-        providers=design.groups.labels,
-        n=design.groups.sizes,
+        providers=design.labels,
+        n=design.sizes,
         predicted=predicted,
         expected=expected,
         ratio=predicted / expected,
         lower=lower,
         upper=upper,
-        level=level,
+        level=asked.level,
         drawn=np.isfinite(ratios).sum(axis=0),
         ratios=ratios,
         sigma=sigma,
         failed=failed,
-        seed=seed,
+        seed=asked.seed,
     )
 
 

@@ -1,153 +1,142 @@
-"""The episodes of a provider-effect model: checked, and put in order of their provider."""
+"""The episodes of a provider-effect model: checked, their providers known, in blocks.
 
-from collections.abc import Iterator
+A fit never looks at an episode itself: it asks for sums, which each block says of its own
+episodes. In memory there is one block.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from riskadj.engine import Blocks, Local
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, at_least, finite
-from riskadj.stats.groups import Groups, group_rows, groups_of
+from riskadj.stats.blocks import (
+    Block,
+    Rows,
+    attempt,
+    few_outcomes,
+    in_order,
+    of_providers,
+    sound,
+)
+from riskadj.stats.groups import groups_of_rows, labels_together
+from riskadj.stats.parts import Part, add_up
 
 FAR = 2.0
 """Spreads from 0 at which a covariate is moved there, lest its mean cost the digits of the rest."""
-CHUNK = 8192
-"""Episodes that are looked at together: their covariates stay in the processor's cache."""
-
-
-class Chunk(NamedTuple):
-    """Neighbouring episodes: their rows, the providers they belong to, and where each begins."""
-
-    rows: slice
-    providers: slice
-    starts: NDArray[np.intp]
-    sizes: NDArray[np.intp]
-
-    def spread(self, per_provider: Floats) -> Floats:
-        """Return each row's value of its provider (along the last axis)."""
-        return np.repeat(per_provider[..., self.providers], self.sizes, axis=-1)
+JUDGED = 10_000
+"""Episodes by which that is judged."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Outcome and covariates of episodes.
+    """Episodes in blocks, and what is known of all of them.
 
     Attributes
     ----------
-    y : ndarray of shape (n_episodes,)
-    x : ndarray of shape (n_covariates, n_episodes)
-    weights : ndarray of shape (n_episodes,) or None
-        None: all 1.
-    offset : ndarray of shape (n_episodes,) or None
-        None: all 0.
-    groups : Groups
-        The providers.
+    blocks : Blocks
+        Of `Block`.
+    places : tuple of ndarray of int
+        Of each block's providers among all.
+    labels : ndarray of shape (n_providers,)
+        Sorted.
+    sizes : ndarray of shape (n_providers,)
+        Episodes.
     names : tuple of str
         Of the covariates.
     shift : ndarray of shape (n_covariates,) or (n_covariates, n_providers)
         What was taken off each covariate: its mean where that is far from 0 for its spread; of
         fixed effects its mean at each provider where it hardly varies within.
+    has_weights, has_offset : bool
+        Without, weights are 1, and offsets 0.
     copies : ndarray of shape (n_providers,) or None
         How often each provider was drawn, each time as another provider. None: once.
     """
 
-    y: Floats
-    x: Floats
-    weights: Floats | None
-    offset: Floats | None
-    groups: Groups
+    blocks: Blocks
+    places: tuple[NDArray[np.intp], ...]
+    labels: NDArray[Any]
+    sizes: NDArray[np.intp]
     names: tuple[str, ...]
     shift: Floats
+    has_weights: bool
+    has_offset: bool
     copies: Floats | None = None
 
     @property
     def n(self) -> int:
         """Number of episodes."""
-        return self.y.size
+        return int(self.sizes.sum())
+
+    @property
+    def n_providers(self) -> int:
+        """Number of providers."""
+        return len(self.labels)
+
+    @property
+    def n_covariates(self) -> int:
+        """Number of covariates."""
+        return len(self.names)
 
     @property
     def counted(self) -> float:
         """Number of episodes, those of a provider as often as it was drawn."""
-        return float(self.n if self.copies is None else self.copies @ self.groups.sizes)
+        return float(self.n if self.copies is None else self.copies @ self.sizes)
 
-    def total(self, rows: Floats) -> float:
-        """Return the sum over episodes, weights and copies included."""
-        weighted = rows if self.weights is None else self.weights * rows
-        if self.copies is None:
-            return float(weighted.sum())
-        return float(self.copies @ self.groups.total_ordered(weighted))
+    @property
+    def times(self) -> Floats:
+        """How often each provider counts."""
+        return np.ones(self.n_providers) if self.copies is None else self.copies
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Walk over episodes that are in order, neighbours together."""
-        starts = self.groups.starts
-        for begin in range(0, self.n, CHUNK):
-            end = min(begin + CHUNK, self.n)
-            first = int(np.searchsorted(starts, begin, side="right")) - 1
-            last = int(np.searchsorted(starts, end, side="left"))
-            within = np.maximum(starts[first:last] - begin, 0)
-            sizes = np.diff(within, append=end - begin)
-            yield Chunk(slice(begin, end), slice(first, last), within, sizes)
+    @cached_property
+    def log_weights(self) -> float:
+        """Sum of the logarithms of weights, those of a provider once."""
+        return self.add_up(_log_weights).whole[0] if self.has_weights else 0.0
+
+    @cached_property
+    def outcomes(self) -> Floats:
+        """A few outcomes by which all can be told: least, greatest, and some other than 0 or 1."""
+        return np.concatenate(self.blocks.map(few_outcomes))
+
+    def add_up(self, function: Callable[..., Part], *args: Any) -> Part:
+        """Return the sums over all episodes of what a function says of each block."""
+        return add_up(self.blocks.map(function, *args), self.places, self.n_providers)
+
+    def keep(self, function: Callable[..., Block], *args: Any) -> "Design":
+        """Return the episodes as a function leaves them, block by block."""
+        return replace(self, blocks=self.blocks.keep(function, *args))
 
     def part(self, share: int) -> "Design":
         """Return about one in `share` episodes: those of some providers, whole."""
-        last = int(np.searchsorted(self.groups.starts, self.n // share)) or 1
-        rows = slice(0, int(self.groups.sizes[:last].sum()))
-        return self._keep(rows, groups_of(self.groups.labels[:last], self.groups.codes[rows]))
+        first = np.cumsum(self.sizes) - self.sizes
+        last = int(np.searchsorted(first, self.n // share)) or 1
+        return self.of_providers(np.arange(self.n_providers) < last)
 
     def in_order(self) -> "Design":
-        """Return the same episodes in order of their provider."""
-        groups = self.groups
-        if groups.order is None:
-            return self
-        return replace(
-            self,
-            y=groups.sort(self.y),
-            x=_in_order(self.x, groups.order),
-            weights=None if self.weights is None else groups.sort(self.weights),
-            offset=None if self.offset is None else groups.sort(self.offset),
-            groups=groups.in_order(),
-        )
+        """Return the same episodes, those of each block in order of their provider."""
+        return self.keep(in_order)
 
     def of_providers(self, kept: NDArray[np.bool_]) -> "Design":
         """Return the episodes of some providers."""
         if kept.all():
             return self
-        rows, place = kept[self.groups.codes], np.cumsum(kept) - 1
-        groups = groups_of(self.groups.labels[kept], place[self.groups.codes[rows]])
-        return self._keep(rows, groups)
-
-    def weighted(self) -> "Design":
-        """Return the episodes whose weight is above 0.
-
-        Raises
-        ------
-        ArrayError
-            When a provider is left without any.
-        """
-        if self.weights is None or self.weights.min() > 0:
-            return self
-        kept = self.weights > 0
-        groups = groups_of(self.groups.labels, self.groups.codes[kept])
-        without = int((groups.sizes == 0).sum())
-        if without:
-            raise ArrayError(
-                "weights: wanted an episode of weight above 0 for every provider; got "
-                f"{without:,} {worded(without, 'provider', 'providers')} without. Leave "
-                f"{worded(without, 'its', 'their')} episodes out."
-            )
-        return self._keep(kept, groups)
-
-    def _keep(self, rows: slice | NDArray[np.bool_], groups: Groups) -> "Design":
+        place = np.cumsum(kept) - 1
         return replace(
-            self,
-            y=self.y[rows],
-            x=self.x[:, rows],
-            weights=None if self.weights is None else self.weights[rows],
-            offset=None if self.offset is None else self.offset[rows],
-            groups=groups,
+            self.keep(of_providers, kept),
+            places=tuple(place[one[kept[one]]] for one in self.places),
+            labels=self.labels[kept],
+            sizes=self.sizes[kept],
         )
+
+
+def _log_weights(block: Block) -> Part:
+    assert block.weights is not None
+    return Part(whole=(float(np.log(block.weights).sum()),))
 
 
 def build_design(
@@ -165,19 +154,128 @@ def build_design(
         When lengths differ, a value is missing or not finite, or a provider is left without an
         episode of weight above 0.
     """
-    outcome = finite("y", y)
-    if outcome.ndim != 1 or not outcome.size:
+    return design_over(Local().place([Rows(y, X, provider, weights, offset)]))
+
+
+def design_over(blocks: Blocks) -> Design:
+    """Check episodes that are laid in blocks of `Rows`, as `build_design` does.
+
+    Raises
+    ------
+    ArrayError
+    """
+    checked = blocks.keep(attempt, _checked, len(blocks) == 1)
+    told = sound(checked.map(attempt, _tell))
+    _check_alike(told)
+    _check_left(told)
+    labels, places = labels_together([one.labels for one in told])
+    shift = _shift(checked, [one.n for one in told])
+    sizes = np.zeros(len(labels), dtype=np.intp)
+    for place, one in zip(places, told, strict=True):
+        sizes[place] += one.sizes
+    first = told[0]
+    return Design(
+        checked.keep(_lay, shift, each=places),
+        tuple(places),
+        labels,
+        sizes,
+        first.names,
+        shift,
+        first.has_weights,
+        first.has_offset,
+    )
+
+
+class _Checked(NamedTuple):
+    """A block whose providers go by their labels, and which of them have no episode left."""
+
+    block: Block
+    names: tuple[str, ...]
+    gone: NDArray[Any]
+
+
+class _Told(NamedTuple):
+    """What has to be known of a block to put it beside others."""
+
+    names: tuple[str, ...]
+    has_weights: bool
+    has_offset: bool
+    n: int
+    labels: NDArray[Any]
+    sizes: NDArray[np.intp]
+    gone: NDArray[Any]
+
+
+def _checked(rows: Rows, alone: bool) -> _Checked:
+    outcome = finite("y", rows.y)
+    if outcome.ndim != 1 or (alone and not outcome.size):
         raise ArrayError(f"y: wanted one outcome per episode; got shape {outcome.shape}.")
-    x, names = _covariates(X, outcome.size)
-    groups = group_rows(provider)
-    if groups.n_rows != outcome.size:
+    x, names = _covariates(rows.X, outcome.size)
+    groups = groups_of_rows(rows.provider, outcome.size)
+    w, o = rows.weights, rows.offset
+    w = None if w is None else at_least("weights", w, 0.0, outcome.shape)
+    o = None if o is None else finite("offset", o, outcome.shape)
+    block = Block(outcome, x, w, o, groups)
+    if w is None or not w.size or w.min() > 0:
+        return _Checked(block, names, groups.labels[:0])
+    some = groups.of_rows(w > 0)
+    gone = np.bincount(groups.codes[w > 0], minlength=len(groups)) == 0
+    return _Checked(block.keep(w > 0, some), names, groups.labels[gone])
+
+
+def _tell(checked: _Checked) -> _Told:
+    block, names, gone = checked
+    weighed, moved = block.weights is not None, block.offset is not None
+    return _Told(names, weighed, moved, block.n, block.groups.labels, block.groups.sizes, gone)
+
+
+def _check_alike(told: Sequence[_Told]) -> None:
+    """Refuse blocks that are not like the first, and blocks without any episode."""
+    for number, one in enumerate(told, 1):
+        if one[:3] != told[0][:3]:
+            raise ArrayError(
+                "blocks: wanted the same covariates in each, and weights and offset in each or in "
+                f"none; got others in block {number}."
+            )
+    if not any(one.n or one.gone.size for one in told):
+        raise ArrayError("y: wanted one outcome per episode; got none.")
+
+
+def _check_left(told: Sequence[_Told]) -> None:
+    """Refuse providers that are left without an episode of weight above 0 in any block."""
+    gone = {label for one in told for label in one.gone.tolist()}
+    without = len(gone.difference(*(one.labels.tolist() for one in told))) if gone else 0
+    if without:
         raise ArrayError(
-            f"provider: wanted one per episode, {outcome.size:,}; got {groups.n_rows:,}."
+            "weights: wanted an episode of weight above 0 for every provider; got "
+            f"{without:,} {worded(without, 'provider', 'providers')} without. Leave "
+            f"{worded(without, 'its', 'their')} episodes out."
         )
-    w = None if weights is None else at_least("weights", weights, 0.0, outcome.shape)
-    o = None if offset is None else finite("offset", offset, outcome.shape)
-    near, shift = _moved_near(x)
-    return Design(outcome, near, w, o, groups, names, shift).weighted()
+
+
+def _shift(checked: Blocks, sizes: Sequence[int]) -> Floats:
+    """Return the mean of covariates that are far from 0, judged by some of their values."""
+    n = sum(sizes)
+    first = (np.cumsum(sizes) - np.asarray(sizes)).tolist()
+    parts = checked.map(_some, max(1, n // JUDGED), each=first)
+    count, total, squares = add_up(parts, [np.arange(0)] * len(parts), 0).whole
+    mean = total / count
+    # Above FAR standard deviations, without the subtraction that loses their digits.
+    far = mean**2 * (1 + FAR**2) > FAR**2 * squares / count
+    return np.where(far, mean, 0.0)
+
+
+def _some(checked: _Checked, first: int, stride: int) -> Part:
+    """Sum one in so many episodes, the same ones wherever blocks begin."""
+    some = checked.block.x[:, -first % stride :: stride]
+    return Part(whole=(some.shape[1], some.sum(axis=1), np.einsum("ij,ij->i", some, some)))
+
+
+def _lay(checked: _Checked, places: NDArray[np.intp], shift: Floats) -> Block:
+    """Return a block whose providers go by their places, covariates moved near 0."""
+    block = checked.block
+    x = block.x - shift[:, None] if shift.any() else block.x
+    return replace(block, x=x, groups=replace(block.groups, labels=places))
 
 
 def _covariates(X: ArrayLike, n: int) -> tuple[Floats, tuple[str, ...]]:
@@ -189,27 +287,6 @@ def _covariates(X: ArrayLike, n: int) -> tuple[Floats, tuple[str, ...]]:
     if x.ndim != 2 or len(x) != n:
         raise ArrayError(f"X: wanted {n:,} rows of covariates; got shape {x.shape}.")
     return x.T, names or tuple(f"column {j}" for j in range(x.shape[1]))
-
-
-def _moved_near(x: Floats) -> tuple[Floats, Floats]:
-    """Move covariates that are far from 0 near it, judged by some of their values."""
-    some = x[:, :: max(1, x.shape[1] // 10_000)]
-    mean = some.mean(axis=1)
-    shift = np.where(np.abs(mean) > FAR * some.std(axis=1), mean, 0.0)
-    return (x - shift[:, None] if shift.any() else x), shift
-
-
-def _in_order(x: Floats, order: NDArray[np.intp]) -> Floats:
-    """Return covariates, a row each, their episodes in order."""
-    ordered = np.empty(x.shape)
-    if x.flags.c_contiguous:
-        for row, column in zip(ordered, x, strict=True):
-            np.take(column, order, out=row, mode="clip")  # in range: nothing to buffer or to check
-        return ordered
-    for begin in range(0, x.shape[1], CHUNK):
-        rows = slice(begin, begin + CHUNK)
-        ordered[:, rows] = x[:, order[rows]]
-    return ordered
 
 
 def said(names: tuple[str, ...], which: NDArray[Any]) -> str:

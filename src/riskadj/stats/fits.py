@@ -143,5 +143,5 @@ class RandomIntercept:
 def tell(found: list[FitWarning]) -> tuple[FitWarning, ...]:
     """Raise the warnings for all to hear, and return them."""
     for one in found:
-        warnings.warn(one, stacklevel=4)
+        warnings.warn(one, stacklevel=5)
     return tuple(found)

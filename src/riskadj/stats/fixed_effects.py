@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from riskadj.engine import Blocks
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.arrow import Arrow, CollinearError
-from riskadj.stats.design import Design, build_design, no_bound, said, worded
+from riskadj.stats.design import Design, build_design, design_over, no_bound, said, worded
 from riskadj.stats.dispersion import between_variance
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.fits import (
@@ -25,7 +26,7 @@ from riskadj.stats.fits import (
     SeparationWarning,
     tell,
 )
-from riskadj.stats.fixed_logistic import all_or_none, fit_logistic, moved_to_means
+from riskadj.stats.fixed_logistic import events_of, fit_logistic, moved_to_means
 from riskadj.stats.linear_sums import centre_of, first_look, look_again
 from riskadj.stats.newton import Summit
 from riskadj.stats.threads import one_thread
@@ -96,11 +97,57 @@ def fit_fixed_effects(
     >>> fit.coef.round(6).tolist(), fit.effects.round(6).tolist()
     ([1.2], [0.9, 3.966667])
     """
+    _check_choices(family, firth)
+    return _fit(build_design(y, X, provider, weights, offset), family, firth)
+
+
+def fixed_effects_over(
+    blocks: Blocks, family: str = "gaussian", firth: bool = False
+) -> FixedEffects:
+    """Fit what `fit_fixed_effects` fits to episodes that are laid in blocks, wherever these are.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of `Rows`, cut anywhere: a provider may be in several.
+    family, firth
+        As in `fit_fixed_effects`.
+
+    Returns
+    -------
+    FixedEffects
+        Where blocks begin, and in which order workers finish, changes rounding only.
+
+    Raises
+    ------
+    ArrayError
+        As `fit_fixed_effects`; of blocks that are not sound, the first is told.
+    EngineError
+        When those who hold the blocks are gone.
+
+    Examples
+    --------
+    >>> from riskadj.engine import Local
+    >>> from riskadj.stats import Rows
+    >>> rows = [
+    ...     Rows([1.0, 2.0, 4.0], [[0.0], [1.0], [0.0]], ["a", "a", "b"]),
+    ...     Rows([6.5, 5.0], [[2.0], [1.0]], ["b", "b"]),
+    ... ]
+    >>> fixed_effects_over(Local().place(rows)).effects.round(6).tolist()
+    [0.9, 3.966667]
+    """
+    _check_choices(family, firth)
+    return _fit(design_over(blocks), family, firth)
+
+
+def _check_choices(family: str, firth: bool) -> None:
     one_of("family", family, FAMILY_NAMES)
     if firth and family != "binomial":
         raise ArrayError(f"firth: wanted family 'binomial'; got {family!r}. Set firth to False.")
-    design = build_design(y, X, provider, weights, offset)
-    FAMILIES[family].check(design.y)
+
+
+def _fit(design: Design, family: str, firth: bool) -> FixedEffects:
+    FAMILIES[family].check(design.outcomes)
     _check_episodes(design, firth)
     try:
         with one_thread():
@@ -113,7 +160,7 @@ def fit_fixed_effects(
 
 def _check_episodes(design: Design, firth: bool) -> None:
     """Refuse providers of one episode each, within which nothing can be compared."""
-    if design.n > len(design.groups) or (firth and not len(design.x)):
+    if design.n > design.n_providers or (firth and not design.n_covariates):
         return
     raise ArrayError(
         "provider: wanted providers with several episodes, within which episodes can be compared; "
@@ -140,16 +187,16 @@ def _not_apart(design: Design, error: CollinearError, both_outcomes: bool) -> Ar
 
 def _linear(design: Design) -> FixedEffects:
     """Return the least-squares fit: one look and a solve, and another for the last digits."""
-    left = design.n - len(design.groups) - len(design.x)
+    left = design.n - design.n_providers - design.n_covariates
     if left < 1:
         raise ArrayError(
             "provider: wanted more episodes than providers and covariates together; got "
-            f"{design.n:,} episodes of {len(design.groups):,} providers. Fit random intercepts."
+            f"{design.n:,} episodes of {design.n_providers:,} providers. Fit random intercepts."
         )
     centre = centre_of(design)
     sums = first_look(design, centre)
     arrow = Arrow(1 / sums.weight, sums.cross, sums.gram)
-    arrow.check(int(design.groups.sizes.max()))
+    arrow.check(int(design.sizes.max()))
     effects, coef = arrow.solve(sums.score, sums.slope)
     effects += centre
     sums = look_again(design, sums, coef, effects)
@@ -159,8 +206,8 @@ def _linear(design: Design) -> FixedEffects:
     return FixedEffects(
         family="gaussian",
         **_estimates(design, arrow, coef + more_coef, effects + more_effects, variance),
-        providers=design.groups.labels,
-        n=design.groups.sizes,
+        providers=design.labels,
+        n=design.sizes,
         residual_sd=float(np.sqrt(variance)),
         loglik=_log_likelihood(design, squares),
         converged=True,
@@ -170,13 +217,13 @@ def _linear(design: Design) -> FixedEffects:
 
 
 def _log_likelihood(design: Design, squares: float) -> float:
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
     variance = max(squares / design.n, np.finfo(float).tiny)
-    return -0.5 * (design.n * (np.log(2 * np.pi * variance) + 1) - log_weights)
+    return -0.5 * (design.n * (np.log(2 * np.pi * variance) + 1) - design.log_weights)
 
 
 def _logistic(design: Design, firth: bool) -> FixedEffects:
-    held = all_or_none(design) & (not firth)
+    events = events_of(design)
+    held = ((events == 0) | (events == design.sizes)) & (not firth)
     if held.all():
         raise ArrayError(
             "y: wanted a provider with episodes that differ in outcome; got none. "
@@ -184,9 +231,8 @@ def _logistic(design: Design, firth: bool) -> FixedEffects:
         )
     few = moved_to_means(design.of_providers(~held))
     found = fit_logistic(few, firth)
-    coef, effects = np.split(found.point, [len(design.x)])
+    coef, effects = np.split(found.point, [design.n_covariates])
     estimates = _estimates(few, found.view.arrow, coef, effects)
-    events = design.groups.total_ordered(design.y)
     infinite = np.where(events > 0, np.inf, -np.inf)
     for name, whole in (("effects", infinite), ("effects_se", np.abs(infinite))):
         whole[~held] = estimates[name]
@@ -194,8 +240,8 @@ def _logistic(design: Design, firth: bool) -> FixedEffects:
     return FixedEffects(
         family="binomial",
         **estimates,
-        providers=design.groups.labels,
-        n=design.groups.sizes,
+        providers=design.labels,
+        n=design.sizes,
         residual_sd=float("nan"),
         loglik=found.view.objective,
         converged=found.settled,

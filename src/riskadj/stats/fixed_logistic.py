@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import ABOUT_MEAN, SMALLEST_PIVOT, Arrow, CollinearError
+from riskadj.stats.blocks import Block
 from riskadj.stats.design import Design
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.newton import LARGE, Look, Summit, View, climb
-from riskadj.stats.passes import Sums, sum_episodes, sum_penalty
+from riskadj.stats.parts import Part
+from riskadj.stats.passes import Sums, sum_episodes, sum_outcomes, sum_penalty
 
 BINOMIAL = FAMILIES["binomial"]
 LONGEST = 8.0
@@ -48,7 +50,7 @@ def fit_logistic(design: Design, firth: bool) -> Summit:
     """
     look = partial(_look_penalised if firth else _look, design)
     found = climb(_start(design, firth), look)
-    if not firth or design.groups.sizes.min() >= FEW:
+    if not firth or design.sizes.min() >= FEW:
         return found
     return _highest([found, *(_from_beside(found, look, seed) for seed in range(RETRIES))])
 
@@ -67,38 +69,59 @@ def moved_to_means(design: Design) -> Design:
     few = _seem_level(design)
     if not few.size:
         return design
-    means = design.groups.total_ordered(design.x[few]) / design.groups.sizes
-    moved = design.x[few] - design.groups.spread(means)
-    within, squares = np.einsum("ij,ij->i", moved, moved), _squares(design.x[few])
+    means = design.add_up(_totals, few).by_provider[0] / design.sizes
+    within, *about = design.add_up(_about_means, few, means).whole
+    squares = _squares(design.n, *about)
     level = few[within <= SMALLEST_PIVOT * squares]
     if level.size:
         raise CollinearError(level, alone=True)
     little = within <= LITTLE * squares
     if not little.any():
         return design
-    x, shift = design.x.copy(), np.repeat(design.shift[:, None], len(design.groups), axis=1)
-    x[few[little]] = moved[little]
+    shift = np.repeat(design.shift[:, None], design.n_providers, axis=1)
     shift[few[little]] += means[little]
-    return replace(design, x=x, shift=shift)
+    return replace(design.keep(_moved, few[little], means[little]), shift=shift)
+
+
+def _totals(block: Block, few: NDArray[np.intp]) -> Part:
+    return Part((block.groups.total_ordered(block.x[few]),))
+
+
+def _about_means(block: Block, few: NDArray[np.intp], means: Floats) -> Part:
+    """Sum squares about provider means; values, and squares about 0."""
+    x = block.x[few]
+    moved = x - block.groups.spread(block.of_here(means))
+    within = np.einsum("ij,ij->i", moved, moved)
+    return Part(whole=(within, x.sum(axis=1), np.einsum("ij,ij->i", x, x)))
+
+
+def _moved(block: Block, few: NDArray[np.intp], means: Floats) -> Block:
+    x = block.x.copy()
+    x[few] -= block.groups.spread(block.of_here(means))
+    return replace(block, x=x)
 
 
 def _seem_level(design: Design) -> NDArray[np.intp]:
     """Return which covariates hardly vary within providers, judged by some pairs of neighbours."""
-    codes = design.groups.codes
-    one = np.arange(0, design.n - 1, max(1, design.n // JUDGED))
+    pairs, within, *about = design.add_up(_pairs, max(1, design.n // JUDGED)).whole
+    if not pairs:
+        return np.arange(design.n_covariates)
+    return np.flatnonzero(within <= LITTLE * _squares(pairs, *about))
+
+
+def _pairs(block: Block, stride: int) -> Part:
+    """Sum squares about the mean of pairs; values of one of each, and squares about 0."""
+    codes = block.groups.codes
+    one = np.arange(0, max(block.n - 1, 0), stride)
     one = one[codes[one] == codes[one + 1]]
-    if not one.size:
-        return np.arange(len(design.x))
-    some = design.x[:, one]
-    within = np.sum((some - design.x[:, one + 1]) ** 2, axis=1) / 2
-    return np.flatnonzero(within <= LITTLE * _squares(some))
+    some = block.x[:, one]
+    within = np.sum((some - block.x[:, one + 1]) ** 2, axis=1) / 2
+    return Part(whole=(one.size, within, some.sum(axis=1), np.einsum("ij,ij->i", some, some)))
 
 
-def _squares(x: Floats) -> Floats:
+def _squares(count: float, total: Floats, squares: Floats) -> Floats:
     """Return the sum of squares of each covariate about its mean, and more than rounding."""
-    squares = np.einsum("ij,ij->i", x, x)
-    about_mean = squares - x.sum(axis=1) ** 2 / x.shape[1]
-    return np.maximum(about_mean, ABOUT_MEAN * squares)
+    return np.maximum(squares - total**2 / count, ABOUT_MEAN * squares)
 
 
 def _from_beside(found: Summit, look: Look, seed: int) -> Summit | None:
@@ -124,22 +147,25 @@ def _above(one: Summit, other: Summit) -> bool:
     return not other.settled or one.view.objective > other.view.objective + RISE
 
 
-def all_or_none(design: Design) -> NDArray[np.bool_]:
-    """Return which providers have no or only events."""
-    events = design.groups.total_ordered(design.y)
-    return (events == 0) | (events == design.groups.sizes)
+def events_of(design: Design) -> Floats:
+    """Return the number of events of each provider."""
+    return design.add_up(_events).by_provider[0]
+
+
+def _events(block: Block) -> Part:
+    return Part((block.totals(block.y),))
 
 
 def _start(design: Design, firth: bool) -> Floats:
     """Start from provider means, and from the coefficients of a tenth where that pays."""
-    effects = BINOMIAL.link(_provider_mean(design)) - _mean_offset(design)
-    cold = np.concatenate([np.zeros(len(design.x)), effects])
+    effects = _cold(design)
+    cold = np.concatenate([np.zeros(design.n_covariates), effects])
     if firth or design.n < LARGE:
         return cold
     part = design.part(10)
     if part.n > design.n // 2:
         return cold
-    p, few = len(design.x), len(part.groups)
+    p, few = design.n_covariates, part.n_providers
     try:
         found = climb(cold[: p + few], partial(_look, part))
     except (CollinearError, np.linalg.LinAlgError):
@@ -150,24 +176,15 @@ def _start(design: Design, firth: bool) -> Floats:
     return np.concatenate([found.point[:p], effects + moved])
 
 
-def _provider_mean(design: Design) -> Floats:
-    """Return provider means, drawn to the overall mean by the weight of one episode."""
-    w = np.ones(design.n) if design.weights is None else design.weights
-    overall = float(w @ design.y / w.sum())
-    sums = design.groups.total_ordered(np.stack([w * design.y, w]))
-    return (sums[0] + overall) / (sums[1] + 1)
-
-
-def _mean_offset(design: Design) -> Floats | float:
-    return (
-        0.0
-        if design.offset is None
-        else design.groups.total_ordered(design.offset) / design.groups.sizes
-    )
+def _cold(design: Design) -> Floats:
+    """Return provider means, drawn to the overall mean by the weight of one episode, as effects."""
+    total, weight, offset = sum_outcomes(design)
+    overall = total.sum() / weight.sum()
+    return BINOMIAL.link((total + overall) / (weight + 1)) - offset / design.sizes
 
 
 def _look(design: Design, point: Floats, earlier: Arrow | None) -> View | None:
-    coef, effects = point[: len(design.x)], point[len(design.x) :]
+    coef, effects = np.split(point, [design.n_covariates])
     sums = sum_episodes(design, BINOMIAL, coef, effects, curvature=earlier is None)
     inverse = 1 / np.maximum(sums.weight, LEAST)
     arrow = earlier or _arrow(sums, inverse, first=not coef.any())
@@ -181,7 +198,7 @@ def _look_penalised(design: Design, point: Floats, _earlier: Arrow | None) -> Vi
     The penalty is like one more episode at each provider's weighted mean: it adds to the
     information about effects, and nothing to that about coefficients once these are eliminated.
     """
-    coef, effects = point[: len(design.x)], point[len(design.x) :]
+    coef, effects = np.split(point, [design.n_covariates])
     sums = sum_episodes(design, BINOMIAL, coef, effects)
     inverse = 1 / np.maximum(sums.weight, LEAST)
     arrow = _arrow(sums, inverse, first=not coef.any())

@@ -8,7 +8,7 @@ slope among patients of the same provider does not (Mundlak 1978, Econometrica 4
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -150,13 +150,26 @@ def slopes_within(
     return _told(inner, scores, problem.coef, centre, unit, rows.shape[1], clusters)
 
 
+class BetweenSlopes(NamedTuple):
+    """Slopes of providers' mean results on their mean factors.
+
+    Attributes
+    ----------
+    coef, standard_error : ndarray of shape (n_factors,)
+        NaN where slopes do not follow from the means, or their errors do not.
+    """
+
+    coef: Floats
+    standard_error: Floats
+
+
 def slope_between(
     y: ArrayLike,
     offset: ArrayLike,
     factors: ArrayLike,
     provider: ArrayLike,
     family: str = "gaussian",
-) -> Floats:
+) -> BetweenSlopes:
     """Return the slopes of providers' mean results on their mean factors: what is not adjusted for.
 
     Parameters
@@ -166,7 +179,7 @@ def slope_between(
 
     Returns
     -------
-    ndarray of shape (n_factors,)
+    BetweenSlopes
         By least squares of residuals, each provider counting by its episodes; on the scale of the
         linear predictor, to first order.
 
@@ -174,12 +187,18 @@ def slope_between(
     ------
     ArrayError
 
+    Notes
+    -----
+    Errors are those of HC3 (MacKinnon and White 1985, Journal of Econometrics 29:305-325), as few
+    providers may hold a slope: a residual counts by 1 / (1 - its provider's leverage).
+
     Examples
     --------
     >>> poor, provider = [0.0, 1.0, 0.0, 1.0, 1.0, 1.0], list("aabbbb")
     >>> y = [10.0, 8.0, 5.0, 3.0, 3.0, 3.0]
-    >>> slope_between(y, [0.0] * 6, poor, provider).round(9).tolist()
-    [-22.0]
+    >>> got = slope_between(y, [0.0] * 6, poor, provider)
+    >>> got.coef.round(9).tolist(), got.standard_error.tolist()
+    ([-22.0], [nan])
     """
     model = _MODELS[one_of("family", family, _MODELS)]
     target = a_row("y", y, "episode")
@@ -187,11 +206,27 @@ def slope_between(
     _check(model, target, rows, groups)
     mean = link_named(model.link).mean(finite("offset", offset, target.shape))
     left = groups.total((target - mean) / model.per(mean)) / groups.total(model.weight(mean))
-    means = groups.mean(rows.T).T
-    share = np.sqrt(groups.sizes / target.size)[:, None]
-    middle = (share**2).T @ means
-    design = share * (means - middle)
-    return np.asarray(np.linalg.lstsq(design, share[:, 0] * (left - share[:, 0] ** 2 @ left))[0])
+    root = np.sqrt(groups.sizes / target.size)
+    design = root[:, None] * _centred(groups.mean(rows.T).T, root**2)
+    return _least_squares(design, root * _centred(left, root**2), root)
+
+
+def _centred(values: Floats, share: Floats) -> Floats:
+    return np.asarray(values - share @ values)
+
+
+def _least_squares(design: Floats, y: Floats, intercept: Floats) -> BetweenSlopes:
+    """Return slopes with HC3 errors; `intercept` is a column at right angles to the others."""
+    coef, _, rank, _ = np.linalg.lstsq(design, y, rcond=_FOLLOWS)
+    nothing = np.full(design.shape[1], np.nan)
+    if rank < design.shape[1]:
+        return BetweenSlopes(nothing, nothing)
+    reach = np.linalg.pinv(design)
+    room = 1 - (design * reach.T).sum(axis=1) - intercept**2
+    if (room < _FOLLOWS).any():
+        return BetweenSlopes(np.asarray(coef), nothing)
+    errors = reach * ((y - design @ coef) / room)
+    return BetweenSlopes(np.asarray(coef), np.sqrt((errors**2).sum(axis=1)))
 
 
 def shift_to_total(predictor: ArrayLike, total: float, link: str = "identity") -> float:

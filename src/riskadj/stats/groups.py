@@ -1,6 +1,6 @@
 """Episodes put in order of their provider, so that a sum by provider is a sum of neighbours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,14 @@ class Groups:
             return self
         codes = np.repeat(np.arange(len(self.labels)), self.sizes)
         return Groups(self.labels, codes, self.starts, self.sizes)
+
+    def of_rows(self, kept: NDArray[np.bool_]) -> "Groups":
+        """Return the groups of some rows; a group that is left without any is left out."""
+        codes = self.codes[kept]
+        used = np.bincount(codes, minlength=len(self.labels)) > 0
+        if used.all():
+            return groups_of(self.labels, codes)
+        return groups_of(self.labels[used], (np.cumsum(used) - 1)[codes])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -112,10 +120,46 @@ def group_rows(group: ArrayLike, name: str = "provider") -> Groups:
     return groups_of(*_coded(group, name))
 
 
+def groups_of_rows(group: ArrayLike, n: int) -> Groups:
+    """Put n rows in order of their provider; there may be none.
+
+    Raises
+    ------
+    ArrayError
+    """
+    if not n and not np.size(np.asarray(group)):
+        return groups_of(np.zeros(0), np.zeros(0, dtype=np.intp))
+    groups = group_rows(group)
+    if groups.n_rows != n:
+        raise ArrayError(f"provider: wanted one per episode, {n:,}; got {groups.n_rows:,}.")
+    return groups
+
+
 def groups_of(labels: NDArray[Any], codes: NDArray[np.intp]) -> Groups:
     """Return the groups of rows that are already coded."""
     sizes = np.bincount(codes, minlength=len(labels))
-    return Groups(labels, codes, np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+    return Groups(labels, codes, np.cumsum(sizes) - sizes, sizes)
+
+
+def labels_together(
+    labels: Sequence[NDArray[Any]],
+) -> tuple[NDArray[Any], list[NDArray[np.intp]]]:
+    """Return the labels of several lists as one, sorted, and the places of each list's in it.
+
+    Examples
+    --------
+    >>> together, places = labels_together([np.array(["a", "c"]), np.array(["b", "c"])])
+    >>> together.tolist(), [one.tolist() for one in places]
+    (['a', 'b', 'c'], [[0, 2], [1, 2]])
+    """
+    if len(labels) == 1:
+        return labels[0], [np.arange(len(labels[0]))]
+    some = [one for one in labels if one.size]
+    if len({one.dtype.kind for one in some}) > 1:
+        some = [one.astype(object) for one in some]
+    groups = group_rows(np.concatenate(some))
+    cuts = np.cumsum([len(one) for one in labels])[:-1]
+    return groups.labels, np.split(groups.codes, cuts)
 
 
 def _coded(group: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -13,7 +13,7 @@ look at the episodes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,10 +23,12 @@ from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
 from riskadj.stats.between import extended_arrow, extended_slope, shrinkage
+from riskadj.stats.blocks import Block, with_logarithms
 from riskadj.stats.design import Design
 from riskadj.stats.families import Family
 from riskadj.stats.newton import Patience, Summit, View, climb
-from riskadj.stats.passes import Sums, sum_episodes
+from riskadj.stats.parts import Part
+from riskadj.stats.passes import Sums, sum_episodes, sum_outcomes
 from riskadj.stats.reml import fit_linear
 
 ROUNDS = 3
@@ -126,9 +128,8 @@ def fit_laplace(
 
 def _apart(design: Design, family: Family) -> Floats:
     """Return how far the mean of each provider is from that of all, half an episode drawn to it."""
-    w = np.ones(design.n) if design.weights is None else design.weights
-    mean = float(np.average(design.y, weights=w))
-    total, sizes = design.groups.total_ordered(np.stack([w * design.y, w]))
+    total, sizes, _ = sum_outcomes(design)
+    mean = total.sum() / sizes.sum()
     link = family.link(np.r_[mean, (total + mean / 2) / (sizes + 0.5)])
     return np.asarray(link[1:] - link[0])
 
@@ -136,7 +137,7 @@ def _apart(design: Design, family: Family) -> Floats:
 def _climb(
     design: Design, family: Family, between: Floats, start: Point, patience: Patience
 ) -> LaplaceFit:
-    eye = _Eye(design, family, between)
+    eye = _Eye(design, family, between, _amounts(design) if family.has_shape else None)
     summit = climb(start.vector, eye, patience)
     assert eye.information is not None
     point = Point.of(summit.point, len(start.coef))
@@ -145,18 +146,35 @@ def _climb(
 
 def first_point(design: Design, family: Family, between: Floats) -> Point:
     """Start from the overall mean, or from a linear model of the logarithm."""
-    m, k = len(design.groups), len(between)
+    k, p = len(between), design.n_covariates
     if family.has_shape:
-        linear = fit_linear(replace(design, y=np.log(design.y)), between, restricted=False)
+        linear = fit_linear(design.keep(with_logarithms), between, restricted=False)
         shape = 1 / max(linear.residual_variance, 1e-6)
         variance = linear.ratio * linear.residual_variance
         # The mean of a logarithm is below the logarithm of the mean.
-        coef = linear.coef + np.r_[linear.residual_variance / 2, np.zeros(k + len(design.x) - 1)]
+        coef = linear.coef + np.r_[linear.residual_variance / 2, np.zeros(k + p - 1)]
         return Point(coef, linear.effects, variance, shape)
-    coef = np.zeros(k + len(design.x))
-    offset = 0.0 if design.offset is None else float(design.offset.mean())
-    coef[0] = family.link(np.asarray(np.average(design.y, weights=design.weights))) - offset
-    return Point(coef, np.zeros(m), 0.1, 1.0)
+    coef = np.zeros(k + p)
+    total, weight, offset = sum_outcomes(design).sum(axis=1)
+    coef[0] = family.link(np.asarray(total / weight)) - offset / design.n
+    return Point(coef, np.zeros(design.n_providers), 0.1, 1.0)
+
+
+class _Amounts(NamedTuple):
+    """What a shape parameter needs of outcomes: the sums of weights and of their logarithms."""
+
+    weight: float
+    logarithms: float
+
+
+def _amounts(design: Design) -> _Amounts:
+    """Return the sums, those of a provider as often as it was drawn."""
+    return _Amounts(*(design.add_up(_amounts_of_block).by_provider[0] @ design.times).tolist())
+
+
+def _amounts_of_block(block: Block) -> Part:
+    weights = np.ones(block.n) if block.weights is None else block.weights
+    return Part((block.groups.total_ordered(np.stack([weights, weights * np.log(block.y)])),))
 
 
 @dataclass
@@ -166,17 +184,18 @@ class _Eye:
     design: Design
     family: Family
     between: Floats
+    amounts: _Amounts | None
     information: Floats | None = None
     looks: int = 0
 
     def __call__(self, vector: Floats, earlier: Arrow | None) -> View | None:
         self.looks += 1
-        point = Point.of(vector, len(self.between) + len(self.design.x))
+        point = Point.of(vector, len(self.between) + self.design.n_covariates)
         quick = self.looks <= QUICK
         if not quick:
             point = self._at_mode(point)
         seen = self._sum(point, curvature=earlier is None)
-        objective = _objective(self.design, self.family, seen, point)
+        objective = _objective(self.amounts, seen, point)
         if not np.isfinite(objective) or not np.isfinite(seen.gram).all():
             return None
         self.information = seen.weight
@@ -184,7 +203,7 @@ class _Eye:
         arrow = earlier or extended_arrow(self.between, sums, point.variance)
         if self.looks == 1:
             extended_arrow(self.between, sums, 0.0).check()
-        proposal = _propose(self.design, self.family, self.between, seen, arrow, point)
+        proposal = _propose(self.amounts, self.between, seen, arrow, point)
         view = _view(objective, arrow, point, proposal, sums.weight)
         step = view.step + (point.vector - vector)
         return replace(view, step=step, slack=FALL if quick else view.slack)
@@ -232,20 +251,20 @@ def _view(
     return replace(view, step=step * min(1.0, LONGEST / max(view.movement, LEAST)), bend=bend)
 
 
-def _objective(design: Design, family: Family, seen: Sums, point: Point) -> float:
+def _objective(amounts: _Amounts | None, seen: Sums, point: Point) -> float:
     """Return Laplace's approximation, as far as effects are at their mode."""
     value = point.shape * seen.loglik
     if point.variance > 0:
         value -= float(seen.copies @ point.effects**2) / (2 * point.variance)
     value -= 0.5 * float(seen.copies @ np.log1p(point.variance * point.shape * seen.weight))
-    if not family.has_shape:
+    if amounts is None:
         return value
     constant = point.shape * np.log(point.shape) - gammaln(point.shape)
-    return value + design.total(constant - np.log(design.y))
+    return value + amounts.weight * constant - amounts.logarithms
 
 
 def _propose(
-    design: Design, family: Family, between: Floats, seen: Sums, arrow: Arrow, point: Point
+    amounts: _Amounts | None, between: Floats, seen: Sums, arrow: Arrow, point: Point
 ) -> Point:
     """Let coefficients, variance and shape take turns on what the pass saw."""
     variance, shape, step = point.variance, point.shape, np.zeros(len(point.coef))
@@ -257,8 +276,8 @@ def _propose(
         score = sums.score + sums.weight * point.effects - step @ arrow.cross
         variance = _best_variance(sums, score, point.effects, variance)
         effects = shrinkage(variance, sums.weight) * score
-        if family.has_shape:
-            shape = _best_shape(design, seen, variance)
+        if amounts is not None:
+            shape = _best_shape(amounts, seen, variance)
     return Point(point.coef + step, effects, variance, shape)
 
 
@@ -302,14 +321,13 @@ def _zero(slope: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(slope, low, high, xtol=1e-14, rtol=1e-12))
 
 
-def _best_shape(design: Design, seen: Sums, variance: float) -> float:
+def _best_shape(amounts: _Amounts, seen: Sums, variance: float) -> float:
     """Return the gamma shape at which the likelihood is highest, given the rest."""
-    episodes = design.total(np.ones(design.n))
 
     def slope(log_shape: float) -> float:
         shape = np.exp(log_shape)
         posterior = shrinkage(variance, shape * seen.weight)
-        own = episodes * (log_shape + 1 - digamma(shape)) + seen.loglik
+        own = amounts.weight * (log_shape + 1 - digamma(shape)) + seen.loglik
         moved = shape * seen.bend * posterior * seen.score
         return float(own - 0.5 * seen.copies @ (posterior * (seen.weight + moved)))
 

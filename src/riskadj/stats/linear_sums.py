@@ -5,26 +5,32 @@ everywhere; a second look, at estimates from a first one, costs little and keeps
 large means of covariates, or a nearly perfect fit, would cancel.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from riskadj.stats.arrays import Floats
-from riskadj.stats.design import CHUNK, Design
+from riskadj.stats.blocks import CHUNK, Block
+from riskadj.stats.design import Design
+from riskadj.stats.parts import Part
 from riskadj.stats.passes import Sums
 
 
 def first_look(design: Design, centre: float) -> Sums:
     """Return the sums at coefficients of 0 and effects that are all `centre`."""
-    m, p = len(design.groups), len(design.x)
+    m, p = design.n_providers, design.n_covariates
+    found = design.add_up(_curvature, design.copies)
+    weight, cross = found.by_provider
     nothing = Sums(
         loglik=0.0,
         score=np.zeros(m),
-        weight=provider_totals(design, design.weights),
+        weight=weight,
         bend=np.zeros(m),
         slope=np.zeros(p),
         drag=np.zeros(p),
-        cross=weighted_covariates(design),
-        gram=_gram(design),
-        copies=np.ones(m) if design.copies is None else design.copies,
+        cross=cross,
+        gram=found.whole[0],
+        copies=design.times,
     )
     return look_again(design, nothing, np.zeros(p), np.full(m, centre))
 
@@ -39,55 +45,60 @@ def look_again(design: Design, sums: Sums, coef: Floats, effects: Floats) -> Sum
     coef : ndarray of shape (n_covariates,)
     effects : ndarray of shape (n_providers,)
     """
-    codes = design.groups.codes
-    residual = design.y - effects[codes]
-    if design.offset is not None:
-        residual -= design.offset
-    if coef.any():
-        residual -= coef @ design.x
-    weighted = residual if design.weights is None else design.weights * residual
-    counted = weighted if design.copies is None else design.copies[codes] * weighted
-    return Sums(
-        -0.5 * float(counted @ residual),
-        provider_totals(design, weighted),
-        sums.weight,
-        sums.bend,
-        design.x @ counted,
-        sums.drag,
-        sums.cross,
-        sums.gram,
-        sums.copies,
-    )
+    found = design.add_up(_residuals, coef, effects, design.copies)
+    loglik, slope = found.whole
+    return replace(sums, loglik=loglik, score=found.by_provider[0], slope=slope)
 
 
-def provider_totals(design: Design, rows: Floats | None) -> Floats:
-    """Return the sum of rows by provider; without rows, their number."""
-    totals = np.bincount(design.groups.codes, rows, len(design.groups))
-    return np.asarray(totals, dtype=np.float64)
-
-
-def weighted_covariates(design: Design) -> Floats:
-    """Return the weighted sum of each covariate by provider."""
-    cross, weights = np.empty((len(design.x), len(design.groups))), design.weights
-    for row, x in zip(cross, design.x, strict=True):
-        row[:] = provider_totals(design, x if weights is None else weights * x)
-    return cross
-
-
-def _gram(design: Design) -> Floats:
-    """Return the weighted products of covariates, chunk by chunk so that they stay in the cache."""
-    gram = np.zeros((len(design.x), len(design.x)))
-    for begin in range(0, design.n, CHUNK):
-        rows = slice(begin, begin + CHUNK)
-        x = design.x[:, rows]
-        if design.copies is not None:
-            x = x * np.sqrt(design.copies[design.groups.codes[rows]])
-        if design.weights is not None:
-            x = x * np.sqrt(design.weights[rows])
-        gram += x @ x.T
-    return gram
+def weighted_covariates(design: Design) -> tuple[Floats, Floats]:
+    """Return by provider the sum of weights, and the weighted sum of each covariate."""
+    weight, cross = design.add_up(_by_provider).by_provider
+    return weight, cross
 
 
 def centre_of(design: Design) -> float:
     """Return the mean outcome beyond the offset, where little cancels."""
-    return float(design.y.mean() if design.offset is None else (design.y - design.offset).mean())
+    return float(design.add_up(_beyond_offset).whole[0] / design.n)
+
+
+def _curvature(block: Block, drawn: Floats | None) -> Part:
+    return Part(_by_provider(block).by_provider, (_gram(block, drawn),))
+
+
+def _by_provider(block: Block) -> Part:
+    cross = np.empty((len(block.x), len(block.groups)))
+    for row, x in zip(cross, block.x, strict=True):
+        row[:] = block.totals(block.weighted(x))
+    return Part((block.totals(block.weights), cross))
+
+
+def _gram(block: Block, drawn: Floats | None) -> Floats:
+    """Return the weighted products of covariates, chunk by chunk so that they stay in the cache."""
+    gram = np.zeros((len(block.x), len(block.x)))
+    copies = None if drawn is None else block.of_here(drawn)
+    for begin in range(0, block.n, CHUNK):
+        rows = slice(begin, begin + CHUNK)
+        x = block.x[:, rows]
+        if copies is not None:
+            x = x * np.sqrt(copies[block.groups.codes[rows]])
+        if block.weights is not None:
+            x = x * np.sqrt(block.weights[rows])
+        gram += x @ x.T
+    return gram
+
+
+def _residuals(block: Block, coef: Floats, effects: Floats, drawn: Floats | None) -> Part:
+    codes = block.groups.codes
+    residual = block.y - block.of_here(effects)[codes]
+    if block.offset is not None:
+        residual -= block.offset
+    if coef.any():
+        residual -= coef @ block.x
+    weighted = block.weighted(residual)
+    counted = weighted if drawn is None else block.of_here(drawn)[codes] * weighted
+    loglik = -0.5 * float(counted @ residual)
+    return Part((block.totals(weighted),), (loglik, block.x @ counted))
+
+
+def _beyond_offset(block: Block) -> Part:
+    return Part(whole=(float(block.beyond_offset().sum()),))

@@ -1,5 +1,7 @@
 """One pass over episodes in order: all that a Newton step needs of them, as sums by provider.
 
+A pass is a sum over blocks, and in a block one over neighbours that fit in the cache.
+
 Covariates are never looked at one provider at a time. The information matrix of coefficients
 and provider effects is an arrow, a dense block with a diagonal beside it, so that these sums
 are everything: `weight` is the diagonal, `cross` the shaft, `gram` the dense block.
@@ -11,8 +13,10 @@ import numpy as np
 
 from riskadj.stats.arrays import Floats
 from riskadj.stats.arrow import Arrow
-from riskadj.stats.design import Chunk, Design
+from riskadj.stats.blocks import Block, Chunk
+from riskadj.stats.design import Design
 from riskadj.stats.families import Family, Slopes
+from riskadj.stats.parts import Part
 
 
 @dataclass(frozen=True)
@@ -86,35 +90,65 @@ def sum_episodes(
     curvature : bool
         Whether `cross` and `gram` are wanted: they are two thirds of the work.
     """
-    p, m = len(design.x), len(design.groups)
+    found = design.add_up(_of_block, family, coef, effect, posterior, curvature, design.copies)
+    (score, weight, bend), *cross = found.by_provider
+    loglik, slope, drag, *gram = found.whole
+    p, m = design.n_covariates, design.n_providers
+    return Sums(
+        loglik,
+        score,
+        weight,
+        bend,
+        slope,
+        drag,
+        cross[0] if curvature else np.zeros((p, m)),
+        gram[0] if curvature else np.zeros((p, p)),
+        design.times,
+    )
+
+
+def _of_block(
+    block: Block,
+    family: Family,
+    coef: Floats,
+    effect: Floats,
+    posterior: Floats | None,
+    curvature: bool,
+    drawn: Floats | None,
+) -> Part:
+    p, m = len(block.x), len(block.groups)
     by_provider, slope, drag, loglik = np.zeros((3, m)), np.zeros(p), np.zeros(p), 0.0
     cross, gram = np.zeros((p, m)), np.zeros((p, p))
-    for chunk in design.chunks():
-        x = design.x[:, chunk.rows]
-        one = _slopes(design, family, chunk, x, coef, effect)
+    effect = block.of_here(effect)
+    posterior = None if posterior is None else block.of_here(posterior)
+    drawn = None if drawn is None else block.of_here(drawn)
+    for chunk in block.chunks():
+        x = block.x[:, chunk.rows]
+        one = _slopes(block, family, chunk, x, coef, effect)
         by_provider[:, chunk.providers] += np.add.reduceat(np.stack(one[1:]), chunk.starts, axis=1)
-        copies = 1.0 if design.copies is None else chunk.spread(design.copies)
+        copies = 1.0 if drawn is None else chunk.spread(drawn)
         loglik += float(np.sum(copies * one.loglik))
         slope += x @ (copies * one.score)
         if posterior is not None:
             drag += x @ (copies * one.bend * chunk.spread(posterior))
         if curvature:
             _add_curvature(cross, gram, x, one.weight, copies, chunk)
-    once = np.ones(m) if design.copies is None else design.copies
-    score, weight, bend = by_provider
-    return Sums(loglik, score, weight, bend, slope, drag, cross, gram, once)
+    if curvature:
+        return Part((by_provider, cross), (loglik, slope, drag, gram))
+    return Part((by_provider,), (loglik, slope, drag))
 
 
 def _slopes(
-    design: Design, family: Family, chunk: Chunk, x: Floats, coef: Floats, effect: Floats
+    block: Block, family: Family, chunk: Chunk, x: Floats, coef: Floats, effect: Floats
 ) -> Slopes:
     eta = coef @ x + chunk.spread(effect)
-    if design.offset is not None:
-        eta += design.offset[chunk.rows]
-    slopes = family.slopes(design.y[chunk.rows], eta)
-    if design.weights is None:
+    if block.offset is not None:
+        eta += block.offset[chunk.rows]
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at sums
+        slopes = family.slopes(block.y[chunk.rows], eta)
+    if block.weights is None:
         return slopes
-    weights = design.weights[chunk.rows]
+    weights = block.weights[chunk.rows]
     return Slopes(*(weights * one for one in slopes))
 
 
@@ -126,6 +160,17 @@ def _add_curvature(
     gram += rooted @ rooted.T
     weighted = np.multiply(x, weight, out=rooted)
     cross[:, chunk.providers] += np.add.reduceat(weighted, chunk.starts, axis=1)
+
+
+def sum_outcomes(design: Design) -> Floats:
+    """Return by provider the sums of weighted outcomes, weights and offsets, in three rows."""
+    return design.add_up(_outcomes).by_provider[0]
+
+
+def _outcomes(block: Block) -> Part:
+    weights = np.ones(block.n) if block.weights is None else block.weights
+    offset = np.zeros(block.n) if block.offset is None else block.offset
+    return Part((block.groups.total_ordered(np.stack([weights * block.y, weights, offset])),))
 
 
 @dataclass(frozen=True)
@@ -151,13 +196,31 @@ def sum_penalty(
     The variance is 1 / d + (x - c)' inverse(schur) (x - c), with c the weighted mean of the
     covariates of the episode's provider. The information is that of log(d) / 2 alone, logit link.
     """
-    by_provider, by_covariate = np.zeros((2, len(design.groups))), np.zeros(len(design.x))
     half_mean = arrow.half(arrow.cross * arrow.inverse)
-    for chunk in design.chunks():
-        x = design.x[:, chunk.rows]
-        one = _slopes(design, family, chunk, x, coef, effect)
-        half = arrow.half(x) - chunk.spread(half_mean)
-        variance = chunk.spread(arrow.inverse)
+    found = design.add_up(
+        _penalty_of_block, family, coef, effect, arrow.root, half_mean, arrow.inverse
+    )
+    score, bend_slope = found.by_provider[0]
+    information = _ratio(_ratio(sums.bend**2, sums.weight) - bend_slope, 2 * sums.weight)
+    return Penalty(score, information, found.whole[0])
+
+
+def _penalty_of_block(
+    block: Block,
+    family: Family,
+    coef: Floats,
+    effect: Floats,
+    root: Floats,
+    half_mean: Floats,
+    inverse: Floats,
+) -> Part:
+    by_provider, by_covariate = np.zeros((2, len(block.groups))), np.zeros(len(block.x))
+    effect, half_mean, inverse = map(block.of_here, (effect, half_mean, inverse))
+    for chunk in block.chunks():
+        x = block.x[:, chunk.rows]
+        one = _slopes(block, family, chunk, x, coef, effect)
+        half = root @ x - chunk.spread(half_mean)
+        variance = chunk.spread(inverse)
         variance += np.einsum("ij,ij->j", half, half)
         pull = one.bend * variance / 2
         bend_slope = _ratio(one.bend**2, one.weight) - 2 * one.weight**2
@@ -165,9 +228,7 @@ def sum_penalty(
             np.stack([pull, bend_slope]), chunk.starts, axis=1
         )
         by_covariate += x @ pull
-    score, bend_slope = by_provider
-    information = _ratio(_ratio(sums.bend**2, sums.weight) - bend_slope, 2 * sums.weight)
-    return Penalty(score, information, by_covariate)
+    return Part((by_provider,), (by_covariate,))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from riskadj.engine import Blocks
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, one_of
 from riskadj.stats.arrow import SMALLEST_PIVOT, CollinearError
-from riskadj.stats.between import between_covariates, provider_means, shrinkage
-from riskadj.stats.design import Design, build_design, no_bound, said, worded
+from riskadj.stats.between import between_covariates, shrinkage
+from riskadj.stats.blocks import Block
+from riskadj.stats.design import Design, build_design, design_over, no_bound, said, worded
 from riskadj.stats.families import FAMILIES
 from riskadj.stats.fits import (
     FitWarning,
@@ -25,7 +27,9 @@ from riskadj.stats.fits import (
     tell,
 )
 from riskadj.stats.laplace import Point, fit_laplace
+from riskadj.stats.linear_sums import weighted_covariates
 from riskadj.stats.newton import LARGE, Summit
+from riskadj.stats.parts import Part
 from riskadj.stats.reml import fit_linear
 from riskadj.stats.threads import one_thread
 
@@ -99,10 +103,56 @@ def fit_random_intercept(
     >>> fit.coef.round(3).tolist(), fit.effects.round(3).tolist(), round(fit.sigma, 3)
     ([1.189], [-1.548, 1.548], 1.55)
     """
+    _check_choices(family, method)
+    return _fit(build_design(y, X, provider, weights, offset), family, method, correlated)
+
+
+def random_intercept_over(
+    blocks: Blocks, family: str = "gaussian", *, method: str = "reml", correlated: bool = False
+) -> RandomIntercept:
+    """Fit what `fit_random_intercept` fits to episodes that are laid in blocks.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of `Rows`, cut anywhere: a provider may be in several.
+    family, method, correlated
+        As in `fit_random_intercept`.
+
+    Returns
+    -------
+    RandomIntercept
+        Where blocks begin, and in which order workers finish, changes rounding only.
+
+    Raises
+    ------
+    ArrayError
+        As `fit_random_intercept`; of blocks that are not sound, the first is told.
+    EngineError
+        When those who hold the blocks are gone.
+
+    Examples
+    --------
+    >>> from riskadj.engine import Local
+    >>> from riskadj.stats import Rows
+    >>> rows = [
+    ...     Rows([1.0, 2.0, 4.0], [[0.0], [1.0], [0.0]], ["a", "a", "b"]),
+    ...     Rows([6.5, 5.0, 2.0], [[2.0], [1.0], [1.0]], ["b", "b", "a"]),
+    ... ]
+    >>> random_intercept_over(Local().place(rows), method="ml").coef.round(3).tolist()
+    [1.189]
+    """
+    _check_choices(family, method)
+    return _fit(design_over(blocks), family, method, correlated)
+
+
+def _check_choices(family: str, method: str) -> None:
     one_of("family", family, FAMILIES)
     one_of("method", method, METHODS)
-    design = build_design(y, X, provider, weights, offset)
-    FAMILIES[family].check(design.y)
+
+
+def _fit(design: Design, family: str, method: str, correlated: bool) -> RandomIntercept:
+    FAMILIES[family].check(design.outcomes)
     _check_providers(design)
     try:
         with one_thread():
@@ -118,7 +168,7 @@ def fit_random_intercept(
 
 def not_apart(design: Design, error: CollinearError, correlated: bool) -> ArrayError:
     """Return why coefficients are not apart, in words of the covariates."""
-    p = len(design.x)
+    p = design.n_covariates
     if not correlated and not _combined(design):
         return ArrayError(
             "X, y: wanted covariates that do not tell outcomes apart without error; got such "
@@ -142,22 +192,37 @@ def not_apart(design: Design, error: CollinearError, correlated: bool) -> ArrayE
 
 def _combined(design: Design) -> bool:
     """Whether some covariate is a combination of others, whatever the outcomes are."""
-    apart = design.x - design.x.mean(axis=1, keepdims=True)
-    size = np.sqrt((apart**2).sum(axis=1))
+    mean = design.add_up(_covariates).whole[0] / design.n
+    gram = design.add_up(_products_about, mean).whole[0]
+    size = np.sqrt(np.diag(gram))
     if not size.all():
         return True
-    unit = apart / size[:, None]
-    return bool(np.linalg.eigvalsh(unit @ unit.T)[0] < SMALLEST_PIVOT)
+    return bool(np.linalg.eigvalsh(gram / np.outer(size, size))[0] < SMALLEST_PIVOT)
+
+
+def _covariates(block: Block) -> Part:
+    return Part(whole=(block.x.sum(axis=1),))
+
+
+def _products_about(block: Block, mean: Floats) -> Part:
+    apart = block.x - mean[:, None]
+    return Part(whole=(apart @ apart.T,))
 
 
 def _level_within(design: Design) -> NDArray[np.intp]:
     """Return which covariates vary between providers and not within any."""
-    means = provider_means(design)
-    w = np.ones(design.n) if design.weights is None else design.weights
-    pairs = zip(design.x, means, strict=True)
-    within = np.array([w @ (x - mean[design.groups.codes]) ** 2 for x, mean in pairs])
-    total = np.array([w @ (x - np.average(x, weights=w)) ** 2 for x in design.x])
+    weight, cross = weighted_covariates(design)
+    overall = np.repeat(cross.sum(axis=1, keepdims=True) / weight.sum(), len(weight), axis=1)
+    within = design.add_up(_squares_about, cross / weight).whole[0]
+    total = design.add_up(_squares_about, overall).whole[0]
     return np.flatnonzero((within <= SMALLEST_PIVOT * total) & (total > 0))
+
+
+def _squares_about(block: Block, means: Floats) -> Part:
+    pairs = zip(block.x, block.of_here(means), strict=True)
+    codes = block.groups.codes
+    squares = [block.weighted((x - mean[codes]) ** 2).sum() for x, mean in pairs]
+    return Part(whole=(np.array(squares),))
 
 
 def _of_providers(design: Design, which: NDArray[np.intp]) -> ArrayError:
@@ -170,7 +235,7 @@ def _of_providers(design: Design, which: NDArray[np.intp]) -> ArrayError:
 
 
 def _too_few_means(design: Design, means: NDArray[np.intp]) -> ArrayError:
-    m, p = len(design.groups), len(design.x)
+    m, p = design.n_providers, design.n_covariates
     if m <= p:
         return ArrayError(
             "provider: with correlated=True, wanted more providers than covariates; got "
@@ -186,9 +251,9 @@ def _too_few_means(design: Design, means: NDArray[np.intp]) -> ArrayError:
 
 
 def _check_providers(design: Design) -> None:
-    if len(design.groups) < 2:
+    if design.n_providers < 2:
         raise ArrayError("provider: wanted at least two providers; got one.")
-    if design.n == len(design.groups):
+    if design.n == design.n_providers:
         raise ArrayError(
             "provider: wanted providers with several episodes, to tell differences between them "
             f"from those within; got {design.n:,} providers of one episode each."
@@ -241,13 +306,13 @@ def _start(design: Design, family: str, between: Floats) -> Point | None:
         return None
     try:
         _check_providers(part)
-        FAMILIES[family].check(part.y)
-        found = fit_laplace(part, FAMILIES[family], between[:, : len(part.groups)])
+        FAMILIES[family].check(part.outcomes)
+        found = fit_laplace(part, FAMILIES[family], between[:, : part.n_providers])
     except (ArrayError, np.linalg.LinAlgError):
         return None
     if not found.summit.settled:
         return None
-    return replace(found.point, effects=np.zeros(len(design.groups)))
+    return replace(found.point, effects=np.zeros(design.n_providers))
 
 
 def _coefficients(
@@ -258,8 +323,8 @@ def _coefficients(
     coef, covariance = _as_they_came(design, k, coef, covariance)
     errors = np.sqrt(np.diag(covariance))
     return {
-        "providers": design.groups.labels,
-        "n": design.groups.sizes,
+        "providers": design.labels,
+        "n": design.sizes,
         "intercept": float(coef[0]),
         "intercept_se": float(errors[0]),
         "coef": coef[k:],

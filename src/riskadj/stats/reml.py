@@ -59,17 +59,16 @@ def fit_linear(design: Design, between: Floats, restricted: bool) -> LinearFit:
     ArrayError
         When residual variance and variance between providers cannot be told apart.
     """
-    degrees = design.counted - (len(between) + len(design.x) if restricted else 0)
-    if degrees < 1 or design.n == len(design.groups):
+    degrees = design.counted - (len(between) + design.n_covariates if restricted else 0)
+    if degrees < 1 or design.n == design.n_providers:
         raise ArrayError(
             "provider: wanted providers with several episodes, to tell their differences from "
-            f"those within; got {design.n:,} episodes of {len(design.groups):,} providers."
+            f"those within; got {design.n:,} episodes of {design.n_providers:,} providers."
         )
     pooled, sums = _around_pooled(design, between)
     model = _Profile(sums, between, degrees, restricted)
     fit = model.at(_highest(model))
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
-    return replace(fit, coef=pooled + fit.coef, loglik=fit.loglik + log_weights / 2)
+    return replace(fit, coef=pooled + fit.coef, loglik=fit.loglik + design.log_weights / 2)
 
 
 def _around_pooled(design: Design, between: Floats) -> tuple[Floats, Sums]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from riskadj.errors import FileMissingError, RiskadjError, StudyError, did_you_mean
 from riskadj.study.records import Study
+from riskadj.yaml_text import MOST_BYTES, parse_yaml, plain
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
@@ -62,12 +63,11 @@ def study_schema() -> dict[str, Any]:
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping: `NO` is text, `1e-3` a number, a key given twice a fault."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
     except FileNotFoundError:
         raise FileMissingError(
             f"{path}: wanted a YAML file; there is none. Check the path."
@@ -77,16 +77,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             f"{path}: wanted a YAML file in UTF-8; could not read it: {error}."
         ) from None
     try:
-        content = YAML(typ="rt", pure=True).load(text)
+        content = parse_yaml(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "cannot be read").splitlines()[0]
         raise StudyError(f"{path}:{line}: wanted YAML 1.2; got a fault: {problem}.") from None
-    except YAMLError as error:
-        raise StudyError(f"{path}: wanted YAML 1.2; got {str(error).splitlines()[0]}.") from None
+    except (YAMLError, ValueError) as error:
+        problem = str(error).splitlines()[0][:100].rstrip(".")
+        raise StudyError(f"{path}: wanted YAML 1.2; got {problem}.") from None
     if not isinstance(content, Mapping):
         raise StudyError(f"{path}: wanted a mapping of keys to values; got {_kind(content)}.")
     return content  # type: ignore[return-value]
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return stream.read(4 * MOST_BYTES + 1).decode("utf-8")
 
 
 def build(
@@ -105,14 +111,14 @@ def build(
     StudyError
         Each fault as `source:line: key: what was wanted; what came`, with a did-you-mean.
     """
-    plain = _plain(content)
-    origin = _Origin(source, content, tuple(_override(plain, text) for text in overrides), whole)
+    built = plain(content)
+    origin = _Origin(source, content, tuple(_override(built, text) for text in overrides), whole)
     try:
-        return model.model_validate(plain)
+        return model.model_validate(built)
     except ValidationError as error:
         faults = _without_other_branches(_without_echoes(error.errors()))
         unknown_first = sorted(faults, key=lambda one: one["type"] != "extra_forbidden")
-        found = [_fault(one, model, plain, origin) for one in unknown_first]
+        found = [_fault(one, model, built, origin) for one in unknown_first]
         raise StudyFaults(_of_alternatives(found), of_study=model is Study) from None
 
 
@@ -151,6 +157,7 @@ DATA_PATHS = (
     ("value_sets", "folder"),
     ("claims", "patients"),
     ("claims", "proms"),
+    ("pseudonymise", "key_file"),
 )
 """Where the data of a study say paths: under which key of theirs, or none, and by which key."""
 
@@ -161,29 +168,16 @@ def _anchored(value: Any, folder: Path) -> Any:
     return str(folder / value) if isinstance(value, str) else value
 
 
-def _plain(value: Any) -> Any:
-    """Return YAML content as built-in types, without its line numbers."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
-
-
 def _override(content: dict[str, Any], text: str) -> str:
     """Set one key to a value, and return the key."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise StudyError(f"--set: wanted key=value; got {text!r}. Example: split.test=[2018/19].")
     try:
-        value = _plain(YAML(typ="safe", pure=True).load(raw))
-    except YAMLError:
+        value = plain(parse_yaml(raw))
+    except (YAMLError, ValueError):
         raise StudyError(f"--set {key}: wanted a YAML value; got {raw!r}.") from None
     _put(content, key.strip().split("."), value, key.strip())
     return key.strip()
@@ -268,9 +262,9 @@ def _is_branch(step: Any) -> bool:
 
 
 def _fault(
-    error: Any, model: type[BaseModel], plain: Mapping[str, Any], origin: _Origin
+    error: Any, model: type[BaseModel], built: Mapping[str, Any], origin: _Origin
 ) -> RiskadjError:
-    location = _without_tags(error["loc"], plain)
+    location = _without_tags(error["loc"], built)
     where = origin.of(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, RiskadjError):

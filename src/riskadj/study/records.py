@@ -40,6 +40,31 @@ class ValueSetChoice(Record):
         return {one: name for one in ("EQ5D3L", "EQ5D5L") if (name := getattr(self, one))}
 
 
+class PseudonymRules(Record):
+    """Which identifiers become keyed hashes when they are read, and where the key is."""
+
+    columns: tuple[str, ...] = Field(
+        ("patient_id", "episode_id"),
+        min_length=1,
+        description="whose role is identifier; not provider_id and period, which reports are about",
+    )
+    key_file: Path | None = Field(
+        None, description="of 32 random bytes or more, kept apart from data and results"
+    )
+    key_variable: str | None = Field(
+        None, description="of the environment, in place of a file: its name, not the key"
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "PseudonymRules":
+        if (self.key_file is None) == (self.key_variable is None):
+            raise ValueError(
+                "wanted one of key_file and key_variable; got "
+                f"{'neither' if self.key_file is None else 'both'}"
+            )
+        return self
+
+
 class Data(Record):
     """Where the episodes are, and how to read them."""
 
@@ -70,6 +95,9 @@ class Data(Record):
         (),
         description="of the periods compared: NHS England's files of participation, linkage, "
         "issue and response",
+    )
+    pseudonymise: PseudonymRules | None = Field(
+        None, description="identifiers to replace by pseudonyms when read; null: none"
     )
 
     @model_validator(mode="after")
@@ -764,6 +792,13 @@ class Report(Record):
     """What the card shows beyond the figures that every study has."""
 
     subgroups: tuple[str, ...] = Field((), description="columns to report performance by")
+    round_counts_to: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="counts that leave are rounded to multiples of it, such as 5, and other "
+        "figures to three digits; null: neither",
+    )
 
 
 class SkdeRules(Record):
@@ -828,15 +863,28 @@ class SocialRules(Record):
     """Which social factors an outcome may hang on, and how far they are adjusted for."""
 
     columns: tuple[str, ...] = Field(min_length=1, description="such as deprivation_decile")
-    mode: Literal["none", "adjust", "stratify", "peer_group"] = Field(
-        "none",
-        description="which of the four ways, all of which are shown, is the study's own answer",
-    )
     lambdas: tuple[float, ...] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0),
         min_length=2,
         description="how far: 0, not at all; 1, as much as they matter within providers",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_mode(cls, given: object) -> object:
+        if isinstance(given, Mapping) and "mode" in given:
+            raise ValueError(
+                "wanted no mode, as the study's own way follows from its case mix and its "
+                f"profile.peer_group; got mode: {given['mode']}. Remove it"
+            )
+        return given
+
+    @field_validator("columns")
+    @classmethod
+    def _each_once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"wanted each column once; got {', '.join(columns)}")
+        return columns
 
     @field_validator("lambdas")
     @classmethod
@@ -874,7 +922,10 @@ class FairnessRules(Record):
     """Whom expectations are held to be fair to, and what is followed from period to period."""
 
     groups: tuple[GroupRule, ...] = Field(
-        (), description="whom to audit; []: report.subgroups, and thirds of providers by volume"
+        (),
+        description="whom to audit; []: report.subgroups, and age, sex, deprivation, ethnicity, "
+        "payer, score before and rare comorbidities where the episodes hold them, and thirds of "
+        "providers by volume",
     )
     in_sample: bool = Field(
         True,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import riskadj
 from riskadj.errors import FileFormatError, FileMissingError
 from riskadj.expected import ExpectationModel, load_model
-from riskadj.report.provenance import without_password
+from riskadj.masking import without_password
 from riskadj.tracking.registry import register
 from riskadj.tracking.store import (
     check_somewhere,

@@ -13,9 +13,9 @@ from riskadj.errors import (
     UnwrittenError,
     ValuesError,
 )
+from riskadj.masking import without_password
 from riskadj.report.card.published import read_card, unwritten_of_card
 from riskadj.report.folder import read_json, read_provenance
-from riskadj.report.provenance import without_password
 from riskadj.tracking.serve import find_experiment
 from riskadj.tracking.store import mlflow_at_work, one_line_refusals
 

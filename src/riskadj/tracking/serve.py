@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener, url2pathname
 
 from riskadj.errors import RiskadjError, TrackingError, did_you_mean
-from riskadj.report.provenance import is_masked, without_password
+from riskadj.masking import is_masked, without_password
 from riskadj.tracking.store import database_of, first_words, mlflow_at_work, reach
 
 if TYPE_CHECKING:
@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _PATIENCE, _GRACE, _STEP = 90.0, 5.0, 0.2  # seconds: to answer, to leave, between looks
+_HOSTS = ("localhost", HOST)
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # Whatever the environment says: no other page in the same browser may ask this server.
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+    "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*_HOSTS, *(f"{one}:*" for one in _HOSTS)]),
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "",
 }
 _SHOWN = 5
 
@@ -62,7 +67,7 @@ def mlflow_pages(uri: str, experiment: str, port: int = 0) -> Iterator[str]:
         return
     port = _free_port(port)
     with TemporaryFile() as said, _server(uri, port, said) as process:
-        _wait_until_it_answers(process, port, said)
+        _wait_until_it_answers(process, uri, port, said)
         yield f"http://{HOST}:{port}/#/experiments/{number}"
 
 
@@ -85,7 +90,7 @@ def find_experiment(uri: str, experiment: str) -> str:
     except RiskadjError:
         raise
     except Exception as error:
-        raise _refused(uri, first_words(error), "Check --tracking-uri.") from None
+        raise _refused(uri, first_words(error, uri), "Check --tracking-uri.") from None
 
 
 def _check_there(uri: str) -> None:
@@ -172,7 +177,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _wait_until_it_answers(
-    process: "subprocess.Popen[bytes]", port: int, said: IO[bytes]
+    process: "subprocess.Popen[bytes]", uri: str, port: int, said: IO[bytes]
 ) -> None:  # fmt: skip
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until and process.poll() is None:
@@ -181,8 +186,9 @@ def _wait_until_it_answers(
         time.sleep(_STEP)
     said.seek(0)
     last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+    got = without_password(last[0], uri)[:200]
     raise TrackingError(
-        f"mlflow server: wanted an answer at port {port}; got {without_password(last[0])[:200]!r}. "
+        f"mlflow server: wanted an answer at port {port}; got {got!r}. "
         "Try another --port."
     )
 

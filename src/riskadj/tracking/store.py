@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from riskadj.errors import RiskadjError, TrackingError
-from riskadj.report.provenance import is_masked, without_password
+from riskadj.masking import is_masked, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,13 +127,16 @@ def one_line_refusals(folder: Path, uri: str, way_out: str = "") -> Iterator[Non
         raise
     except refusals as error:
         raise TrackingError(
-            f"{without_password(uri)}: wanted to log a run; got {first_words(error)} "
+            f"{without_password(uri)}: wanted to log a run; got {first_words(error, uri)} "
             f"{way_out or way_out_of(folder)}"
         ) from None
 
 
-def first_words(error: Exception) -> str:
-    """Return two sentences of an error at most, on one line and without a password."""
-    text = without_password(" ".join(str(error).split())) or type(error).__name__
+def first_words(error: Exception, uri: str = "") -> str:
+    """Return two sentences of an error at most, on one line and without a password.
+
+    Those of `uri` are masked even where an error says them apart from it.
+    """
+    text = without_password(" ".join(str(error).split()), uri) or type(error).__name__
     two = " ".join(re.split(r"(?<=\.) (?=[A-Z])", text)[:2])
     return f"{textwrap.shorten(two, 300, placeholder=' ...').rstrip('.')}."

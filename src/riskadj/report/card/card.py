@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 from riskadj.report.blocks import Block
 from riskadj.report.card.person import unwritten
 from riskadj.report.card.sections.belief import belief
+from riskadj.report.card.sections.calibration import calibration
 from riskadj.report.card.sections.crosswalk import Contents, crosswalk
 from riskadj.report.card.sections.data import casemix, data, outcomes
-from riskadj.report.card.sections.expectations import calibration, models, performance, subgroups
 from riskadj.report.card.sections.explanation import explanation
+from riskadj.report.card.sections.fair import fair
 from riskadj.report.card.sections.fairness import fairness
 from riskadj.report.card.sections.followup import followup
+from riskadj.report.card.sections.gaming import gaming
 from riskadj.report.card.sections.identity import identity, provenance, use
 from riskadj.report.card.sections.limitations import limitations
+from riskadj.report.card.sections.models import models
+from riskadj.report.card.sections.performance import performance
 from riskadj.report.card.sections.providers import providers
 from riskadj.report.card.sections.sensitivity import sensitivity
 from riskadj.report.card.sections.social import social
+from riskadj.report.card.sections.subgroups import subgroups
 from riskadj.report.card.sections.value import value
 from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
@@ -47,7 +52,9 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Findings], Iterable[Block]]]] = (
     ("Providers", "providers", providers),
     ("Outcome and cost together", "value", value),
     ("How far flags hang on choices", "sensitivity", sensitivity),
-    ("Social circumstances, fairness, records", "social", social),
+    ("Social circumstances", "social", social),
+    ("Fairness to named groups", "fair", fair),
+    ("What is recorded", "records", gaming),
     ("How much to believe it", "belief", belief),
     ("Who answered", "followup", followup),
     ("Explanation", "explanation", explanation),

@@ -2,7 +2,8 @@
 
 Headings are in our words. An entry says where a card speaks of the matter, and what of it no card
 of ours holds; never that what stands there is enough. `where` names sections by their anchor, one
-fact of a section as `anchor: field`, by its name in a study's `card:` block.
+fact of a section as `anchor: field`, by its name in a study's `card:` block. A framework whose own
+text was not at hand is told of by summaries of it, and says so.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Framework(NamedTuple):
         What it is called; what it is about, and of whom.
     seen : str
         What the headings were taken from.
+    is_checked : bool
+        Whether that was the framework's own text.
     entries : sequence of Entry
         In its order.
     """
@@ -46,6 +49,7 @@ class Framework(NamedTuple):
     title: str
     about: str
     seen: str
+    is_checked: bool
     entries: Sequence[Entry]
 
 
@@ -53,7 +57,9 @@ _CHAI = Framework(
     "CHAI Applied Model Card, v0.2",
     "A voluntary card for systems of artificial intelligence in health care (Coalition for Health "
     "AI, United States).",
-    "the published schema of v0.2",
+    "the coalition's own schema (schema.xsd of v0.2, from a copy of its repository mc-schema), "
+    "element by element; the parts of a key figure are not listed one by one",
+    True,
     (
         Entry("Name of the model", ("identity",)),
         Entry("Who developed it, and how to reach them", ("identity: contact",)),
@@ -106,7 +112,8 @@ _TRIPOD = Framework(
     "TRIPOD+AI",
     "A guideline for reports of studies that develop or evaluate clinical prediction models "
     "(Collins and others 2024, BMJ 385:e078378).",
-    "copies of the checklist, not compared with the paper",
+    "copies of the checklist by others; the paper itself was not at hand",
+    False,
     (
         Entry("Title: what was studied, in whom, for which outcome", ("identity", SUMMARY)),
         Entry("Abstract", (SUMMARY,)),
@@ -139,7 +146,7 @@ _TRIPOD = Framework(
         Entry("How predictions are computed", ("models",)),
         Entry("Imbalance of classes"),
         Entry("Approaches to fairness, and why",
-              ("fairness", "social", "casemix: casemix_rationale")),
+              ("fairness", "social", "fair", "casemix: casemix_rationale")),
         Entry("Output of the model, classes and their thresholds", ("outcomes", "providers")),
         Entry("Differences between data of development and of evaluation", ("fairness",)),
         Entry("Ethical approval and consent", ("data: consent_and_representativeness",)),
@@ -173,7 +180,9 @@ _HTI1 = Framework(
     "What certified health IT in the United States tells its users of a predictive decision "
     "support intervention (final rule of the Office of the National Coordinator for Health "
     "Information Technology, January 2024).",
-    "copies of the list of attributes, not compared with the rule",
+    "copies of the list of attributes by others; the rule itself was not at hand, nor what may "
+    "have changed it since",
+    False,
     (
         Entry("Output: developer and contact", ("identity: contact",)),
         Entry("Output: source of funding"),
@@ -194,7 +203,7 @@ _HTI1 = Framework(
         Entry("Development: how data fit the place of use",
               ("data: consent_and_representativeness", "data")),
         Entry("Fairness: how output is made fair",
-              ("casemix: casemix_rationale", "fairness", "social")),
+              ("casemix: casemix_rationale", "fairness", "social", "fair")),
         Entry("Fairness: how bias is managed, reduced or removed", ("casemix", "fairness")),
         Entry("External validation: data, setting and environment", ("performance",),
               "data of another source: only other providers and periods of the same"),
@@ -221,7 +230,8 @@ _ANNEX_IV = Framework(
     "EU Artificial Intelligence Act, Annex IV",
     "Technical documentation of high-risk systems of artificial intelligence (Regulation (EU) "
     "2024/1689).",
-    "copies of the annex, not compared with the Official Journal",
+    "copies of the annex by others; the Official Journal itself was not at hand",
+    False,
     (
         Entry("Intended purpose, provider of the system, version",
               ("use: intended_use", "identity: contact", "identity")),

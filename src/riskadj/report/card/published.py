@@ -9,13 +9,14 @@ from typing import Any
 
 from riskadj.errors import FileFormatError, FileMissingError, OutputError
 from riskadj.report.card.person import ASKED, unwritten
-from riskadj.report.folder import MARK, files_in, read_json, read_provenance
-from riskadj.report.provenance import FORMAT
+from riskadj.report.folder import MARK, check_there, files_in, read_json, read_provenance
+from riskadj.report.provenance import FORMAT, check_format
 from riskadj.study import Study
 
 CARD = "card.json"
 RENDERINGS = ("card.md", "card.html")
 FIGURES = "figures"
+_WANTED = "wanted a card, or the folder of a finished run"
 _KEYS = frozenset({"title", "study", "summary", "todo", "sections", "provenance"})
 
 
@@ -100,30 +101,32 @@ def read_card(path: str | Path) -> dict[str, Any]:
         a run, not the one that the run wrote.
     """
     path = Path(path)
+    check_there(path, _WANTED)
     file = path / CARD if path.is_dir() else path
     if not file.is_file():
         raise FileMissingError(
-            f"{file}: wanted a card; there is none. Give the folder of a run, or its {CARD}."
+            f"{path}: {_WANTED}; got a folder without {CARD}. Give the folder that riskadj run "
+            "wrote."
+        )
+    if file.suffix != ".json":
+        raise FileFormatError(
+            f"{file}: {_WANTED}; got another file. Give the {CARD} that riskadj run wrote."
         )
     if file.name == CARD and (file.parent / MARK).is_file():
         read_provenance(file.parent, [CARD])
     card = read_json(file)
-    _check_format(file, card)
+    _check_card(file, card)
     return card
 
 
-def _check_format(file: Path, card: Mapping[str, Any]) -> None:
+def _check_card(file: Path, card: Mapping[str, Any]) -> None:
     got = card.get("format")
     if absent := sorted(_KEYS - {"provenance"} - card.keys()):
         raise FileFormatError(
             f"{file}: wanted a card; got JSON without {', '.join(absent)}. Give the {CARD} that "
             "riskadj run wrote."
         )
-    if type(got) is int and got > FORMAT:
-        raise FileFormatError(
-            f"{file}: wanted format {FORMAT}, which this version writes; got {got}. Use the "
-            "version of riskadj that wrote it, or a later one."
-        )
+    check_format(file, card)
     if got != FORMAT or "provenance" not in card:
         raise FileFormatError(
             f"{file}: wanted format {FORMAT}; got {'none' if got is None else repr(got)}: a card "

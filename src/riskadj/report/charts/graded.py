@@ -33,6 +33,7 @@ MOST_NAMES = 16
 """Names at the end of curves; of the providers that move furthest."""
 ROOM_FOR_LEADERS = 0.05
 UP, DOWN, STAYS = "flag changes, moving up", "flag changes, moving down", "flag stays"
+_RESULT = ("adjusted", "ci_lower95", "ci_upper95")
 _STYLES = {UP: (BLUE, 1.6), DOWN: (ORANGE, 1.6), STAYS: (GREY, 0.6)}
 
 
@@ -77,7 +78,8 @@ class GradedCurve:
     def changing(self) -> pd.DataFrame:
         """Providers whose flag changes, in the order in which it does.
 
-        `first` and `last` are their flags, `at` is where the flag changes, `moved` by how much z
+        `first` and `last` are their flags, `adjusted_first` and so on their results with the ends
+        of an interval, `at` is where the flag changes, `moved` by how much z
         does.
         """
         ends = self.rows.set_index("provider_id")
@@ -85,13 +87,12 @@ class GradedCurve:
         last = ends[ends["lambda"] == self.shares[-1]].reindex(first.index)
         table = pd.DataFrame(
             {
+                "n": first["n"],
                 "first": first["flag"],
                 "last": last["flag"],
                 "at": first["flag_changes_at"],
-                "ratio_first": first["ratio"],
-                "ratio_last": last["ratio"],
-                "difference_first": first["difference"],
-                "difference_last": last["difference"],
+                **{f"{name}_first": first[name] for name in _RESULT},
+                **{f"{name}_last": last[name] for name in _RESULT},
                 "moved": self.outcome.better * (last["z"] - first["z"]),
             }
         )

@@ -1,4 +1,4 @@
-"""How far expectations are off for groups of patients, by every learner; and how it is drawn."""
+"""How far groups of patients are from what is expected, by every learner; and how it is drawn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,19 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from riskadj.episodes.columns import COLUMNS, Column
 from riskadj.fairness.groups import ALL, HELD_OUT
 from riskadj.report.charts.drawing import BLUE, FAINT, GREY, INK, ORANGE, QUIET, data, records, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, once, rows_of
-from riskadj.report.words import counted, format_number, learner_title, listed, sentence_decimals
+from riskadj.report.words import (
+    counted,
+    feature_label,
+    format_number,
+    learner_title,
+    listed,
+    sentence_decimals,
+)
 from riskadj.study import Outcome
 
 MOST_SHOWN = 24
@@ -22,6 +30,7 @@ ROOM, USUAL = 1.12, 0.9
 """Beyond the furthest mark; and the share of intervals that surely fit."""
 HEAD = 16.0
 """Pixels above the first row, for what the sides are called."""
+_CONDITIONS = ("comorb_", "charlson_", "elixhauser_")
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 COLOURS: Mapping[str, str] = MappingProxyType({"better": BLUE, "worse": ORANGE, "": GREY})
 """By how providers that treat a group come out for it."""
@@ -63,8 +72,8 @@ class GroupForest:
 
     def shown(self) -> list[str]:
         """Return the groups that are drawn: the surest to be off, in the order of the table."""
-        half = (self.rows["net_compensation_upper95"] - self.rows["net_compensation_lower95"]) / 2
-        far = (self.rows["net_compensation"].abs() / half.where(half > 0)).fillna(0)
+        half = (self.rows["mean_residual_upper95"] - self.rows["mean_residual_lower95"]) / 2
+        far = (self.rows["mean_residual"].abs() / half.where(half > 0)).fillna(0)
         surest = far.groupby(self.rows["label"]).max().sort_values(ascending=False, kind="stable")
         chosen = set(surest.head(MOST_SHOWN).index)
         return [one for one in self.labels if one in chosen]
@@ -75,24 +84,62 @@ class GroupForest:
         return list(dict.fromkeys(self.rows.loc[self.rows["come_out"] != "", "label"]))
 
 
-def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+def labelled(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """Return rows of the group table with what a reader calls each group."""
+    shown = without_mirrors(rows, columns)
     names = [
-        f"{str(group).replace('_', ' ')}: {str(level).replace('_', ' ')}"
-        for group, level in zip(rows["group"], rows["level"], strict=True)
+        group_label(one.group, one.column, one.level, columns)
+        for one in shown.itertuples(index=False)
     ]
-    return rows.assign(label=names)
+    return shown.assign(label=names)
+
+
+def without_mirrors(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return rows but those of patients who have not what others have: their mirror image."""
+    flags = rows["column"].map(lambda one: one in columns and columns[one].kind == "flag")
+    return rows[~(flags.astype(bool) & (rows["level"] == "0"))]
+
+
+def group_label(group: str, column: str, level: str, columns: Mapping[str, Column]) -> str:
+    """Return what a reader calls a level of a group, in words.
+
+    Examples
+    --------
+    >>> from riskadj.episodes.columns import COLUMNS
+    >>> group_label("comorb_nervous", "comorb_nervous", "1", COLUMNS)
+    'with comorbidity: nervous'
+    >>> group_label("living_arrangements", "living_arrangements", "with_family", COLUMNS)
+    'living arrangements: with family'
+    >>> group_label("very_low", "q1_score_ohs", "below 10", COLUMNS)
+    'very low: below 10'
+    >>> group_label("(provider volume)", "(provider volume)", "small", COLUMNS)
+    'provider volume: small'
+    >>> group_label("q1_score_ohs", "q1_score_ohs", "not recorded", COLUMNS)
+    'Oxford Hip Score (before): not recorded'
+    """
+    label = feature_label(column, columns) if group == column else group.replace("_", " ")
+    is_flag = column in columns and columns[column].kind == "flag"
+    if is_flag and level == "1":
+        return f"with {label}" if column.startswith(_CONDITIONS) else label
+    name = label[1:-1] if label.startswith("(") else label
+    return f"{name}: {level.replace('_', ' ')}"
+
+
+def columns_of(findings: Findings) -> Mapping[str, Column]:
+    """Return what columns are: ours, and those that the study declares."""
+    return COLUMNS | {one.name: one for one in findings.study.data.columns}
 
 
 @once
 def group_forest(findings: Findings, outcome: Outcome) -> GroupForest:
     """Return the groups of an outcome that have an interval."""
     rows = rows_of(findings.groups, outcome=outcome.name, fold=HELD_OUT)
-    known = rows[rows["net_compensation_lower95"].notna() & (rows["group"] != ALL)]
+    known = rows[rows["mean_residual_lower95"].notna() & (rows["group"] != ALL)]
     learners = tuple(
         one for one in learner_names(findings, outcome) if one in set(known["learner"])
     )
-    return GroupForest(outcome, called(findings, outcome), learners, labelled(known))
+    shown = labelled(known, columns_of(findings))
+    return GroupForest(outcome, called(findings, outcome), learners, shown)
 
 
 def group_forests(findings: Findings, outcome: Outcome) -> list[GroupForest]:
@@ -111,7 +158,7 @@ def group_words(one: GroupForest) -> tuple[str, ...]:
     which = "" if shown == number else f"The {shown} of {number} groups that are off most surely."
     return (
         f"{one.called}: is what is expected right for every group?",
-        f"Mean of expected minus observed, {one.outcome.unit}, with 95 % intervals that draw "
+        f"Mean of observed minus expected, {one.outcome.unit}, with 95 % intervals that draw "
         "providers; held out.",
         "Filled: the interval leaves out 0, and providers that treat the group come out better "
         "(blue) or worse (orange) for it. Open: it may be 0. Lines to the edge go on beyond it.",
@@ -129,16 +176,16 @@ def describe_groups(one: GroupForest) -> str:
         else ""
     )
     return (
-        f"Forest plot of expected minus observed in {counted(len(one.labels), 'group')} of "
+        f"Forest plot of observed minus expected in {counted(len(one.labels), 'group')} of "
         f"patients, by {learners}. {_furthest(one)}{most}"
     )
 
 
 def _furthest(one: GroupForest) -> str:
-    row = one.rows.loc[one.rows["net_compensation"].abs().idxmax()]
+    row = one.rows.loc[one.rows["mean_residual"].abs().idxmax()]
     decimals = sentence_decimals(one.outcome) + 1
     value, low, high = (
-        format_number(float(row[f"net_compensation{end}"]), decimals)
+        format_number(float(row[f"mean_residual{end}"]), decimals)
         for end in ("", "_lower95", "_upper95")
     )
     return f"The furthest is {row['label']}, {value} ({low} to {high}) {one.outcome.unit}."
@@ -199,9 +246,9 @@ def _placed(one: GroupForest, labels: Sequence[str], height: float) -> pd.DataFr
     colour = side.map(COLOURS)
     return pd.DataFrame(
         {
-            "x": rows["net_compensation"].astype(float),
-            "low": rows["net_compensation_lower95"].astype(float),
-            "high": rows["net_compensation_upper95"].astype(float),
+            "x": rows["mean_residual"].astype(float),
+            "low": rows["mean_residual_lower95"].astype(float),
+            "high": rows["mean_residual_upper95"].astype(float),
             "y": rows["label"].map(at) + rows["learner"].map(within),
             "learner": rows["learner"],
             "colour": colour,
@@ -211,7 +258,7 @@ def _placed(one: GroupForest, labels: Sequence[str], height: float) -> pd.DataFr
 
 
 def _scales(one: GroupForest, reach: float, bottom: float) -> dict[str, Any]:
-    title = f"expected \N{MINUS SIGN} observed, {one.outcome.unit}"
+    title = f"observed \N{MINUS SIGN} expected, {one.outcome.unit}"
     return {
         "x": alt.X(
             "x:Q", scale=alt.Scale(domain=[-reach, reach], nice=False, zero=False),
@@ -251,8 +298,8 @@ def _marks(one: GroupForest, rows: pd.DataFrame, scales: Mapping[str, Any]) -> a
 
 
 def _sides(one: GroupForest, reach: float) -> list[dict[str, Any]]:
-    """Return what providers are on either side of 0: where more is expected than is had."""
-    left, right = ("better", "worse") if one.outcome.better > 0 else ("worse", "better")
+    """Return what providers are on either side of 0: below it less is had than is expected."""
+    left, right = ("worse", "better") if one.outcome.better > 0 else ("better", "worse")
     return [
         {"x": -reach / 2, "y": HEAD / 2, "text": f"\N{LEFTWARDS ARROW} come out {left}"},
         {"x": reach / 2, "y": HEAD / 2, "text": f"come out {right} \N{RIGHTWARDS ARROW}"},

@@ -7,10 +7,20 @@ from typing import Any
 import pandas as pd
 
 from riskadj.episodes.columns import COLUMNS
+from riskadj.profile.flags import cut_of, flag_labels
+from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import read_json
 from riskadj.report.page.settled import settlement_content
-from riskadj.report.page.tables import RULES, packed, packed_parts, read_audited, read_tables
+from riskadj.report.page.tables import (
+    AUDITED,
+    FEWER,
+    Pool,
+    packed,
+    packed_parts,
+    read_audited,
+    read_tables,
+)
 from riskadj.report.places import Places
 from riskadj.report.words import (
     called,
@@ -58,17 +68,22 @@ def page_content(
     tables = read_tables(folder)
     digest = provenance["stages"][-1]["digest"]
     files = {name: one for name, one in provenance["files"].items() if name != PAGE}
+    decimals = {one.name: table_decimals(one) for one in study.outcomes}
+    pool = Pool()
     return {
         "run": _run(study, provenance, digest),
         "outcomes": [_outcome(study, one, tables) for one in study.outcomes],
         "learners": {one.kind: learner_title(one.kind) for one in study.learners},
+        "methods": {name: _method(one.title) for name, one in METHODS.items()},
+        "kindsOfLimits": {name: one.title for name, one in LIMITS.items()},
         "rules": _rules(study),
         "providers": sorted(tables["providers"]["provider_id"].unique(), key=in_order),
         "features": _feature_labels(tables.get("contributions")),
-        "tables": {name: packed_parts(one, RULES[name].split) for name, one in tables.items()},
+        "tables": {name: packed_parts(name, one, decimals, pool) for name, one in tables.items()},
         "value": None if study.value is None else _value(study.value),
         "settlement": None if settlement is None else settlement_content(settlement, digest),
-        "audited": _audited(folder, tables["providers"]),
+        "audited": _audited(folder, tables["providers"], pool),
+        "columns": pool.columns,
         "files": [{"file": name, "digest": one} for name, one in sorted(files.items())],
     }
 
@@ -94,6 +109,7 @@ def _outcome(study: Study, outcome: Outcome, tables: Mapping[str, pd.DataFrame])
         "title": named(outcome),
         "noun": outcome.compares.noun,
         "unit": unit_phrase(outcome),
+        "better": outcome.better,
         "decimals": table_decimals(outcome),
         "cost": is_cost(outcome),
         "share": outcome.unit == "share",
@@ -101,7 +117,7 @@ def _outcome(study: Study, outcome: Outcome, tables: Mapping[str, pd.DataFrame])
         "explainedIn": explained_in(outcome),
         "sides": list(outcome.compares.sides),
         "places": [one._asdict() for one in places.all],
-        "limits": [[name, words] for name, _, words in places.limits],
+        "limits": [[name, words, cut_of(level)] for name, level, words in places.limits],
         "learners": learners,
         "laws": {one: _law(study, outcome, one, tables["reference"]) for one in learners},
         "adjusts": {one: _adjusts(outcome, one, tables) for one in learners},
@@ -144,7 +160,14 @@ def _reference(reference: pd.DataFrame, outcome: Outcome, learner: str) -> dict[
 
 def _rules(study: Study) -> dict[str, Any]:
     rules = study.profile
+    labels = flag_labels(rules.labels, rules.levels)
     return {
+        "silent": {
+            labels.too_few: f"a comparison takes {rules.minimum_n} episodes",
+            labels.none: "it has no episode",
+            labels.low_response: "too few of its patients answered",
+            labels.no_peers: "nobody alike has enough episodes to compare it with",
+        },
         "method": rules.method,
         "limits": rules.limits,
         "minimum_n": rules.minimum_n,
@@ -169,7 +192,17 @@ def _value(rules: ValueRules) -> dict[str, Any]:
     }
 
 
-def _audited(folder: Path, providers: pd.DataFrame) -> list[dict[str, Any]]:
+def _method(title: str) -> str:
+    return f"{title} method" if title.endswith("'s") else title
+
+
+def _audited(folder: Path, providers: pd.DataFrame, pool: Pool) -> list[dict[str, Any]]:
     hidden = providers.loc[providers["suppression"] == SUPPRESSED, "provider_id"]
-    tables = read_audited(folder, hidden)
-    return [{"title": title, "table": packed(one)} for title, one in tables.items()]
+    return [
+        {
+            "title": AUDITED[file][0],
+            "note": AUDITED[file][1],
+            "table": pool.keep(packed(table, FEWER)),
+        }
+        for file, table in read_audited(folder, hidden).items()
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from riskadj.errors import ValuesError
-from riskadj.report.folder import read_json, read_provenance
+from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.page.tables import EXACT, packed
 
 FILES = ("settlement.csv", "lines.csv", "settlement.json")
@@ -60,7 +60,7 @@ def settlement_content(folder: Path, run_digest: str) -> dict[str, Any]:
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return columns of a settlement's table; what is no text is a number."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     kept = table[[one for one in columns if one in table]]
     numbers = [one for one in kept if one not in (*_TEXTS, "confirmed")]
     return kept.assign(**{one: pd.to_numeric(kept[one]) for one in numbers})

@@ -1,17 +1,23 @@
 """What a page takes from a run folder, and how it is packed; no file with a row per episode."""
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import copysign, floor, isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from riskadj.report.disclosure import SUPPRESSED
+from riskadj.report.folder import read_csv
 
 KEYS = ("outcome", "learner", "provider_id")
 DIGITS = 6
 """Significant digits of the numbers in a page; the run folder has twelve."""
+FEWER = 5
+"""Of those of an audit, of which three are shown."""
 EXACT = 15
 """Significant digits of amounts, which are paid to the cent."""
 
@@ -30,6 +36,11 @@ class TableRule:
         What is taken besides, where the table has it.
     texts : tuple of str
         Those of `columns` that are no numbers.
+    shown : mapping of str to int
+        Those of `columns` that keep the decimals that people are shown, and no more, as nothing is
+        computed from them; None: those of the outcome.
+    computed : tuple of str
+        Those of `columns` that say how others hang together; the page itself has no use for them.
     required : bool
         Whether every run folder has the file.
     """
@@ -38,37 +49,47 @@ class TableRule:
     split: tuple[str, ...]
     columns: tuple[str, ...]
     texts: tuple[str, ...] = ()
+    shown: Mapping[str, int | None] = field(default_factory=dict)
+    computed: tuple[str, ...] = ()
     required: bool = False
 
 
 _PAIR = ("outcome", "learner")
 _LIMITS = ("lower95", "upper95", "lower998", "upper998")
+_SHRUNKEN = ("shrunken", "shrunken_lower95", "shrunken_upper95")
+_RANK = ("rank", "rank_lower95", "rank_upper95")
 
 RULES: Mapping[str, TableRule] = {
     "providers": TableRule(
         "providers.csv", _PAIR,
-        ("provider_id", "n", "episodes", "observed", "expected", "difference", "ratio", "adjusted",
-         "ci_lower95", "ci_upper95", "z", "flag", *_LIMITS, "reliability", "shrunken",
-         "shrunken_lower95", "shrunken_upper95", "rank", "rank_lower95", "rank_upper95",
-         "flag_share", "flag_moved_by", "peer_group", "note", "suppression"),
-        ("provider_id", "flag", "flag_moved_by", "peer_group", "note", "suppression"), True,
+        ("provider_id", "n", "episodes", "observed", "expected", "adjusted", "difference", "ratio",
+         "ci_lower95", "ci_upper95", "z", "flag", *_LIMITS, "reliability", *_SHRUNKEN,
+         *_RANK, "flag_share", "flag_side_share", "flag_moved_by", "note", "suppression"),
+        ("provider_id", "flag", "flag_moved_by", "note", "suppression"),
+        {**dict.fromkeys((*_LIMITS, *_SHRUNKEN)), **dict.fromkeys(_RANK, 1), "reliability": 3,
+         "z": 2},
+        computed=("difference", "ratio"), required=True,
     ),
     "analyses": TableRule(
         "analyses.csv", (*_PAIR, "method", "limits"),
-        ("provider_id", "adjusted", *_LIMITS, "z", "flag"), ("provider_id", "flag"),
+        ("provider_id", "adjusted", *_LIMITS, "flag"), ("provider_id", "flag"),
+        dict.fromkeys(("adjusted", *_LIMITS)),
+    ),
+    "graded": TableRule(
+        "graded.csv", (*_PAIR, "lambda"),
+        ("provider_id", "n", "observed", "expected", "ratio", "z", "flag", "flag_changes_at"),
+        ("provider_id", "flag"),
+        {"observed": None, "expected": None, "ratio": 3, "z": 2, "flag_changes_at": 2},
     ),
     "contributions": TableRule(
         "shap_providers.csv", _PAIR,
         ("provider_id", "n", "feature", "theme", "contribution", "difference"),
-        ("provider_id", "feature", "theme"),
+        ("provider_id", "feature", "theme"), {"contribution": 4, "difference": 4},
     ),
     "value": TableRule(
         "value.csv", ("outcome", "cost_outcome", "learner", "cost_learner"),
-        ("provider_id", "n_outcome", "n_cost", "n_both", "outcome_difference", "outcome_error",
-         "cost_ratio", "cost_error", "shrunken_outcome", "shrunken_cost_ratio",
-         "shrunken_outcome_error", "shrunken_cost_error", "shrunken_correlation",
-         "p_better_and_cheaper", "p_better_and_dearer", "p_worse_and_cheaper",
-         "p_worse_and_dearer", "class"),
+        ("provider_id", "n_outcome", "n_cost", "shrunken_outcome", "shrunken_cost_ratio",
+         "shrunken_outcome_error", "shrunken_cost_error", "shrunken_correlation", "class"),
         ("provider_id", "class"),
     ),
     "calibration": TableRule(
@@ -90,7 +111,8 @@ RULES: Mapping[str, TableRule] = {
     ),
     "reference": TableRule(
         "reference.csv", _PAIR,
-        ("n", "gain", "sd", "centre", "inner", "outer", "shift", "factor", "tau"),
+        ("gain", "sd", "centre", "inner", "outer", "shift", "factor", "tau"),
+        computed=("gain", "sd", "centre", "inner", "outer", "shift", "factor", "tau"),
     ),
     "flow": TableRule(
         "flow.csv", ("outcome",), ("station", "reason", "left", "remaining"),
@@ -99,13 +121,20 @@ RULES: Mapping[str, TableRule] = {
 }  # fmt: skip
 """Every table of the page's charts."""
 
-AUDITED: Mapping[str, str] = {
-    "groups.csv": "Groups of patients",
-    "social.csv": "Ways to treat social factors",
-    "fair.csv": "Regression held to be fair",
-    "drift.csv": "What changed between periods",
+AUDITED: Mapping[str, tuple[str, str]] = {
+    "groups.csv": ("Groups of patients", ""),
+    "social.csv": (
+        "Ways to treat social factors",
+        "A provider's figures have no interval here: z is how far its result is from what it is "
+        "held against, in the spreads that limits are made of.",
+    ),
+    "fair.csv": ("Regression held to be fair", ""),
+    "drift.csv": ("What changed between periods", ""),
 }
-"""Tables of an audit that are shown as they are where a run has them: titles by file."""
+"""Tables of an audit that are shown as they are where a run has them: title and a note, by file."""
+_NAMES = ("level", "stratum", "from_period", "to_period", "provider_id", "peer_group")
+"""Columns of these tables whose numbers are names."""
+_WORDS = {"mode": {"study": "as the study has it", "peer_group": "peer groups"}}
 
 RECORDS = ("study.json", "card.json")
 
@@ -136,24 +165,36 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def read_audited(folder: Path, hidden: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Return the tables of an audit that the run has, by title, without rows of `hidden`."""
-    tables = {
-        title: pd.read_csv(folder / file, dtype=str, keep_default_na=False)
-        for file, title in AUDITED.items()
-        if (folder / file).is_file()
-    }
+    """Return the tables of an audit that the run has, by file, without rows of `hidden`."""
     them = set(hidden)
+    tables = {file: _typed(folder / file) for file in AUDITED if (folder / file).is_file()}
     return {
-        title: table[~table["provider_id"].isin(them)] if "provider_id" in table else table
-        for title, table in tables.items()
+        file: table[~table["provider_id"].isin(them)] if "provider_id" in table else table
+        for file, table in tables.items()
     }
+
+
+def _typed(path: Path) -> pd.DataFrame:
+    """Return a table whose columns of nothing but numbers are numbers."""
+    table = read_csv(path, dtype=str, keep_default_na=False)
+    numbers = {
+        name: pd.to_numeric(table[name].where(table[name] != ""), errors="coerce")
+        for name in table.columns.difference(_NAMES)
+    }
+    whole = {
+        name: one
+        for name, one in numbers.items()
+        if one.notna().any() and one.notna().equals(table[name] != "")
+    }
+    words = {name: table[name].replace(by) for name, by in _WORDS.items() if name in table}
+    return table.assign(**whole, **words)
 
 
 def _read(folder: Path, rule: TableRule) -> pd.DataFrame:
     """Return the columns of a rule that the file has; texts as they are, numbers as such."""
     texts = dict.fromkeys((*rule.split, *rule.texts), str)
     wanted = {*rule.split, *rule.columns}
-    table = pd.read_csv(
+    table = read_csv(
         folder / rule.file, usecols=lambda name: name in wanted, dtype=texts,
         keep_default_na=False, na_values=dict.fromkeys(wanted - set(texts), ""),
     )  # fmt: skip
@@ -180,44 +221,141 @@ def _blank(providers: pd.DataFrame) -> pd.DataFrame:
     return providers.assign(**{one: providers[one].mask(hidden) for one in figures})
 
 
-def packed_parts(table: pd.DataFrame, split: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the parts of a table, each with what it is a part of and its packed columns."""
-    keys = list(split)
-    return [
-        {
-            "of": dict(zip(keys, map(str, names), strict=True)),
-            "table": packed(part.drop(columns=keys)),
-        }
-        for names, part in table.groupby(keys, sort=False)
-    ]
+class Pool:
+    """Columns of a page's tables, each kept once however many tables have it."""
+
+    def __init__(self) -> None:
+        self.columns: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def keep(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a packed table with the places of its columns instead of longer ones."""
+        columns = {name: self._place(one) for name, one in table["columns"].items()}
+        return {**table, "columns": columns}
+
+    def _place(self, column: Any) -> Any:
+        text = json.dumps(column)
+        if len(text) < SHORT:
+            return column
+        if text not in self._places:
+            self._places[text] = len(self.columns)
+            self.columns.append(column)
+        return self._places[text]
 
 
-def packed(table: pd.DataFrame, digits: int = DIGITS) -> dict[str, Any]:
+SHORT = 40
+"""Signs of a column that is written where it stands."""
+
+
+def packed_parts(
+    name: str, table: pd.DataFrame, decimals: Mapping[str, int], pool: Pool
+) -> list[dict[str, Any]]:
+    """Return the parts of a table, each with what it is a part of and its packed columns.
+
+    Parameters
+    ----------
+    name : str
+        Of the rule.
+    table : DataFrame
+    decimals : mapping of str to int
+        That people are shown of each outcome.
+    pool : Pool
+    """
+    rule = RULES[name]
+    keys, seen = list(rule.split), table.drop(columns=list(rule.computed), errors="ignore")
+    if set(seen) == set(keys):
+        return []
+    parts = []
+    for names, part in seen.groupby(keys, sort=False):
+        of = dict(zip(keys, map(str, names), strict=True))
+        own = decimals[of["outcome"]]
+        shown = {name: own if places is None else places for name, places in rule.shown.items()}
+        parts.append({"of": of, "table": pool.keep(packed(part.drop(columns=keys), shown=shown))})
+    return parts
+
+
+def packed(
+    table: pd.DataFrame, digits: int = DIGITS, shown: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Return a table by columns: numbers to some digits, texts as their levels and places in them.
+
+    Parameters
+    ----------
+    table : DataFrame
+    digits : int
+        Significant ones.
+    shown : mapping of str to int, optional
+        Columns that keep so many decimals instead; they are whole numbers `of` which so many are 1
+        (`per`).
 
     Examples
     --------
     >>> packed(pd.DataFrame({"flag": ["in", "out"], "z": [0.12345678, float("nan")]}))
-    {'n': 2, 'columns': {'flag': {'levels': ['in', 'out'], 'codes': [0, 1]}, 'z': [0.123457, None]}}
+    {'n': 2, 'columns': {'flag': {'levels': ['in', 'out']}, 'z': [0.123457, None]}}
+    >>> packed(pd.DataFrame({"z": [0.125, -2.5]}), shown={"z": 2})["columns"]
+    {'z': {'per': 100, 'of': [13, -250]}}
     """
-    columns = {str(name): _packed_column(table[name], digits) for name in table}
+    kept = shown or {}
+    columns = {str(name): _column(table[name], digits, kept.get(str(name))) for name in table}
     return {"n": len(table), "columns": columns}
 
 
-def _packed_column(column: "pd.Series[Any]", digits: int) -> Any:
+def _column(column: "pd.Series[Any]", digits: int, decimals: int | None) -> Any:
+    """Return a column; one of long runs as their values, one that comes again as its beginning."""
     if column.notna().sum() == 0:
         return None
+    period = _period(column)
+    if period:
+        return {"again": _values(column.iloc[:period], digits, decimals)}
+    starts = column.ne(column.shift()) & (column.notna() | column.shift().notna())
+    starts.iloc[0] = True
+    at = np.flatnonzero(starts)
+    if not 1 < len(at) <= len(column) / LONG_RUN:
+        return _values(column, digits, decimals)
+    runs = np.diff([*at, len(column)]).tolist()
+    return {"runs": runs, "of": _values(column.iloc[at], digits, decimals)}
+
+
+LONG_RUN = 3
+
+
+def _period(column: "pd.Series[Any]") -> int:
+    """Return after how many rows a column of texts begins again; 0 where it does not."""
     if pd.api.types.is_numeric_dtype(column):
+        return 0
+    values = column.astype(str).to_numpy(dtype=object)
+    (at,) = np.nonzero(values[1:] == values[0])
+    if not at.size or at[0] == 0 or len(values) % (at[0] + 1):
+        return 0
+    rows = values.reshape(-1, at[0] + 1)
+    return int(at[0] + 1) if bool((rows == rows[0]).all()) else 0
+
+
+def _values(column: "pd.Series[Any]", digits: int, decimals: int | None) -> Any:
+    if not pd.api.types.is_numeric_dtype(column):
+        return _levels(column.astype(str))
+    if decimals is None:
         return [_short(one, digits) for one in column.tolist()]
-    codes, levels = pd.factorize(column.astype(str))
-    if len(levels) == 1:
-        return {"levels": [str(levels[0])]}
-    return {"levels": [str(one) for one in levels], "codes": codes.tolist()}
+    return {"per": 10**decimals, "of": [_whole(one) for one in (column * 10**decimals).tolist()]}
+
+
+def _levels(column: "pd.Series[str]") -> dict[str, Any]:
+    """Return levels, and places in them where they are neither one nor each row's own."""
+    codes, levels = pd.factorize(column)
+    names = {"levels": [str(one) for one in levels]}
+    return names if len(levels) in (1, len(column)) else {**names, "codes": codes.tolist()}
+
+
+def _whole(value: float) -> int | None:
+    """Return the nearest whole number; from a half on, away from 0, as pages show numbers."""
+    if not isfinite(value):
+        return None
+    return int(copysign(floor(abs(value) + 0.5), value))
 
 
 def _short(value: float, digits: int) -> float | int | None:
-    """Return a number with the digits that a page keeps; a whole one as such."""
-    if value != value or value in (float("inf"), float("-inf")):
+    """Return a number with the digits that a page keeps, and all before the point."""
+    if not isfinite(value):
         return None
-    rounded = float(f"{value:.{digits}g}")
+    rounded = float(f"{value:.{digits}g}") if abs(value) < 10**digits else float(f"{value:.0f}")
     return int(rounded) if rounded == int(rounded) and abs(rounded) < 1e15 else rounded

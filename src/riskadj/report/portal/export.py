@@ -17,7 +17,7 @@ from riskadj.errors import (
     StudyError,
     ValuesError,
 )
-from riskadj.report.folder import read_json, read_provenance
+from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.lookup import rows_of
 from riskadj.report.portal.skde import (
     Indicator,
@@ -133,7 +133,7 @@ def export_skde(
     rules = _rules_of(study, folder)
     when = _year_of(study, rules, year)
     numbers = _numbers_of(rules, organisations)
-    providers = read_text_table(folder / "providers.csv")
+    providers = read_csv(folder / "providers.csv", dtype=str, keep_default_na=False)
     made = {
         indicator: skde_table(
             _counted_by_provider(providers, study, outcome),

@@ -34,6 +34,7 @@ from riskadj.errors import (
     ValuesError,
     did_you_mean,
 )
+from riskadj.report.folder import no_formula
 
 COLUMNS = ("context", "year", "orgnr", "ind_id", "var", "denominator")
 CONTEXTS = ("caregiver", "resident")
@@ -107,6 +108,11 @@ class Indicator:
     def __post_init__(self) -> None:
         if not self.ind_id.strip():
             raise StudyError("ind_id: wanted the portal's name of the indicator; got none.")
+        if no_formula(self.ind_id) != self.ind_id:
+            raise StudyError(
+                "ind_id: wanted the portal's name of the indicator; got what a spreadsheet would "
+                f"run, {self.ind_id!r}. Give its name."
+            )
         for name, value, known in (
             ("type", self.type, tuple(TYPES)),
             ("context", self.context, CONTEXTS),

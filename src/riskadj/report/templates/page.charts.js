@@ -13,12 +13,14 @@ const CLASS_LOOKS = {
 };
 const REGION = Math.sqrt(-2 * Math.log(0.05));
 const MOST_ROWS = 22;
-const EACH = 36; // pixels for an analysis, with its name above
+// Analyses by learner, a line each: its name stands before it, or above it where there is no room.
+const BEFORE = { left: 280, each: 26, bar: 14, down: 0 };
+const ABOVE = { left: 14, each: 46, bar: 14, down: 6 };
+const ROOM_BEFORE = 480;
 
-const compared = () => shown(profiles()).filter(isCompared);
+const compared = () => shown(profiles()).filter(row => isCompared(row));
 const flagLegend = () => legend(outcome().places.map(place => [lookOf(place.flag), place.words]));
-const adjustedAxis = () => `adjusted ${outcome().noun}, ${outcome().unit}`;
-const unitless = text => text.replace(/, $/, "");
+const adjustedAxis = () => `adjusted ${outcome().noun}, ${[outcome().unit, betterWords(outcome())].filter(Boolean).join(", ")}`;
 const interval = row => span(row.adjusted, row.ci_lower95, row.ci_upper95, outcome().decimals);
 const tipOf = row => `${row.provider_id}\n${number(row.n)} episodes\n${outcome().noun} ${interval(row)}\n${flagWords(row.flag)}`;
 const counted = (many, noun) => `${number(many)} ${noun}${many === 1 ? "" : "s"}`;
@@ -63,7 +65,7 @@ function funnel() {
       const plot = new Plot(place, {
         label: this.label,
         x: { domain: [0, last], title: "episodes" },
-        y: { domain: bounded(reach([...rows.map(row => row.adjusted), ...ends])), title: unitless(adjustedAxis()) },
+        y: { domain: bounded(reach([...rows.map(row => row.adjusted), ...ends])), title: adjustedAxis() },
       });
       const held = value => Math.min(plot.domain.y[1], Math.max(plot.domain.y[0], value));
       for (const name of [...names].reverse()) {
@@ -100,7 +102,7 @@ function ordered(title, sub, { value, low, high, axis, label, rising = true }) {
       const plot = new Plot(place, {
         label: this.label, bottom: 26,
         x: { domain: [-1, rows.length], bare: true, title: "providers in order" },
-        y: { domain: reach(rows.flatMap(row => [value(row), low(row), high(row)])), title: unitless(axis) },
+        y: { domain: reach(rows.flatMap(row => [value(row), low(row), high(row)])), title: axis },
       });
       const places = new Map(rows.map((row, at) => [row.provider_id, at]));
       plot.byColumn = true;
@@ -182,9 +184,6 @@ function region(plot, x, row) {
 
 // --- sensitivity ---
 
-const analysesOf = () => (DATA.tables.analyses ?? []).map(part => part.of).filter(of => of.outcome === state.outcome)
-  .sort((a, b) => (b.learner === state.learner) - (a.learner === state.learner) || isOwn(b) - isOwn(a));
-
 function analyses() {
   const all = analysesOf();
   const mine = state.provider === null ? [] : all.map((of, at) => ({ ...rowsOf("analyses", of).find(row => row.provider_id === state.provider), at })).filter(row => row.provider_id);
@@ -198,8 +197,9 @@ function analyses() {
     label: state.provider === null ? `Providers outside limits under each of ${all.length} analyses.` : `${state.provider} under ${mine.length} analyses: ${mine.map(row => `${analysisWords(row)}: ${flagWords(row.flag)}`).join("; ")}.`,
     legend: flagLegend,
     table: () => ({
+      note: "Limits take the place of an interval: between them a result is as chance allows, by that analysis.",
       file: "analyses", rows: shown(all.flatMap(of => rowsOf("analyses", of))), columns: [
-        PROVIDER, ["episodes", row => episodesOf(row), { decimals: 0 }], ["expected by", row => DATA.learners[row.learner] ?? row.learner], ["method", row => plain(row.method)], ["limits", row => plain(row.limits)],
+        PROVIDER, ["episodes", row => episodesOf(row), { decimals: 0 }], ["expected by", row => DATA.learners[row.learner] ?? row.learner], ["method", methodWords], ["limits", limitsWords],
         [`adjusted ${outcome().noun}`, row => row.adjusted, { decimals: outcome().decimals }],
         ["limit below", row => row.lower95, { decimals: outcome().decimals }], ["above", row => row.upper95, { decimals: outcome().decimals }],
         ["flag", row => flagWords(row.flag), { flag: row => row.flag }],
@@ -225,49 +225,54 @@ function rowLabel(plot, text, y, strong) {
   if (text.length > room) node.append(svg("title", {}, text));
 }
 
-function rowTitle(plot, text, y, strong) {
-  plot.add("text", { x: plot.box.left, y: y - 9, class: strong ? "strong" : null }, text);
+// Name the analyses, those of a learner under its name; a function says what is drawn at a height.
+function analysisRows(place, items, settings, drawn) {
+  const look = place.clientWidth < ROOM_BEFORE ? ABOVE : BEFORE;
+  const lines = items.flatMap((item, at) => at && items[at - 1].of.learner === item.of.learner ? [item] : [{ heading: DATA.learners[item.of.learner] ?? item.of.learner }, item]);
+  const plot = rowPlot(place, lines.length, { left: look.left, top: 14, y: { domain: [lines.length - 0.5, -0.5], bare: true }, ...settings }, look.each);
+  lines.forEach(({ heading: learner, of, ...item }, row) => {
+    const y = plot.y(row);
+    if (learner) { plot.add("text", { x: 0, y: y + 8, class: "strong" }, capital(learner)); return; }
+    const words = `${item.at + 1}: ${methodWords(of)}, ${limitsWords(of)}`;
+    if (look === BEFORE) rowLabel(plot, words, y, isOwn(of));
+    else plot.add("text", { x: plot.box.left, y: y - 13, class: isOwn(of) ? "strong" : null }, words);
+    drawn(plot, { of, ...item }, row + look.down / look.each, { y: y + look.down - look.bar / 2, height: look.bar, rx: 3 });
+  });
+  return plot;
 }
 
 function analysesOfOne(place, mine, n, label) {
-  const plot = rowPlot(place, mine.length, {
-    label, left: 14, top: 14,
-    x: { domain: reach(mine.flatMap(row => [row.adjusted, row.lower998 ?? row.lower95, row.upper998 ?? row.upper95])), title: adjustedAxis(), lines: true },
-    y: { domain: [mine.length - 0.5, -0.5], bare: true },
-  }, EACH);
   const names = outcome().limits.map(([name]) => name);
-  mine.forEach((row, at) => {
+  const marks = [];
+  const plot = analysisRows(place, mine.map(row => ({ of: row, at: row.at })), {
+    label, x: { domain: reach(mine.flatMap(row => [row.adjusted, row.lower998 ?? row.lower95, row.upper998 ?? row.upper95])), title: adjustedAxis(), lines: true },
+  }, (drawn, { of: row }, at, box) => {
     for (const name of [...names].reverse()) {
       const [low, high] = [row[`lower${name}`], row[`upper${name}`]];
-      if (low !== null && low !== undefined) plot.add("rect", { class: name === names[0] ? "inner" : "outer", x: plot.x(low), width: Math.max(0, plot.x(high) - plot.x(low)), y: plot.y(at) - 4, height: 16, rx: 3 });
+      if (isNumeric(low)) drawn.add("rect", { class: name === names[0] ? "inner" : "outer", x: drawn.x(low), width: Math.max(0, drawn.x(high) - drawn.x(low)), ...box });
     }
-    rowTitle(plot, `${row.at + 1}: ${analysisWords(row)}`, plot.y(at), row.at === 0);
+    marks.push({ name: row.provider_id, named: false, x: row.adjusted, y: at, ...lookOf(row.flag), tip: () => `${analysisWords(row)}\n${number(n(row))} episodes\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` });
   });
-  plot.marks(mine.map((row, at) => ({ name: row.provider_id, named: false, x: row.adjusted, y: at + 4 / EACH, ...lookOf(row.flag), tip: () => `${analysisWords(row)}\n${number(n(row))} episodes\n${number(row.adjusted, outcome().decimals)}, limits ${number(row.lower95, outcome().decimals)} to ${number(row.upper95, outcome().decimals)}\n${flagWords(row.flag)}` })));
+  plot.marks(marks);
   return plot;
 }
 
 function countsByAnalysis(place, all, label) {
-  const counts = all.map(of => {
+  const counts = all.map((of, at) => {
     const rows = rowsOf("analyses", of).filter(row => passes(row.provider_id));
     const of_ = side => rows.filter(row => placeOf(row.flag)?.side === side).length;
-    return { of, better: of_(1), worse: of_(-1), n: rows.length };
+    return { of, at, better: of_(1), worse: of_(-1) };
   });
   const most = Math.max(1, ...counts.flatMap(one => [one.better, one.worse])) * 1.25;
-  const plot = rowPlot(place, all.length, {
-    label, left: 14, top: 14,
-    x: { domain: [-most, most], title: `providers ${outcome().sides[1]} (left) and ${outcome().sides[0]} (right)`, format: (value, decimals) => number(Math.abs(value), decimals) },
-    y: { domain: [all.length - 0.5, -0.5], bare: true },
-  }, EACH);
-  counts.forEach((one, at) => {
-    const y = plot.y(at) - 4;
-    plot.add("rect", { class: "b worse", x: plot.x(-one.worse), width: plot.x(0) - plot.x(-one.worse), y, height: 16, rx: 3 });
-    plot.add("rect", { class: "b better", x: plot.x(0), width: plot.x(one.better) - plot.x(0), y, height: 16, rx: 3 });
-    plot.add("text", { x: plot.x(-one.worse) - 5, y: y + 12, "text-anchor": "end" }, number(one.worse));
-    plot.add("text", { x: plot.x(one.better) + 5, y: y + 12 }, number(one.better));
-    rowTitle(plot, `${at + 1}: ${analysisWords(one.of)}`, plot.y(at), at === 0);
+  const plot = analysisRows(place, counts, {
+    label, x: { domain: [-most, most], title: `providers ${outcome().sides[1]} (left) and ${outcome().sides[0]} (right)`, format: (value, decimals) => number(Math.abs(value), decimals) },
+  }, (drawn, { better, worse }, _, box) => {
+    drawn.add("rect", { class: "b worse", x: drawn.x(-worse), width: drawn.x(0) - drawn.x(-worse), ...box });
+    drawn.add("rect", { class: "b better", x: drawn.x(0), width: drawn.x(better) - drawn.x(0), ...box });
+    drawn.add("text", { x: drawn.x(-worse) - 5, y: box.y + 11, "text-anchor": "end" }, number(worse));
+    drawn.add("text", { x: drawn.x(better) + 5, y: box.y + 11 }, number(better));
   });
-  plot.line([[0, -0.5], [0, all.length - 0.5]], { class: "centre" });
+  plot.add("line", { class: "centre", x1: plot.x(0), x2: plot.x(0), y1: plot.box.top + 20, y2: plot.box.bottom });
   return plot;
 }
 
@@ -310,27 +315,105 @@ function flagGrid() {
   };
 }
 
+// --- graded adjustment ---
+
+const gradedParts = () => (DATA.tables.graded ?? []).filter(part => part.of.outcome === state.outcome && part.of.learner === state.learner);
+
+// Curves of providers: z at each share, better upwards; what its flag is there, and where it changes.
+function gradedCurves() {
+  const parts = [...gradedParts()].sort((a, b) => a.of.lambda - b.of.lambda);
+  const rows = parts.flatMap(part => rowsOf("graded", part.of)).filter(row => isNumeric(row.z)).map(row => ({ ...row, share: Number(row.lambda) }));
+  const curves = [...grouped(shown(rows), "provider_id")].filter(([, steps]) => steps.length === parts.length);
+  return curves.map(([name, steps]) => {
+    const [first, last] = [steps[0], steps[steps.length - 1]].map(row => outcome().better * row.z);
+    return { name, steps, kind: !isNumeric(steps[0].flag_changes_at) ? "stays" : last > first ? "better" : "worse" };
+  });
+}
+
+const CURVES = [
+  ["stays", "the flag stays", { look: "within", shape: "circle" }],
+  ["better", "the flag changes, moving up", { look: "better full", shape: "up" }],
+  ["worse", "the flag changes, moving down", { look: "worse full", shape: "down" }],
+];
+
+function graded() {
+  const curves = gradedCurves();
+  const up = row => outcome().better * row.z;
+  const mine = curves.find(one => isChosen(one.name));
+  const changing = curves.filter(one => one.kind !== "stays");
+  const others = [...new Set((DATA.tables.graded ?? []).filter(part => part.of.outcome === state.outcome).map(part => DATA.learners[part.of.learner]))];
+  const cuts = DATA.rules.limits === "benjamini_hochberg" ? [] : outcome().limits.map(([, , cut]) => cut);
+  const moves = row => isNumeric(row.flag_changes_at) ? `changes at ${percent(row.flag_changes_at)}` : "stays the same";
+  const none = others.length ? `No curve was made of ${DATA.learners[state.learner]}; choose ${listed(others)}.` : "No curve was made of this outcome.";
+  return {
+    empty: !curves.length,
+    title: mine ? `${mine.name}: how far social factors are adjusted for` : "How far social factors are adjusted for",
+    sub: !curves.length ? none : `${mine ? `Its flag ${mine.steps.length ? moves(mine.steps[0]) : ""}. ` : ""}A line is a provider, from no adjustment for social factors to all of it. ${changing.length ? `In colour: the ${number(changing.length)} of ${counted(curves.length, "provider")} whose flag changes on the way.` : `No flag of the ${counted(curves.length, "provider")} changes on the way.`} A place on a line has no interval: z is the distance from what a provider is held against, and the limits are across.`,
+    label: curves.length ? `Lines of ${counted(curves.length, "provider")} by z, better upwards, from no adjustment for social factors to full adjustment; the flags of ${changing.length} change.${mine ? ` ${mine.name}: ${mine.steps.map(row => `${percent(row.share)}, ${flagWords(row.flag)}`).join("; ")}.` : ""}` : none,
+    legend: () => legend(CURVES.filter(([kind]) => curves.some(one => one.kind === kind)).map(([kind, words, look]) => [look, `${words} (${number(curves.filter(one => one.kind === kind).length)})`])),
+    table: () => ({
+      file: "graded", rows: curves.flatMap(one => one.steps),
+      note: "Observed over expected and z have no interval here; the flag says whether z is outside the limits.",
+      columns: [
+        PROVIDER, ["adjusted for, %", row => 100 * row.share, { decimals: 0 }], EPISODES, [`observed ${outcome().noun}`, row => row.observed, { decimals: outcome().decimals }],
+        ["expected", row => row.expected, { decimals: outcome().decimals }], ["observed over expected", row => row.ratio, { decimals: 3 }], ["z", row => row.z, { decimals: 2 }],
+        ["flag", row => flagWords(row.flag), { flag: row => row.flag }], ["flag changes at, %", row => isNumeric(row.flag_changes_at) ? 100 * row.flag_changes_at : null, { decimals: 0 }],
+      ],
+    }),
+    draw(place) {
+      if (!curves.length) return null;
+      const shares = curves[0].steps.map(row => row.share);
+      const plot = new Plot(place, {
+        label: this.label, height: 380, right: 24,
+        x: { domain: [shares[0], shares[shares.length - 1]], title: "of what social factors do, adjusted for", format: value => percent(value) },
+        y: { domain: reach([...curves.flatMap(one => one.steps.map(up)), ...cuts, ...cuts.map(one => -one)]), title: "z, better upwards" },
+      });
+      for (const cut of cuts) for (const side of [1, -1]) plot.line(shares.map(share => [share, side * cut]), { class: cut === cuts[0] ? "limit" : "limit far" });
+      plot.line(shares.map(share => [share, 0]), { class: "centre" });
+      const path = one => one.steps.map((row, at) => `${at ? "L" : "M"}${plot.x(row.share).toFixed(1)} ${plot.y(up(row)).toFixed(1)}`).join("");
+      for (const [kind, , look] of CURVES) {
+        const some = curves.filter(one => one.kind === kind && one !== mine);
+        plot.add("path", { class: `curve ${kind}`, d: some.map(path).join("") });
+        if (kind !== "stays" && some.length <= MANY) for (const { steps } of some) plot.mark(plot.svg, { ...look, x: shares[shares.length - 1], y: up(steps[steps.length - 1]) }, 3.4);
+      }
+      const tip = row => `${row.provider_id}, ${percent(row.share)} adjusted for\n${counted(row.n, "episode")}\nobserved over expected ${number(row.ratio, 3)}\nz ${number(row.z, 2)}, no interval\n${flagWords(row.flag)}`;
+      for (const { name, steps } of curves) for (const row of steps) plot.spots.push({ name, px: plot.x(row.share), py: plot.y(up(row)), tip: () => tip(row) });
+      if (mine) chosenCurve(plot, mine, path(mine), up);
+      return plot;
+    },
+  };
+}
+
+function chosenCurve(plot, { name, steps }, d, up) {
+  const place = plot.add("g", { class: "chosen", "data-provider": name });
+  place.append(svg("path", { class: "halo", d }), svg("path", { class: "region", d }));
+  for (const row of steps) plot.mark(place, { ...lookOf(row.flag), x: row.share, y: up(row) }, 5.5);
+  place.append(svg("text", { x: plot.x(steps[0].share) + 8, y: plot.y(up(steps[0])) - 11 }, name));
+}
+
 // --- calibration ---
 
 function deciles() {
   const rows = rowsOf("calibration", { outcome: state.outcome, learner: state.learner }).filter(row => !row.column && row.n !== null && row.observed !== null);
+  const [fewest, most] = [Math.min(...rows.map(row => row.n)), Math.max(...rows.map(row => row.n))];
+  const each = rows.length ? ` of ${fewest === most ? number(most) : `${number(fewest)} to ${number(most)}`} episodes each` : "";
   const what = outcome().ofScore ? "score after" : outcome().noun;
+  const low = row => isNumeric(row.lower95) ? row.expected + row.lower95 : null;
+  const high = row => isNumeric(row.upper95) ? row.expected + row.upper95 : null;
   const own = outcome().ofScore ? null : profiles().find(row => isChosen(row.provider_id) && isCompared(row));
   const { decimals } = outcome();
   return {
     title: "Calibration: tenths of what is expected",
-    sub: `Episodes in tenths by their expected ${what}. On the line, what is expected is what is observed${own ? "; the chosen provider is marked" : ""}.`,
+    sub: `Episodes by their expected ${what}, in tenths${each}, with 95 % intervals. On the line, what is expected is what is observed${own ? "; the chosen provider is marked" : ""}.`,
     label: `Observed against expected ${what} in ${rows.length} groups of episodes.`,
     table: () => ({
       file: "calibration", rows, columns: [
         ["tenth", row => row.decile, { decimals: 0 }], EPISODES, [`expected ${what}`, row => row.expected, { decimals }],
-        ["observed", row => row.observed, { decimals }],
+        ...number95("observed", row => row.observed, low, high, decimals),
         ...number95("difference", row => row.difference, row => row.lower95 ?? null, row => row.upper95 ?? null, decimals),
       ],
     }),
     draw(place) {
-      const low = row => row.lower95 === null || row.lower95 === undefined ? null : row.expected + row.lower95;
-      const high = row => row.upper95 === null || row.upper95 === undefined ? null : row.expected + row.upper95;
       const marks = rows.map(row => ({ name: `tenth ${row.decile}`, x: row.expected, y: row.observed, low: low(row), high: high(row), look: "ink full", shape: "circle", tip: () => `tenth ${row.decile}\n${number(row.n)} episodes\nexpected ${number(row.expected, decimals)}\nobserved ${span(row.observed, low(row), high(row), decimals)}` }));
       if (own) marks.push(observedMark(own));
       const plot = new Plot(place, squared(this.label, marks, what));
@@ -396,6 +479,7 @@ function contributions() {
     empty: !all.length,
     label: rows.slice(0, 8).map(row => `${DATA.features[row.feature] ?? row.feature} ${number(row.size, 3)}`).join(", ") || none,
     table: () => ({
+      note: "Parts follow from the model and add up exactly, so that they have no interval.",
       file: "contributions", rows: shown(all), columns: [PROVIDER, EPISODES, ["part", row => DATA.features[row.feature] ?? row.feature], ["theme", row => row.theme], [`contribution, ${outcome().explainedIn}`, row => row.contribution, { decimals: 4 }], ["sums to", row => row.difference, { decimals: 4 }]],
     }),
     draw(place) {
@@ -435,7 +519,7 @@ function reliability() {
     sub: `The share of a difference between providers that is no chance.${mine ? ` 0.7 takes ${volume(mine.volume_07)}, 0.9 takes ${volume(mine.volume_09)} (${plain(mine.estimator)}, from ${counted(mine.n_providers, "provider")}).` : ""}`,
     label: `Reliability of ${counted(rows.length, "provider")} against their episodes.`,
     legend: flagLegend,
-    table: () => ({ file: "reliability", rows: shown(profiles()), columns: [PROVIDER, EPISODES, ["reliability", row => row.reliability, { decimals: 3 }], ...number95("drawn to the middle", row => row.shrunken, row => row.shrunken_lower95, row => row.shrunken_upper95, outcome().decimals)] }),
+    table: () => ({ file: "reliability", rows: shown(profiles()), columns: [PROVIDER, EPISODES, ["reliability, no interval", row => row.reliability, { decimals: 3 }], ...number95("drawn to the middle", row => row.shrunken, row => row.shrunken_lower95, row => row.shrunken_upper95, outcome().decimals)] }),
     draw(place) {
       const plot = new Plot(place, {
         label: this.label,
@@ -539,8 +623,9 @@ function subgroups() {
 function profileTable() {
   const { decimals, noun } = outcome();
   return {
+    note: `What is expected follows from case mix by ${DATA.learners[state.learner]}, and is taken as given; reliability follows from episodes. Neither has an interval.`,
     file: "providers", rows: shown(profiles()), columns: [
-      PROVIDER, EPISODES, [`observed ${noun}`, row => row.observed, { decimals }], ["expected", row => row.expected, { decimals }],
+      PROVIDER, EPISODES, ...number95(`observed ${noun}`, row => row.observed, row => observedEnds(row)[0], row => observedEnds(row)[1], decimals), ["expected", row => row.expected, { decimals }],
       ...number95(`adjusted ${noun}`, row => row.adjusted, row => row.ci_lower95, row => row.ci_upper95, decimals),
       ["flag", row => isHidden(row) ? "hidden: too few" : flagWords(row.flag), { flag: row => row.flag }],
       ...number95("rank", row => row.rank ?? null, row => row.rank_lower95 ?? null, row => row.rank_upper95 ?? null, 0),
@@ -549,4 +634,4 @@ function profileTable() {
   };
 }
 
-const CHARTS = { funnel, caterpillar, value: valuePlane, settlement: payments, analyses, flags: flagGrid, deciles, calibration, contributions, reliability, ranks, flow, subgroups };
+const CHARTS = { funnel, caterpillar, value: valuePlane, settlement: payments, analyses, flags: flagGrid, graded, deciles, calibration, contributions, reliability, ranks, flow, subgroups };

@@ -33,7 +33,7 @@ const TABLES = {
   files: () => dataTable({ file: "files", rows: DATA.files, columns: [["file", row => row.file], ["SHA-256", row => row.digest]] }, "Files of the run"),
 };
 
-const isThere = { value: () => Boolean(DATA.value && DATA.tables.value?.length), settlement: () => Boolean(settled) };
+const isThere = { value: () => Boolean(DATA.value && DATA.tables.value?.length), settlement: () => Boolean(settled), graded: () => Boolean(DATA.tables.graded?.length) };
 
 function showDoor() {
   for (const name of DOORS) $(`#${name}`).hidden = name !== state.door;
@@ -54,7 +54,7 @@ function showDoor() {
 
 function tiles() {
   const rows = shown(profiles()).filter(row => passes(row.provider_id));
-  const inside = rows.filter(isCompared);
+  const inside = rows.filter(row => isCompared(row));
   const tile = (many, words, look) => el("div", { class: "tile" }, el("b", {}, number(many)), el("span", {}, look ? symbol(look) : "", words));
   const hidden = rows.filter(isHidden).length;
   return [
@@ -91,14 +91,15 @@ function statement() {
 }
 
 function audited() {
-  return DATA.audited.map(({ title, table }) => {
+  return DATA.audited.map(({ title, note, table }) => {
     const details = el("details", { class: "behind" }, el("summary", {}, title));
-    details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(dataTable({ file: title, ...plainTable(table) }, title)); });
+    details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(dataTable({ file: title, note, ...plainTable(table) }, title)); });
     return details;
   });
 }
 
-const PASSPORT = ["outcome", "expected by", "episodes", "observed", "expected", "adjusted (95 % interval)", "flag", "under other analyses", "rank (95 %)", "reliability"];
+const PASSPORT = ["outcome", "expected by", "episodes", "observed", "expected", "adjusted (95 % interval)", "flag", "rank (95 %)", "reliability"];
+const NUMBERS = [2, 3, 4, 5, 7, 8];
 
 function showPassport() {
   const place = $("#passport");
@@ -114,8 +115,9 @@ function showPassport() {
     el("h2", { id: "passport-title" }, state.provider),
     outside ? el("p", { class: "note" }, "Outside the filters; shown because it is chosen.") : "",
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures of ${state.provider}` }, el("table", {},
-      el("thead", {}, el("tr", {}, ...heads.map((label, at) => el("th", { scope: "col", class: [2, 3, 4, 5, 8, 9].includes(at) ? "number" : null }, label)))),
-      el("tbody", {}, ...rows.map(one => labelled(passportRow(one)))))));
+      el("thead", {}, el("tr", {}, ...heads.map((label, at) => el("th", { scope: "col", class: NUMBERS.includes(at) ? "number" : null }, label)))),
+      el("tbody", {}, ...rows.flatMap(one => [labelled(passportRow(one)), whyRow(one)]).filter(Boolean)))),
+    el("p", { class: "note" }, "Observed and expected are means of the episodes named; the interval of the adjusted result is that of their comparison. Reliability has none."));
   if (settled) {
     const total = settled.totals.find(row => isChosen(row.provider_id));
     if (total) place.append(el("p", { class: "note" }, `Settled: ${money(total.total_minor)} ${DATA.settlement.currency} (${total.status}).`));
@@ -130,13 +132,19 @@ function labelled(row) {
 
 function passportRow({ of, learner, row }) {
   const figure = (value, ...ends) => el("td", { class: "number" }, ends.length ? span(value, ...ends, of.decimals) : number(value, of.decimals));
-  const start = [el("th", { scope: "row" }, of.called), el("td", {}, DATA.learners[learner])];
-  if (isHidden(row)) return el("tr", {}, ...start, el("td", { colspan: "8", class: "missing" }, `hidden: fewer than ${DATA.rules.suppress_below} episodes, or hidden so that others cannot be worked out`));
+  const start = [el("th", { scope: "row" }, of.called, el("small", {}, [of.unit, betterWords(of)].filter(Boolean).join(", "))), el("td", {}, DATA.learners[learner])];
+  if (isHidden(row)) return el("tr", {}, ...start, el("td", { colspan: "7", class: "missing" }, `hidden: fewer than ${DATA.rules.suppress_below} episodes, or hidden so that others cannot be worked out`));
   return el("tr", {}, ...start, el("td", { class: "number" }, number(row.n)), figure(row.observed), figure(row.expected),
     row.adjusted === null ? el("td", { class: "number missing" }, "not compared") : figure(row.adjusted, row.ci_lower95, row.ci_upper95),
     el("td", { class: "short" }, el("span", { class: "flag" }, symbol(lookOf(row.flag, of)), flagWords(row.flag, of))),
-    el("td", {}, row.flag_share === null || row.flag_share === undefined ? "" : row.flag_share === 1 ? "holds under all" : `holds under ${percent(row.flag_share)}${row.flag_moved_by ? `; moved by ${plain(row.flag_moved_by)}` : ""}`),
     el("td", { class: "number" }, span(row.rank ?? null, row.rank_lower95, row.rank_upper95, 0)), el("td", { class: "number" }, number(row.reliability ?? null, 2)));
+}
+
+function whyRow({ of, row }) {
+  if (isHidden(row)) return "";
+  const holds = isCompared(row, of) ? holdsWords(row) : "";
+  const note = row.note ? `${capital(row.note)}.` : "";
+  return el("tr", { class: "why" }, el("td", { colspan: PASSPORT.length }, el("b", {}, "Why: "), [reasonWords(row, of), holds, note].filter(Boolean).join(" ")));
 }
 
 // --- the choice of a provider ---
@@ -265,8 +273,9 @@ let width = document.documentElement.clientWidth;
 window.addEventListener("hashchange", refresh);
 document.addEventListener("click", event => {
   const link = event.target.closest?.('a[href^="#"]');
-  if (!link || link.hash.includes("=")) return;
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault(); // the address says what is chosen, so that a place on the page cannot be in it
+  if (link.dataset.door) { go({ door: link.dataset.door }); return; }
   const target = $(link.hash);
   target.scrollIntoView();
   target.focus();

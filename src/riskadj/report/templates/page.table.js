@@ -6,7 +6,7 @@ const AT_ONCE = 60;
 // How a table was left, it is found again after another provider is chosen.
 const left = new Map();
 
-function dataTable({ file, rows, columns }, caption) {
+function dataTable({ file, rows, columns, note }, caption) {
   let sorted = rows;
   const kept = left.get(file) ?? { by: null, many: AT_ONCE, top: 0 };
   left.set(file, kept);
@@ -34,8 +34,10 @@ function dataTable({ file, rows, columns }, caption) {
   fill();
   const scroll = el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": caption, onscroll: event => { kept.top = event.target.scrollTop; } }, table);
   requestAnimationFrame(() => { scroll.scrollTop = kept.top; });
-  const download = el("button", { type: "button", class: "plain download", onclick: () => downloadCsv(file, sorted, columns) }, "Download CSV");
-  return el("div", { class: "data" }, el("div", { class: "tools" }, told, more, download), scroll);
+  const take = framed
+    ? [el("button", { type: "button", class: "plain copy", onclick: event => copyCsv(event.target, sorted, columns) }, "Copy as CSV"), el("span", {}, "The viewer around this page may block downloads.")]
+    : [el("button", { type: "button", class: "plain download", onclick: () => downloadCsv(file, sorted, columns) }, "Download CSV")];
+  return el("div", { class: "data" }, el("div", { class: "tools" }, told, more, ...take), note ? el("p", { class: "note" }, note) : "", scroll);
 }
 
 const isNumber = kind => kind.decimals !== undefined;
@@ -58,13 +60,15 @@ function cell(value, kind, row) {
   return el("td", {}, value ?? "");
 }
 
-// A spreadsheet runs a cell that begins with one of these: the apostrophe makes it text.
-const FORMULA = /^[=+\-@\t\r]/;
+// A spreadsheet runs a cell that begins with one of these: the apostrophe makes it text, as in
+// no_formula of report/folder.py.
+const FORMULA = /(^|[;\t\r\n])('*)(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])/g;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 function csvCell(value) {
   if (isBlank(value)) return "";
   if (typeof value === "number") return String(value);
-  const safe = FORMULA.test(value) ? `'${value}` : String(value);
+  const safe = NUMBER.test(value) ? String(value) : String(value).replace(FORMULA, "$1'$2");
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -79,7 +83,35 @@ function downloadCsv(file, rows, columns) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+// In a frame that is shut off, a download ends in nothing, and the clipboard can be had by selecting.
+const framed = window.self !== window.top;
+
+function copyCsv(button, rows, columns) {
+  const text = el("textarea", { class: "sr", "aria-hidden": "true", readonly: true });
+  text.value = csvText(rows, columns).slice(1);
+  document.body.append(text);
+  text.select();
+  const done = document.execCommand("copy");
+  text.remove();
+  button.focus({ preventScroll: true });
+  button.textContent = done ? "Copied" : "Not copied: the browser refused";
+}
+
+// A table of the run folder: codes become words, and columns of numbers are set as such.
+const NAMED = {
+  outcome: name => outcomes.get(name)?.called ?? name,
+  learner: name => DATA.learners[name] ?? plain(name),
+  limits: name => DATA.kindsOfLimits[name] ?? plain(name),
+  flag: name => flagWords(name, DATA.outcomes.find(of => placeOf(name, of)) ?? outcome()),
+  provider_id: name => name,
+};
+const HEADS = { n: "episodes", provider_id: "provider", own: "the study's own", n_from: "episodes before", n_to: "episodes after" };
+const KINDS = { provider_id: { provider: true }, flag: { flag: row => row.flag } };
+const YES_NO = { True: "yes", False: "no" };
+
 function plainTable(table) {
   const rows = unpacked(table);
-  return { rows, columns: Object.keys(table.columns).map(name => [plain(name), row => row[name]]) };
+  const isOfNumbers = name => rows.every(row => typeof row[name] !== "string") && rows.some(row => row[name] !== null);
+  const words = name => row => isBlank(row[name]) ? "" : (NAMED[name] ?? (text => YES_NO[text] ?? plain(String(text))))(row[name]);
+  return { rows, columns: Object.keys(table.columns).map(name => [HEADS[name] ?? heading(name), ...isOfNumbers(name) ? [row => row[name], { decimals: null }] : [words(name), KINDS[name] ?? {}]]) };
 }

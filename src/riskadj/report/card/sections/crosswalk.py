@@ -6,13 +6,18 @@ from typing import NamedTuple
 from riskadj.report.blocks import Block, paragraph, table, text
 from riskadj.report.card.crosswalk import FRAMEWORKS, SUMMARY, Entry, Framework
 from riskadj.report.card.person import ASKED
-from riskadj.report.words import counted
+from riskadj.report.words import counted, listed
 
 NOTHING = "not covered"
+NOT_CHECKED = "headings as summarised, not checked against the text"
 _WHAT_IT_IS = (
     "These tables say where to look; they claim conformity with nothing. Headings are in our "
     "words. Whether what stands here is enough, and whether a framework applies to a comparison of "
     "providers at all, is for whoever answers for its use to say, with the primary text in hand."
+)
+_WHAT_WAS_SEEN = (
+    "Checked against the framework's own text: {checked}. Only as summarised by others, and not "
+    "checked: {others}; headings there may be left out, merged or out of date."
 )
 
 
@@ -37,10 +42,20 @@ class Contents(NamedTuple):
 def crosswalk(contents: Contents) -> Iterable[Block]:
     """Yield a table for each framework: what it asks for, where that is, and what is not."""
     yield paragraph(_WHAT_IT_IS)
+    checked, others = (
+        listed([one.title for one in FRAMEWORKS if one.is_checked == is_checked])
+        for is_checked in (True, False)
+    )
+    yield paragraph(_WHAT_WAS_SEEN.format(checked=checked, others=others))
     for one in FRAMEWORKS:
+        caption = f"{one.title}: where it is in this card"
         yield table(
-            f"{one.title}: where it is in this card",
-            [text("Asked for"), text("Here"), text("Not here")],
+            caption if one.is_checked else f"{caption} ({NOT_CHECKED})",
+            [
+                text("Asked for" if one.is_checked else "Asked for, as summarised"),
+                text("Here"),
+                text("Not here"),
+            ],
             [(e.asks, _here(e, contents), _not_here(e, contents)) for e in one.entries],
             f"{one.about} Headings from {one.seen}.",
             _counts(one, contents),

@@ -18,18 +18,33 @@ from riskadj.report.blocks import (
     table,
     text,
 )
-from riskadj.report.charts.groups import GroupForest, group_forest, has_groups
+from riskadj.report.charts.groups import (
+    GroupForest,
+    columns_of,
+    group_forest,
+    group_label,
+    has_groups,
+    without_mirrors,
+)
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, rows_of
-from riskadj.report.words import counted, format_number, kept_in, listed, named, table_decimals
+from riskadj.report.words import (
+    counted,
+    feature_label,
+    format_number,
+    kept_in,
+    listed,
+    named,
+    table_decimals,
+)
 from riskadj.study import Outcome
 
 MOST_TOLD = 10
 """Rows of one table."""
 _WHAT = (
-    "Net compensation of a group is the mean of what is expected of it minus what was observed. "
-    "It is in the unit of what is compared, and of episodes held out."
+    "Observed \N{MINUS SIGN} expected of a group is the mean of its results minus what was "
+    "expected of them, in the unit of what is compared, of episodes held out."
 )
 _WHY = (
     "A group may be off because nobody foresees how it fares, because it is treated by providers "
@@ -38,11 +53,10 @@ _WHY = (
     "is out of it."
 )
 _SIDES = {
-    1: "Where more is expected of a group than it has, providers that treat many of it come out "
-    "worse than they are; where less is, better.",
-    -1: "Where a group costs more than is expected, it is paid too little (net compensation below "
-    "0), and providers that treat many of it come out worse than they are; where it costs less, "
-    "better.",
+    1: "Where a group has less than is expected of it (below 0), providers that treat many of it "
+    "come out worse than they are; where it has more, better.",
+    -1: "Where a group costs more than is expected (above 0), it is paid too little, and providers "
+    "that treat many of it come out worse than they are; where it costs less, better.",
 }
 _FITTED = (
     "On the episodes that a model learned from it is right for a group that it knows of, whatever "
@@ -53,6 +67,7 @@ _NO_CAUSE = (
     "A change is one in who is treated, who answers, or what is written down; which, and why, "
     "these figures cannot tell. They are of episodes with a result."
 )
+_BOTH = "Episodes of both"
 _ONE_PERIOD = "The study has one period, so that nothing can be said of change."
 _NOT_ASKED = "Changes between periods were not looked at (fairness.drift)."
 
@@ -103,15 +118,15 @@ def _off(one: GroupForest) -> Iterator[Block]:
     if told.empty:
         return
     decimals = table_decimals(one.outcome)
-    far = told[["net_compensation", "within_providers"]].abs().max(axis=1)
+    far = told[["mean_residual", "within_providers"]].abs().max(axis=1)
     order = told.loc[far.sort_values(ascending=False, kind="stable").index].head(MOST_TOLD)
     yield table(
         f"{named(one.outcome)}: groups that are off",
-        [text("Group"), estimate("Expected \N{MINUS SIGN} observed (95 %)", decimals),
+        [text("Group"), estimate("Observed \N{MINUS SIGN} expected (95 %)", decimals),
          estimate("Within providers (95 %)", decimals) | {"missing": "none have both"},
          text("Learner", code=True), number("Episodes"), text("In case mix")],
         [
-            [row.label, _of(row, "net_compensation"), _of(row, "within_providers"), row.learner,
+            [row.label, _of(row, "mean_residual"), _of(row, "within_providers"), row.learner,
              row.n, row.adjusted_for]
             for row in order.itertuples(index=False)
         ],
@@ -129,7 +144,7 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
     everybody = rows_of(findings.groups, outcome=one.outcome.name, fold=HELD_OUT, group=ALL)
     rows = [
         [row.label, _of_share(row, side), one.outcome.compares.sides[side == "worse"], row.learner,
-         getattr(row, f"at_{side}"), _share_of(everybody, row.learner, side)]
+         getattr(row, f"at_{side}"), _share_of(everybody, row.learner, side), row.n]
         for side in ("better", "worse")
         for row in _otherwise(one.rows, side).itertuples(index=False)
     ]  # fmt: skip
@@ -143,7 +158,8 @@ def _flagged(findings: Findings, one: GroupForest) -> Iterator[Block]:
     yield table(
         f"{named(one.outcome)}: groups that are treated at flagged providers otherwise than all",
         [text("Group"), estimate("Difference, percentage points (95 %)", 1),
-         text("Flagged"), text("Learner", code=True), percent("Of the group"), percent("Of all")],
+         text("Flagged"), text("Learner", code=True), percent("Of the group"), percent("Of all"),
+         number("Episodes")],
         rows[:MOST_TOLD],
         _the_first(len(rows), "differences whose interval leaves out 0"),
         "Flags are taken as they are. Who is flagged hangs on whom a provider treats only where "
@@ -182,14 +198,15 @@ def _in_and_out(findings: Findings) -> Iterator[Block]:
         for learner in learner_names(findings, outcome):
             far = [_distance(rows_of(mine, learner=learner, fold=one)) for one in _FOLDS]
             if not np.isnan(far[1]):
-                rows.append([outcome.name, learner, *far, outcome.unit])
+                rows.append([outcome.name, learner, *far, outcome.unit, *_sizes(mine, learner)])
     if rows:
         yield table(
             "How far groups are off on average, held out and in sample",
             [text("Outcome"), text("Learner", code=True), number("Held out", None),
-             number("In sample", None), text("Unit")],
+             number("In sample", None), text("Unit"), number("Groups"), number("Episodes")],
             rows,
-            "Mean over groups of the distance of expected from observed, by episodes.",
+            "Mean over groups of how far observed is from expected, on either side, by episodes; "
+            "no interval, as distances are above 0 by chance alone.",
             _FITTED,
         )  # fmt: skip
 
@@ -197,11 +214,19 @@ def _in_and_out(findings: Findings) -> Iterator[Block]:
 _FOLDS = (HELD_OUT, IN_SAMPLE)
 
 
+def _sizes(rows: pd.DataFrame, learner: str) -> list[int]:
+    """Return how many groups and episodes there are, held out."""
+    known = rows_of(rows, learner=learner, fold=HELD_OUT)
+    known = known[known["n"].notna()]
+    everybody = known["group"] == ALL
+    return [int((~everybody).sum()), int(known.loc[everybody, "n"].sum())]
+
+
 def _distance(rows: pd.DataFrame) -> float:
     known = rows[(rows["group"] != ALL) & rows["n"].notna()]
     if known.empty:
         return float("nan")
-    return float(np.average(known["net_compensation"].abs(), weights=known["n"].astype(float)))
+    return float(np.average(known["mean_residual"].abs(), weights=known["n"].astype(float)))
 
 
 # --- drift ----------------------------------------------------------------------------------------
@@ -275,9 +300,10 @@ def _casemix(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterat
     yield table(
         f"{called(findings, outcome)}: the case mix that changed most",
         [text("Case mix"), number("In SD", 3), estimate("Change (95 %)", None),
-         number("Before", None), number("After", None)],
+         number("Before", None), number("After", None), number(_BOTH)],
         [
-            [_name(row), row.standardised, _change(row), row.before, row.after]
+            [_name(findings, row), row.standardised, _change(row), row.before, row.after,
+             row.n_from + row.n_to]
             for row in known.loc[order].head(MOST_TOLD).itertuples(index=False)
         ],
         "In SD: in standard deviations of patients. Of a level, its share. The largest of all are "
@@ -288,6 +314,7 @@ def _casemix(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterat
 
 def _access(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterator[Block]:
     known = rows[(rows["part"] == ACCESS) & rows["change"].notna()]
+    known = without_mirrors(known, columns_of(findings))
     if known.empty:
         return
     told = known.assign(
@@ -305,10 +332,10 @@ def _access(findings: Findings, outcome: Outcome, rows: pd.DataFrame) -> Iterato
     yield table(
         f"{called(findings, outcome)}: who is treated, and where shares changed",
         [text("Group"), estimate("Change, percentage points (95 %)", 1),
-         number("Fell"), number("Rose"), percent("Before"), percent("After")],
+         number("Fell"), number("Rose"), percent("Before"), percent("After"), number(_BOTH)],
         [
-            [_name(row), [100 * one for one in _change(row) or ()], row.fell, row.rose,
-             row.before, row.after]
+            [_name(findings, row), [100 * one for one in _change(row) or ()], row.fell, row.rose,
+             row.before, row.after, row.n_from + row.n_to]
             for row in order.head(MOST_TOLD).itertuples(index=False)
         ],
         f"The first {min(MOST_TOLD, len(told))} of {len(told)} groups whose share changed, at all "
@@ -337,9 +364,10 @@ def _coding(
     yield table(
         f"{called(findings, outcome)}: comorbidities on record per episode",
         [text("Counted"), estimate("Change (95 %)", 3), number("Fell"), number("Rose"),
-         number("Before", 2), number("After", 2)],
+         number("Before", 2), number("After", 2), number(_BOTH)],
         [
-            [row.column, _change(row), row.fell, row.rose, row.before, row.after]
+            [row.column, _change(row), row.fell, row.rose, row.before, row.after,
+             row.n_from + row.n_to]
             for row in known.itertuples(index=False)
         ],
         *_largest(one_each[one_each["part"] == CODING], list(known["column"])),
@@ -362,8 +390,12 @@ def _largest(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _name(row: Any) -> str:
-    return str(f"{row.column}: {row.level}" if row.level else row.column).replace("_", " ")
+def _name(findings: Findings, row: Any) -> str:
+    """Return what changed, in words: a level of a column, or the column."""
+    columns = columns_of(findings)
+    if row.level:
+        return group_label(row.column, row.column, row.level, columns)
+    return feature_label(row.column, columns)
 
 
 def _change(row: Any) -> list[float] | None:

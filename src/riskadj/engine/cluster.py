@@ -1,0 +1,274 @@
+"""A Dask cluster: blocks stay on the workers, functions go to them.
+
+Dask carries tasks and blocks between its processes as pickles. That is its transport, between
+processes that are ours. Whoever may talk to a scheduler may run code on its workers. So a cluster
+that is started here listens on loopback only, speaks with those alone who have the key that was
+made for it (TLS), and writes no block to disk. Of an address that is given, all this is for its
+owner to see to: `tls://` with keys in Dask's own configuration, workers that do not spill.
+
+What a worker held when it died is made again: blocks that were made of items by Dask itself, blocks
+that came from here by sending them again.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
+
+from threadpoolctl import threadpool_limits
+
+from riskadj.engine.blocks import Blocks
+from riskadj.errors import EngineError
+
+LOOPBACK = "127.0.0.1:0"
+"""Where what is started here listens: any free port, for this machine only."""
+IN_MEMORY = {f"distributed.worker.memory.{when}": False for when in ("target", "spill", "pause")}
+"""Episodes are not to be written to disk: a worker without memory left is stopped instead."""
+ATTEMPTS = 5
+"""Times that blocks are made again for one computation before it is given up."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A function and what it is given beside a block; nothing that Dask would look into.
+
+    Attributes
+    ----------
+    function : callable
+    args : tuple
+    away : bool
+        Whether it runs in another process than this one.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    away: bool
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How blocks were made: from what, and by which calls, one for each block at each step.
+
+    Attributes
+    ----------
+    source : list
+        Blocks that are here and were sent; empty where the first step makes them.
+    steps : tuple of list of _Call
+    """
+
+    source: list[Any]
+    steps: tuple[list[_Call], ...]
+
+
+class Dask:
+    """An engine on a Dask cluster: one that is started on this machine, or a running one.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a running scheduler. Its workers have to have the same version of this package.
+        Without one, workers are started on this machine and stopped at the end.
+    workers : int
+        To start, of one thread each.
+    processes : bool
+        Start processes; False: threads of this process.
+    timeout : float
+        Seconds to wait for a scheduler, and for its first worker.
+
+    Raises
+    ------
+    EngineError
+        When Dask is not installed, nobody answers at the address, or there is no worker.
+
+    Notes
+    -----
+    Blocks that come from here (`place`) are also kept here, to be sent again when a worker that
+    held them dies; blocks made of items (`make`) are kept on the workers only.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int = 2,
+        processes: bool = True,
+        timeout: float = 30.0,
+    ) -> None:
+        self.address, self.workers, self.processes = address, workers, processes
+        self._away = bool(address) or processes
+        self._distributed = _distributed()
+        self._cluster = None if address else _started(self._distributed, workers, processes)
+        try:
+            self._client = self._connected(timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self, timeout: float) -> Any:
+        where = self.address or self._cluster
+        try:
+            client = self._distributed.Client(where, timeout=timeout, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise EngineError(
+                f"engine: wanted a Dask scheduler at {self.address}; got no answer ({error}). "
+                "Start one there, or choose engine: local."
+            ) from None
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError:
+            client.close()
+            raise EngineError(
+                f"engine: wanted workers of the scheduler at {self.address}; got none within "
+                f"{timeout:g} s. Start some, or choose engine: local."
+            ) from None
+        return client
+
+    def place(self, parts: Iterable[Any]) -> Blocks:
+        """Send blocks to the workers."""
+        source = list(parts)
+        return self._blocks(_Recipe(source, ()))
+
+    def make(self, function: Callable[..., Any], items: Iterable[Any]) -> Blocks:
+        """Have a worker make a block of each item."""
+        calls = [_Call(function, (item,), self._away) for item in items]
+        return self._blocks(_Recipe([], (calls,)))
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        blocks: Blocks,
+        *args: Any,
+        each: Sequence[Any] | None = None,
+    ) -> list[Any]:
+        """Return what a function says of each block, in block order."""
+        calls = self._calls(function, len(blocks), args, each)
+        for _ in range(ATTEMPTS):
+            with self._answering():
+                try:
+                    return self._gathered(self._submitted(calls, blocks.parts))
+                except self._distributed.client.FutureCancelledError:
+                    blocks.parts[:] = self._made(blocks.recipe)
+        raise _given_up("workers died again and again")
+
+    def keep(
+        self,
+        function: Callable[..., Any],
+        blocks: Blocks,
+        *args: Any,
+        each: Sequence[Any] | None = None,
+    ) -> Blocks:
+        """Return the blocks that a function makes of others; they stay on the workers."""
+        calls, before = self._calls(function, len(blocks), args, each), blocks.recipe
+        recipe = _Recipe(before.source, (*before.steps, calls))
+        return Blocks(self, self._submitted(calls, blocks.parts), recipe)
+
+    def _calls(
+        self,
+        function: Callable[..., Any],
+        count: int,
+        args: tuple[Any, ...],
+        each: Sequence[Any] | None,
+    ) -> list[_Call]:
+        if each is None:
+            return [_Call(function, args, self._away)] * count
+        if len(each) != count:
+            raise ValueError(f"each: wanted one item per block, {count}; got {len(each)}.")
+        return [_Call(function, (own, *args), self._away) for own in each]
+
+    def _gathered(self, futures: list[Any]) -> list[Any]:
+        try:
+            return list(self._client.gather(futures))
+        except self._distributed.KilledWorker as error:
+            raise _given_up(error) from None
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Refuse a scheduler that has gone, of which Dask says so in several ways."""
+        try:
+            yield
+        except Exception as error:
+            if self._client.status == "running":
+                raise
+            raise _given_up(f"the scheduler has gone: {error}") from None
+
+    def _blocks(self, recipe: _Recipe) -> Blocks:
+        return Blocks(self, self._made(recipe), recipe)
+
+    def _made(self, recipe: _Recipe) -> list[Any]:
+        """Make blocks from what they came from."""
+        steps = list(recipe.steps)
+        if recipe.source or not steps:
+            parts = self._client.scatter(recipe.source, hash=False) if recipe.source else []
+        else:
+            calls = steps.pop(0)
+            parts = self._client.map(_run, calls, pure=False) if calls else []
+        for calls in steps:
+            parts = self._submitted(calls, parts)
+        return list(parts)
+
+    def _submitted(self, calls: list[_Call], parts: list[Any]) -> list[Any]:
+        if not parts:
+            return []
+        return list(self._client.map(_run, calls, parts, pure=False))
+
+    def close(self) -> None:
+        """Stop what was started here."""
+        for one in (getattr(self, "_client", None), self._cluster):
+            if one is not None:
+                one.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _run(call: _Call, *part: Any) -> Any:
+    if call.away:
+        _one_thread_for_good()
+    return call.function(*part, *call.args)
+
+
+@cache
+def _one_thread_for_good() -> Any:
+    """Keep linear algebra of a worker to one thread, so that its sums come in one order."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise EngineError(
+            f"engine: wanted the packages dask and distributed; got none ({error}). "
+            "pip install 'riskadj[dask]', or choose engine: local."
+        ) from None
+    return distributed
+
+
+def _started(distributed: Any, workers: int, processes: bool) -> Any:
+    """Start workers; what Dask says of dead ones is answered here."""
+    if workers < 1:
+        raise EngineError(f"workers: wanted 1 or more; got {workers}.")
+    import dask
+
+    with dask.config.set(IN_MEMORY):
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=processes,
+            security=True if processes else None,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": LOOPBACK},
+            worker_dashboard_address=LOOPBACK,
+            silence_logs=logging.CRITICAL,
+        )
+
+
+def _given_up(why: object) -> EngineError:
+    return EngineError(
+        f"engine: wanted workers that stay; got none ({why}). Give them more memory, make blocks "
+        "smaller, or choose engine: local."
+    )

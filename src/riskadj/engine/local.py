@@ -1,0 +1,85 @@
+"""One machine: blocks are in memory (or mapped into it), one after the other or in threads."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+from riskadj.engine.blocks import Blocks
+from riskadj.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Local:
+    """An engine in this process.
+
+    Parameters
+    ----------
+    threads : int
+        How many blocks are worked on at once. Answers do not depend on it.
+
+    Raises
+    ------
+    StudyError
+        When threads are fewer than one.
+
+    Examples
+    --------
+    >>> with Local(threads=2) as engine:
+    ...     engine.make(range, [3, 0, 2]).map(sum)
+    [3, 0, 1]
+    """
+
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise StudyError(f"threads: wanted 1 or more; got {self.threads}.")
+
+    def place(self, parts: Iterable[Any]) -> Blocks:
+        """Take over blocks."""
+        return Blocks(self, list(parts))
+
+    def make(self, function: Callable[..., Any], items: Iterable[Any]) -> Blocks:
+        """Make a block of each item."""
+        return Blocks(self, self._all(function, [(item,) for item in items]))
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        blocks: Blocks,
+        *args: Any,
+        each: Sequence[Any] | None = None,
+    ) -> list[Any]:
+        """Return what a function says of each block, in block order."""
+        if each is None:
+            return self._all(function, [(part, *args) for part in blocks.parts])
+        pairs = zip(blocks.parts, each, strict=True)
+        return self._all(function, [(part, own, *args) for part, own in pairs])
+
+    def keep(
+        self,
+        function: Callable[..., Any],
+        blocks: Blocks,
+        *args: Any,
+        each: Sequence[Any] | None = None,
+    ) -> Blocks:
+        """Return the blocks that a function makes of others."""
+        return Blocks(self, self.map(function, blocks, *args, each=each))
+
+    def _all(self, function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
+        return list(self._one_by_one(function, calls))
+
+    def _one_by_one(
+        self, function: Callable[..., Any], calls: list[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        if self.threads == 1 or len(calls) < 2:
+            return (function(*call) for call in calls)
+        with ThreadPoolExecutor(self.threads) as pool:
+            return iter(list(pool.map(lambda call: function(*call), calls)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: nothing was started."""
