@@ -33,7 +33,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
-from riskadj.masking import without_password
+from riskadj.masking import fit_to_show
 
 
 class RiskadjError(Exception):
@@ -46,7 +46,7 @@ class RiskadjError(Exception):
     faults: tuple[Any, ...] = ()
 
     def __init__(self, *told: object) -> None:
-        super().__init__(*(without_password(str(one)) for one in told))
+        super().__init__(*(fit_to_show(str(one)) for one in told))
 
 
 class StudyError(RiskadjError):

@@ -22,6 +22,7 @@ _PAIR = re.compile(
 )
 _BEARER = re.compile(r"\b(?P<key>bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 _NAME = re.compile(_SECRET, re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SHORTEST = 6
 """Of what is masked wherever it stands: a shorter one would be found in words."""
 
@@ -54,6 +55,17 @@ def without_password(text: str, *uris: str) -> str:
     text = _QUERY.sub(_masked_query, text)
     text = _PAIR.sub(rf"\g<key>{_HIDDEN}", text)
     return _BEARER.sub(rf"\g<key> {_HIDDEN}", text)
+
+
+def fit_to_show(text: str) -> str:
+    r"""Return a text without passwords, and without what could take over a terminal.
+
+    Examples
+    --------
+    >>> fit_to_show("got \x1b[2J: mysql://me:word@host")
+    'got \ufffd[2J: mysql://***@host'
+    """
+    return _CONTROL.sub("\ufffd", without_password(text))
 
 
 def is_masked(uri: str) -> bool:

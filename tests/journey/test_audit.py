@@ -144,8 +144,9 @@ def test_the_answer_for_machines_is_json_and_nothing_else(run, riskadj):
 
 
 ARTEFACTS = (
-    "page.html", "figures/*.svg", "models/*/model.json", "models/*/trees_0.txt", "*.parquet",
-    "*.csv", "study.json", "metrics.json", "card.json", "card.md", "card.html",
+    "page.html", "figures/*.svg", "models/*/model.json", "models/*/trees_0.txt",
+    "models/*/digests.json", "*.parquet", "*.csv", "study.json", "metrics.json", "card.json",
+    "card.md", "card.html",
 )  # fmt: skip
 """What a run writes besides its record."""
 

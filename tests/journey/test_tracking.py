@@ -16,6 +16,7 @@ import pytest
 
 import riskadj
 from riskadj.casemix import CaseMixEncoder
+from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
 from riskadj.errors import (
     ColumnError,
@@ -31,7 +32,8 @@ from riskadj.expected import (
     load_model,
     save_model,
 )
-from riskadj.expected.model import typical_episode
+from riskadj.expected.model import DIGESTS, typical_episode
+from riskadj.report.folder import MARK, files_in
 from riskadj.tracking import LoggedRun, log_run
 from riskadj.tracking.log import MAY_LEAVE
 
@@ -130,6 +132,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "figures" / "funnel.svg").write_text("<svg/>")
     for name in ("expectations.parquet", "shap.parquet", "figures/episodes.csv", "notes.txt"):
         (folder / name).write_text("a patient's data")
+    return sealed(folder)
+
+
+def sealed(folder: Path) -> Path:
+    """Write down the digests of what is in a run folder and in its models."""
+    for model in (folder / "models").iterdir():
+        digests = {one.name: digest_of_file(one) for one in model.iterdir() if one.name != DIGESTS}
+        (model / DIGESTS).write_text(json.dumps(digests))
+    files = {name: digest_of_file(path) for name, path in files_in(folder).items() if name != MARK}
+    (folder / MARK).write_text(json.dumps(PROVENANCE | {"files": files}))
     return folder
 
 
@@ -412,6 +424,7 @@ def test_a_server_of_something_else_is_refused(finished, other_server):
 def test_a_run_that_failed_half_way_says_so(finished, store, client, tmp_path):
     broken = shutil.copytree(finished, tmp_path / "broken")
     (broken / "models" / "ohs-linear" / "model.json").write_text("{")
+    sealed(broken)
     with pytest.raises(FileFormatError, match="wanted a saved model"):
         log_run(broken, store, experiment="broken")
     experiment = client.get_experiment_by_name("broken").experiment_id
@@ -419,15 +432,19 @@ def test_a_run_that_failed_half_way_says_so(finished, store, client, tmp_path):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(FileMissingError, match=r"wanted the folder of a finished run; got none"):
+    with pytest.raises(FileMissingError, match="finished run; got a folder without"):
         log_run(tmp_path, "sqlite://")
 
 
-def test_records_that_are_not_json_are_refused(finished, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["metrics.json", "providers.csv", "card.json", "models/ohs-lightgbm/trees_0.txt"]
+)
+def test_a_file_that_was_changed_is_refused_before_anything_is_logged(name, finished, tmp_path):
     broken = shutil.copytree(finished, tmp_path / "broken")
-    (broken / "metrics.json").write_text("{")
-    with pytest.raises(FileFormatError, match="wanted the records of a run as JSON"):
-        log_run(broken, "sqlite://")
+    (broken / name).write_text("{")
+    with pytest.raises(FileFormatError, match=f"{name}: wanted the file as its run wrote it"):
+        log_run(broken, f"sqlite:///{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
 
 
 def test_nothing_is_printed_and_no_setting_is_left_behind(finished, store, capfd):

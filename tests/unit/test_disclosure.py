@@ -6,22 +6,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds import casemix_of, episode_frame, expectations_of, make_study
 
+from riskadj.cohort.rates import ALL, RATE_COLUMNS
 from riskadj.expected import cross_fit, evaluate
+from riskadj.expected.evaluate import VOLUME, VOLUMES
 from riskadj.profile import Profiles, flag_labels, profile_providers
 from riskadj.report.card.card import build_card
 from riskadj.report.disclosure import (
     NOT_ADJUSTED,
     SUPPRESSED,
+    keep_rated,
     keep_shown,
+    suppress_gaming,
     suppress_providers,
+    suppress_rates,
     suppress_subgroups,
+    suppress_thirds,
 )
+from riskadj.report.disclosure.rounding import PATIENTS, rounded_table
 from riskadj.report.figures import draw_figures
 from riskadj.report.findings import Findings
 from riskadj.report.results import OutcomeResults, build_findings
 from riskadj.study import Study
+from riskadj.study.records import Report
 
 KEYS = ["outcome", "learner", "provider_id", "flag", "suppression", "note"]
 
@@ -257,3 +267,103 @@ def test_contributions_of_few_records_stay_whatever_is_counted() -> None:
     features = shown[["outcome", "learner", "provider_id"]].assign(contribution=1.0)
     kept = set(keep_shown(features, shown, 6)["provider_id"])
     assert kept == {"P1", "P2"}
+
+
+# --- rounding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [2, 5, 10])
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(0, 10**6), min_size=1))
+def test_rounded_counts_are_multiples_near_what_they_were(base: int, counts: list[int]) -> None:
+    table = rounded_table(pd.DataFrame({"n": counts}), base)
+    away = (table["n"] - pd.Series(counts)).abs()
+    assert (table["n"] % base == 0).all()
+    assert (away[pd.Series(counts) >= base] <= base / 2).all()
+    assert ((table["n"] == 0) == (pd.Series(counts) == 0)).all()
+
+
+def test_hidden_counts_stay_hidden_and_rates_follow_from_rounded_ones() -> None:
+    table = pd.DataFrame({
+        "q1": pd.array([38, None], dtype="Int64"), "procedures": pd.array([52, 41], dtype="Int64"),
+        "participation": [38 / 52, np.nan], "z": [-1.23456, np.nan], "rank": pd.array([3, 4]),
+    })  # fmt: skip
+    found = rounded_table(table, 5)
+    assert found["q1"].tolist() == [40, pd.NA]
+    assert found["procedures"].tolist() == [50, 40]
+    assert found["participation"].tolist()[0] == 0.8
+    assert found["z"].tolist()[0] == -1.23
+    assert found["rank"].tolist() == [3, 4]
+    assert found[["participation", "z"]].isna().iloc[1].all()
+
+
+def test_every_count_of_findings_is_rounded_where_the_study_asks_and_the_card_says_so() -> None:
+    results, study = small_world()
+    study = study.model_copy(update={"report": Report(round_counts_to=5)})
+    origin = ORIGIN | {"data": [{"name": "a", "digest": "0", "rows": 903}]}
+    found = build_findings(study, [results], origin)
+    for name, value in vars(found).items():
+        for column in PATIENTS & set(value) if isinstance(value, pd.DataFrame) else ():
+            counts = pd.to_numeric(value[column]).dropna()
+            assert (counts % 5 == 0).all(), f"{name}.{column}"
+    assert found.metrics["ohs"]["linear"]["n"] % 5 == 0
+    assert found.provenance["data"][0]["rows"] == 905
+    exact = build_findings(small_world()[1], [results], ORIGIN)
+    assert hidden_of(found) == hidden_of(exact)
+    card = json.dumps(build_card(found))
+    assert "Rounded: numbers of patients are multiples of 5" in card
+    assert "Rounded:" not in json.dumps(build_card(exact))
+
+
+def test_figures_keep_three_digits_where_counts_are_rounded() -> None:
+    results, study = small_world()
+    study = study.model_copy(update={"report": Report(round_counts_to=5)})
+    shown = build_findings(study, [results], ORIGIN).providers["observed"].dropna()
+    assert [float(f"{one:.3g}") for one in shown] == shown.tolist()
+
+
+# --- what one table tells of another --------------------------------------------------------------
+
+
+def test_a_third_that_holds_one_hidden_provider_is_not_shown() -> None:
+    profiled = providers([4, 30, 80]).assign(n=[4, 30, 80] * 2)
+    shown = suppress_providers(profiled, 6)
+    thirds = pd.DataFrame({"outcome": "ohs", "learner": ["a"] * 3 + ["b"] * 3, "column": VOLUME,
+                           "level": [*VOLUMES] * 2, "n": [4, 30, 80] * 2})  # fmt: skip
+    assert suppress_thirds(thirds, profiled, shown, 6)["n"].isna().all()
+    large = suppress_providers(profiled, 3)
+    assert suppress_thirds(thirds, profiled, large, 3)["n"].notna().all()
+
+
+def test_who_is_hidden_among_rates_is_hidden_in_every_outcome_and_in_the_analysis() -> None:
+    names = [ALL, "P0", "P1", "P2", "P3"]
+    counts = {"procedures": [300, 60, 70, 80, 90], "q1": [300, 60, 70, 80, 90],
+              "q2_returned": [203, 3, 50, 70, 80], "answered": [203, 3, 50, 70, 80]}  # fmt: skip
+    one = pd.DataFrame({"provider_id": names, "source": "episodes", "counted": ""} | counts)
+    other = one.assign(q2_returned=one["q1"], answered=one["q1"])
+    table = pd.concat([one.assign(outcome="ohs"), other.assign(outcome="eq5d")], ignore_index=True)
+    table = table.reindex(columns=RATE_COLUMNS).astype(dict.fromkeys(counts, float))
+    profiled = [providers([60, 70, 80, 90], n).assign(outcome=outcome)
+                for outcome, n in (("ohs", [3, 50, 70, 80]), ("eq5d", [60, 70, 80, 90]))]  # fmt: skip
+    shown = suppress_rates(table, suppress_providers(pd.concat(profiled, ignore_index=True), 6), 6)
+    hidden = shown[shown["q1"].isna()]
+    assert hidden.groupby("outcome")["provider_id"].agg(list).tolist() == 2 * [["P0", "P1"]]
+    analysis = pd.DataFrame({"outcome": "ohs", "provider_id": names[1:], "answered": 1})
+    assert keep_rated(analysis, shown)["provider_id"].tolist() == ["P2", "P3"]
+
+
+def test_a_provider_of_few_records_and_hardly_more_episodes_is_hidden_everywhere() -> None:
+    both = providers([7, 9, 200], [5, 9, 200])
+    cost = providers([7, 9, 200]).assign(outcome="cost")
+    shown = suppress_providers(pd.concat([both, cost], ignore_index=True), 6)
+    hidden = shown[shown["suppression"] == SUPPRESSED]
+    assert hidden.groupby("outcome")["provider_id"].agg(set).tolist() == 2 * [{"P0", "P1"}]
+
+
+def test_changes_of_records_that_few_patients_allow_do_not_leave() -> None:
+    gaming = pd.DataFrame({
+        "action": ["code", "code_any", "code", "drop_worst"], "patients": [3, 298, 120, 1],
+        "share": [0.01, 298 / 300, 0.4, 1.0],
+        "done_to": [*3 * ["every patient it can be done to"], "one patient"],
+    })  # fmt: skip
+    assert suppress_gaming(gaming, 6)["patients"].tolist() == [120, 1]

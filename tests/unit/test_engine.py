@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -10,9 +11,11 @@ import pytest
 from laid import FITS, apart, lay, make_episodes, outcome_of
 
 from riskadj.engine import Blocks, Dask, Local, start_engine
-from riskadj.engine.cluster import ATTEMPTS
+from riskadj.engine.cluster import ATTEMPTS, LOOPBACK
 from riskadj.errors import ArrayError, EngineError, StudyError, UnknownNameError
 from riskadj.stats import Rows, fixed_effects_over, random_intercept_over
+from riskadj.stats.blocks import in_order
+from riskadj.stats.design import design_over
 
 SAME = 1e-9
 WORLD = make_episodes()
@@ -87,6 +90,15 @@ def test_blocks_that_are_lost_are_sent_and_made_again(threads):
     assert blocks.map(int) == [5, 7]
 
 
+def test_dask_knows_the_size_of_blocks_so_that_they_stay_where_they_are(threads):
+    blocks = design_over(threads.place(lay(WORLD, "scores", [100, 200, 300]))).blocks
+    blocks = blocks.keep(in_order)
+    assert len(blocks.map(id)) == 4
+    known = threads._client.nbytes([one.key for one in blocks.parts], summary=False)
+    assert sum(known.values()) > 0.9 * WORLD.X.nbytes
+    assert {len(one) for one in threads._client.who_has(blocks.parts).values()} == {1}
+
+
 def test_workers_that_die_again_and_again_are_given_up(threads, monkeypatch):
     lost = threads._distributed.client.FutureCancelledError
     tried = []
@@ -114,6 +126,16 @@ def test_an_engine_that_is_not_there_is_refused(name, kind, says, monkeypatch):
         start_engine(name)
 
 
+def test_a_scheduler_without_workers_is_refused():
+    distributed = pytest.importorskip("distributed")
+    quiet = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": LOOPBACK}}
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, **quiet) as idle,
+        pytest.raises(EngineError, match="wanted workers of the scheduler at inproc://"),
+    ):
+        Dask(idle.scheduler_address, timeout=0.2)
+
+
 def test_without_dask_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(EngineError, match=r"pip install 'riskadj\[dask\]'"):
@@ -126,6 +148,45 @@ def test_without_dask_the_way_out_is_named(monkeypatch):
 def test_an_engine_without_workers_is_refused(make, error):
     with pytest.raises(error, match="wanted 1 or more; got 0"):
         make(0)
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_start_are_told_of(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text("from riskadj.engine import Dask\nDask(workers=1)\n")
+    ended = subprocess.run(
+        [sys.executable, script], check=False, capture_output=True, text=True, timeout=120
+    )
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("riskadj.errors.EngineError: engine: wanted workers on this machine, 1;")
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_told_of(tmp_path):
+    script = tmp_path / "scheduler.py"
+    script.write_text(SCHEDULER)
+    with (
+        subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as away,
+        Dask(away.stdout.readline().strip(), timeout=5) as engine,
+    ):
+        blocks = engine.place([[1, 2], [3]])
+        assert blocks.map(len) == [2, 1]
+        away.kill()
+        with pytest.raises(EngineError, match="the scheduler has gone"):
+            blocks.map(len)
+
+
+SCHEDULER = """
+from time import sleep
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    cluster = LocalCluster(
+        n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None
+    )
+    print(cluster.scheduler_address, flush=True)
+    sleep(300)
+"""
 
 
 def rows(**changes):

@@ -11,6 +11,7 @@ import pytest
 from worlds import LINEAR, OUT_OF_FOLD, casemix_of, expectations_of, make_study
 
 from riskadj.errors import (
+    ChangedFileError,
     ColumnError,
     FileFormatError,
     InSampleError,
@@ -345,8 +346,8 @@ def test_a_model_saved_and_read_gives_the_same_numbers(
 @pytest.mark.parametrize(
     ("learner", "files"),
     [
-        ("linear", ["model.json"]),
-        ("lightgbm", ["model.json", *(f"trees_{k}.txt" for k in range(3))]),
+        ("linear", ["digests.json", "model.json"]),
+        ("lightgbm", ["digests.json", "model.json", *(f"trees_{k}.txt" for k in range(3))]),
     ],
 )
 def test_a_saved_model_is_text_and_nothing_that_runs(
@@ -414,7 +415,7 @@ def test_a_model_that_lost_its_trees_is_refused(expectations: Expectations, tmp_
 def test_a_model_with_spoiled_trees_is_refused(expectations: Expectations, tmp_path: Path) -> None:
     save_model(expectations.models["lightgbm"], tmp_path)
     (tmp_path / "trees_0.txt").write_text("not trees")
-    with pytest.raises(FileFormatError, match="wanted"):
+    with pytest.raises(ChangedFileError, match=r"trees_0\.txt: wanted the file as it was saved"):
         load_model(tmp_path)
 
 

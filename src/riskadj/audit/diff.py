@@ -12,6 +12,7 @@ from riskadj.audit.figures import TOLERANCE
 from riskadj.audit.keys import changed_keys, gathered
 from riskadj.audit.money import MONEY_COLUMNS, Money, money_between
 from riskadj.audit.runs import KEYS, Opened, open_run
+from riskadj.report.differencing import told_by_both
 
 NOT_SHOWN = "not shown"
 """A provider that a run does not have, or hides: which of the two is not told."""
@@ -30,6 +31,7 @@ MODEL_COLUMNS = [
 FLAG_COLUMNS = [*KEYS, "a", "b"]
 BOUNDS = ("_lower95", "_upper95")
 _NO_BOUNDS = (None,) * 4
+TOGETHER_COLUMNS = ["table", "row", "count", "why"]
 COUNT_COLUMNS = ["outcome", "learner", "a", "b", "providers"]
 
 
@@ -65,6 +67,9 @@ class Diff:
         `outcome, learner, a, b, providers`: how many providers went from which flag to which.
     money : Money or None
         None where not both runs have a settlement.
+    together : DataFrame
+        `table, row, count, why`: numbers of patients that follow for few from both runs together,
+        as from `told_by_both`, without saying which numbers.
     """
 
     a: Path
@@ -80,13 +85,15 @@ class Diff:
     flags: pd.DataFrame
     counts: pd.DataFrame
     money: Money | None
+    together: pd.DataFrame
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by name, `money` among them."""
         names = ("data", "flow", "study", "software", "models", "counts", "flags")
         money = pd.DataFrame(columns=MONEY_COLUMNS) if self.money is None else self.money.providers
-        return {**{one: getattr(self, one) for one in names}, "money": money}
+        tables = {one: getattr(self, one) for one in names}
+        return {**tables, "money": money, "together": self.together}
 
     @property
     def answer(self) -> str:
@@ -99,6 +106,16 @@ class Diff:
             if name in _NOUNS and len(table)
         ]
         return f"Different: {', '.join(told)}." if told else "Nothing that is compared differs."
+
+    @property
+    def warning(self) -> str:
+        """What must not be missed before both leave; empty where there is nothing."""
+        if self.together.empty:
+            return ""
+        return (
+            f"Together these runs tell of few patients ({len(self.together)} numbers: see "
+            "`together`). Do not publish both as they are."
+        )
 
     @property
     def not_compared(self) -> str:
@@ -172,6 +189,7 @@ def diff_runs(
         flags=flags[flags["a"] != flags["b"]].reset_index(drop=True),
         counts=_counts(flags),
         money=money_between(first, second, settlements),
+        together=told_by_both(first.folder, second.folder)[TOGETHER_COLUMNS],
     )
 
 

@@ -24,6 +24,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "counts": "Flags, counted",
         "flags": "Flags that differ",
         "money": "Money",
+        "together": "Told of few by both together",
     }
 )
 NOTHING = "No difference."
@@ -105,7 +106,7 @@ def as_markdown(diff: Diff) -> str:
     '# before beside after'
     """
     parts = [f"# {_cell(diff.a.name)} beside {_cell(diff.b.name)}", _cell(diff.answer)]
-    parts += [_cell(diff.not_compared)] if diff.not_compared else []
+    parts += [_cell(one) for one in (diff.not_compared, diff.warning) if one]
     for name, table in diff.tables.items():
         parts += [f"## {TITLES[name]}"]
         parts += [*_section(diff, name, table)]

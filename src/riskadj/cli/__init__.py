@@ -35,15 +35,15 @@ def main() -> None:
 def _leave_traceback() -> None:
     from traceback import format_exc
 
-    from riskadj.masking import without_password
+    from riskadj.masking import fit_to_show
 
-    print(without_password(format_exc()), end="", file=sys.stderr)
+    print(fit_to_show(format_exc()), end="", file=sys.stderr)
     sys.exit(UNEXPECTED)
 
 
 def _leave(message: str, code: int) -> None:
-    from riskadj.masking import without_password
+    from riskadj.masking import fit_to_show
 
-    one_line = without_password(" ".join(message.split()))
+    one_line = fit_to_show(" ".join(message.split()))
     print(f"riskadj: error: {one_line}", file=sys.stderr)
     sys.exit(code)

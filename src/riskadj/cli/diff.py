@@ -49,7 +49,7 @@ def diff(
         if len(table) and name != "counts":
             _SHOW.get(name, _print)(console, TITLES[name], table, found)
     told = [] if found.flags.empty else flags_in_words(found)
-    told += [found.answer, found.not_compared]
+    told += [found.answer, found.not_compared, found.warning]
     told += [] if found.money is None else [money_in_words(found)]
     for line in filter(None, told):
         console.print(line, highlight=False, markup=False)

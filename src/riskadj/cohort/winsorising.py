@@ -39,17 +39,13 @@ class Winsorising:
     def told(self) -> str:
         """What the flow says; nobody leaves."""
         return (
-            f"{self._rule}: {self.n_capped:,}, and {100 * self.share_capped:.2f} % of the cost "
-            "compared is left out of account"
+            f"{self.told_without_numbers}: {self.n_capped:,}, and {100 * self.share_capped:.2f} % "
+            "of the cost compared is left out of account"
         )
 
     @property
-    def told_of_few(self) -> str:
-        """The same without saying how many, where that would be few."""
-        return f"{self._rule}: few"
-
-    @property
-    def _rule(self) -> str:
+    def told_without_numbers(self) -> str:
+        """The same without how many these are."""
         of = f" of its {self.by} ({self.groups:,} groups)" if self.by else ""
         return f"costs above the {self.upper:g} quantile{of} count as it"
 

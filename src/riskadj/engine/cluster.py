@@ -13,7 +13,7 @@ that came from here by sending them again.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, Self
 
@@ -24,8 +24,13 @@ from riskadj.errors import EngineError
 
 LOOPBACK = "127.0.0.1:0"
 """Where what is started here listens: any free port, for this machine only."""
-IN_MEMORY = {f"distributed.worker.memory.{when}": False for when in ("target", "spill", "pause")}
-"""Episodes are not to be written to disk: a worker without memory left is stopped instead."""
+SETTINGS = {
+    # Episodes are not to be written to disk: a worker without memory left is stopped instead.
+    **{f"distributed.worker.memory.{when}": False for when in ("target", "spill", "pause")},
+    # Dask has every array given back to the system at once, and asked for again a moment later.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
+"""Of workers that are started here."""
 ATTEMPTS = 5
 """Times that blocks are made again for one computation before it is given up."""
 
@@ -60,6 +65,16 @@ class _Recipe:
 
     source: list[Any]
     steps: tuple[list[_Call], ...]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A block on a worker, of a size that Dask knows: what is large it leaves where it is."""
+
+    block: Any
+
+    def __sizeof__(self) -> int:
+        return _size(self.block)
 
 
 class Dask:
@@ -119,8 +134,8 @@ class Dask:
         except TimeoutError:
             client.close()
             raise EngineError(
-                f"engine: wanted workers of the scheduler at {self.address}; got none within "
-                f"{timeout:g} s. Start some, or choose engine: local."
+                f"engine: wanted workers of the scheduler at {self.address or 'this machine'}; got "
+                f"none within {timeout:g} s. Start some, or choose engine: local."
             ) from None
         return client
 
@@ -146,7 +161,7 @@ class Dask:
         for _ in range(ATTEMPTS):
             with self._answering():
                 try:
-                    return self._gathered(self._submitted(calls, blocks.parts))
+                    return self._gathered(self._submitted(_run, calls, blocks.parts))
                 except self._distributed.client.FutureCancelledError:
                     blocks.parts[:] = self._made(blocks.recipe)
         raise _given_up("workers died again and again")
@@ -161,7 +176,7 @@ class Dask:
         """Return the blocks that a function makes of others; they stay on the workers."""
         calls, before = self._calls(function, len(blocks), args, each), blocks.recipe
         recipe = _Recipe(before.source, (*before.steps, calls))
-        return Blocks(self, self._submitted(calls, blocks.parts), recipe)
+        return Blocks(self, self._submitted(_hold, calls, blocks.parts), recipe)
 
     def _calls(
         self,
@@ -198,19 +213,22 @@ class Dask:
     def _made(self, recipe: _Recipe) -> list[Any]:
         """Make blocks from what they came from."""
         steps = list(recipe.steps)
-        if recipe.source or not steps:
-            parts = self._client.scatter(recipe.source, hash=False) if recipe.source else []
+        if recipe.source:
+            held = [_Held(one) for one in recipe.source]
+            parts = self._client.scatter(held, hash=False)
         else:
-            calls = steps.pop(0)
-            parts = self._client.map(_run, calls, pure=False) if calls else []
+            first = steps.pop(0) if steps else []
+            parts = self._client.map(_hold, first, pure=False) if first else []
         for calls in steps:
-            parts = self._submitted(calls, parts)
+            parts = self._submitted(_hold, calls, parts)
         return list(parts)
 
-    def _submitted(self, calls: list[_Call], parts: list[Any]) -> list[Any]:
+    def _submitted(
+        self, run: Callable[..., Any], calls: list[_Call], parts: list[Any]
+    ) -> list[Any]:
         if not parts:
             return []
-        return list(self._client.map(_run, calls, parts, pure=False))
+        return list(self._client.map(run, calls, parts, pure=False))
 
     def close(self) -> None:
         """Stop what was started here."""
@@ -225,10 +243,25 @@ class Dask:
         self.close()
 
 
-def _run(call: _Call, *part: Any) -> Any:
+def _run(call: _Call, *held: _Held) -> Any:
     if call.away:
         _one_thread_for_good()
-    return call.function(*part, *call.args)
+    return call.function(*(one.block for one in held), *call.args)
+
+
+def _hold(call: _Call, *held: _Held) -> _Held:
+    return _Held(_run(call, *held))
+
+
+def _size(one: Any) -> int:
+    """Return the bytes of a record; Dask knows those of what a record holds."""
+    from dask.sizeof import sizeof
+
+    if is_dataclass(one):
+        return sum(_size(part) for part in vars(one).values())
+    if isinstance(one, tuple):
+        return sum(_size(part) for part in one)
+    return int(sizeof(one))
 
 
 @cache
@@ -254,17 +287,23 @@ def _started(distributed: Any, workers: int, processes: bool) -> Any:
         raise EngineError(f"workers: wanted 1 or more; got {workers}.")
     import dask
 
-    with dask.config.set(IN_MEMORY):
-        return distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=processes,
-            security=True if processes else None,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": LOOPBACK},
-            worker_dashboard_address=LOOPBACK,
-            silence_logs=logging.CRITICAL,
-        )
+    try:
+        with dask.config.set(SETTINGS):
+            return distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=processes,
+                security=True if processes else None,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": LOOPBACK},
+                worker_dashboard_address=LOOPBACK,
+                silence_logs=logging.CRITICAL,
+            )
+    except (OSError, RuntimeError) as error:
+        raise EngineError(
+            f"engine: wanted workers on this machine, {workers}; they did not start ({error}). In "
+            "a script, start them below `if __name__ == '__main__':`; or choose engine: local."
+        ) from None
 
 
 def _given_up(why: object) -> EngineError:

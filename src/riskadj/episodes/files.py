@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 MOST_COLUMNS = 10_000
-_MOST_CELLS_PER_BYTE, _NEVER_TOO_MANY = 1000, 10**8
+_MOST_CELLS_PER_BYTE, _NEVER_TOO_MANY = 100, 5 * 10**7
 
 
 def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:

@@ -124,7 +124,7 @@ class _ShortDirectory(io.FileIO):
         most = _LONGEST_DIRECTORY + 1
         content = super().read(most if size is None or size < 0 else min(size, most))
         if len(content) == most:
-            raise zipfile.BadZipFile(f"over {_MOST_MEMBERS:,} files in it")
+            raise zipfile.BadZipFile("a list of files in it that is too long")
         return content
 
 
@@ -132,7 +132,7 @@ def _table_in(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     """Return the one CSV file of an archive in which nothing else is strange."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
-        raise zipfile.BadZipFile(f"{len(members):,} files in it")
+        raise zipfile.BadZipFile(f"over {_MOST_MEMBERS:,} files in it")
     for one in members:
         _check_member(one, path)
     tables = [one for one in members if _is_csv(one.filename)]

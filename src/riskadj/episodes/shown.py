@@ -32,5 +32,5 @@ def shown_cell(value: object) -> str:
         return f"{value:g}" if abs(value) < 10**MOST_DIGITS or math.isinf(value) else NOT_SHOWN
     text = str(value).strip()
     few_digits = sum(one.isdigit() for one in text) <= MOST_DIGITS
-    fits = len(text) <= LONGEST and (few_digits or _DATE.fullmatch(text))
+    fits = text.isprintable() and len(text) <= LONGEST and (few_digits or _DATE.fullmatch(text))
     return text if fits else NOT_SHOWN

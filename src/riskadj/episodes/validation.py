@@ -14,6 +14,8 @@ from riskadj.errors import ValuesError
 EXAMPLES = 5
 _DATE = r"^(\d{4}-?\d\d-?\d\d(?:[T ][^Z+-]*)?)(?:Z|[+-]\d\d(?::?\d\d){0,2})?$"
 """A whole date in ISO 8601, maybe with a time; an offset from UTC stays outside the group."""
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+"""What no name holds, and what could take over the terminal that it is shown on."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _convert_values(raw: pd.Series, column: Column) -> pd.DataFrame:
         wrong = kept.isna()
     elif column.kind == "text":
         kept = text
-        wrong = pd.Series(False, index=raw.index)
+        wrong = text.str.contains(_CONTROL, na=False)
     else:
         values = raw if pd.api.types.is_numeric_dtype(raw) else text
         kept = pd.to_numeric(values.mask(missing), errors="coerce").astype("float64")
@@ -255,7 +257,9 @@ def _hidden(column: Column) -> bool:
 def _wanted_kind(column: Column) -> str:
     if column.codes:
         return f"one of {', '.join(sorted({str(one) for one in column.codes}))}"
-    return {"date": "a date such as 2019-03-31", "text": "text"}.get(column.kind, "a number")
+    return {"date": "a date such as 2019-03-31", "text": "text without control characters"}.get(
+        column.kind, "a number"
+    )
 
 
 def _bounds(column: Column) -> tuple[float, float]:

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from riskadj.casemix import CaseMixEncoder
-from riskadj.episodes import Column
 from riskadj.digest import digest_of_bytes
+from riskadj.episodes import Column
 from riskadj.errors import ChangedFileError, ColumnError, FileFormatError, ValuesError
 from riskadj.expected.ceiling import CeilingExpectation
 from riskadj.expected.written import read_learner, write_learner
@@ -206,7 +206,7 @@ def load_model(folder: str | Path) -> ExpectationModel:
         content = json.loads(texts["model.json"])
         found = content.get("format")
         if found == FORMAT:
-            return _restore(content, texts)
+            return _that_answers(_restore(content, texts))
     except _NO_MODEL as error:
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise FileFormatError(f"{folder}: wanted a saved model; got none ({problem}).") from None
@@ -234,6 +234,22 @@ def _texts_as_saved(folder: Path) -> dict[str, str]:
             )
         texts[name] = content.decode("utf-8")
     return texts
+
+
+def _that_answers(model: ExpectationModel) -> ExpectationModel:
+    """Return a model that can be asked about its own typical episode."""
+    if not model.columns or not model.members:
+        raise ValueError("no columns or no members")
+    kinds = {one.name: object if one.kind == "text" else float for one in model.columns}
+    asked = {name: pd.Series([model.typical[name]], dtype=kind) for name, kind in kinds.items()}
+    expected = model.expect(pd.DataFrame(asked))
+    if expected.shape != (1,) or not np.isfinite(expected).all():
+        raise ValueError("no number for its typical episode")
+    width = model.encode(pd.DataFrame(asked)).shape[1]
+    for names in (model.encoder.features_, model.encoder.sources_):
+        if len(names) != width or not all(isinstance(one, str) for one in names):
+            raise ValueError(f"names other than those of {width} features")
+    return model
 
 
 def _restore(content: dict[str, Any], texts: Mapping[str, str]) -> ExpectationModel:

@@ -77,7 +77,8 @@ def render_html(card: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     True
     """
     template = environment().get_template("card.html.jinja")
-    drawn = {name: Markup(svg) for name, svg in figures.items()}
+    # Figures are drawn by charts/, where every name is escaped.
+    drawn = {name: Markup(svg) for name, svg in figures.items()}  # nosec B704
     return template.render(card=card, figures=drawn)
 
 

@@ -23,6 +23,7 @@ from riskadj.report.disclosure import (
     keep_rated,
     keep_shown,
     keep_shown_parts,
+    rounded,
     suppress_balance,
     suppress_curves,
     suppress_deciles,
@@ -94,11 +95,11 @@ def build_findings(
     columns = cohorts[0].columns.values()
     subgroups = suppress_subgroups(_stack([one.evaluation.subgroups for one in results]), below)
     subgroups = suppress_thirds(subgroups, profiled, providers, below)
-    flow, tells_read = suppress_flow(_flow(cohorts, below), study.cohort, below)
+    flow, tells_read = suppress_flow(_flow(cohorts, study), study.cohort, below)
     metrics = {
         one.outcome.name: r.evaluation.metrics for one, r in zip(cohorts, results, strict=True)
     }
-    return Findings(
+    found = Findings(
         study=study,
         casemix=tuple({one.name: one for r in results for one in r.casemix.columns}.values()),
         refused=tuple(one for one in columns if refusal_by(study.casemix, one)),
@@ -144,6 +145,8 @@ def build_findings(
         **_fairness(results, subgroups, providers, below),
         **_valued(values, providers, below),
     )
+    base = study.report.round_counts_to
+    return found if base is None else rounded(found, base)
 
 
 def _unused(
@@ -156,15 +159,19 @@ def _unused(
     )
 
 
-def _flow(cohorts: Iterable[Cohort], below: int) -> pd.DataFrame:
-    """Return who left; how few costs are capped is not among the words."""
+def _flow(cohorts: Iterable[Cohort], study: Study) -> pd.DataFrame:
+    """Return who left; how many costs are capped is not among the words where it may not leave."""
     flows = []
     for one in cohorts:
-        capped = one.winsorising
-        few = capped is not None and 0 < capped.n_capped < below
-        words = {capped.told: capped.told_of_few} if capped and few else {}
+        words, capped = {}, one.winsorising
+        if capped and (study.report.round_counts_to or _is_few(capped.n_capped, study)):
+            words = {capped.told: capped.told_without_numbers}
         flows.append(one.flow.assign(reason=one.flow["reason"].replace(words)))
     return _stack(flows)
+
+
+def _is_few(count: int, study: Study) -> bool:
+    return 0 < count < study.profile.suppress_below
 
 
 def _without_rows(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,11 +174,13 @@ def _override(content: dict[str, Any], text: str) -> str:
 
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
-        raise StudyError(f"--set: wanted key=value; got {text!r}. Example: split.test=[2018/19].")
+        raise StudyError(
+            f"--set: wanted key=value; got {_short(text)}. Example: split.test=[2018/19]."
+        )
     try:
         value = plain(parse_yaml(raw))
     except (YAMLError, ValueError):
-        raise StudyError(f"--set {key}: wanted a YAML value; got {raw!r}.") from None
+        raise StudyError(f"--set {key}: wanted a YAML value; got {_short(raw)}.") from None
     _put(content, key.strip().split("."), value, key.strip())
     return key.strip()
 

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import riskadj
-from riskadj.errors import FileFormatError, FileMissingError
 from riskadj.expected import ExpectationModel, load_model
 from riskadj.masking import without_password
+from riskadj.report.folder import MARK, read_json, read_provenance
 from riskadj.tracking.registry import register
 from riskadj.tracking.store import (
     check_somewhere,
@@ -44,7 +44,7 @@ MAY_LEAVE = (
 )  # fmt: skip
 """What is logged as it is. Whatever else a run folder holds, episodes above all, stays there."""
 
-_RECORDS = ("study", "metrics", "provenance")
+_MODELS = ("models/*/*",)
 _REQUIRED_PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn")
 _LONGEST_KEY, _LONGEST_PARAM, _LONGEST_DIGEST = 250, 6000, 36  # what MLflow takes
 _PARAMS_AT_ONCE = 100
@@ -96,7 +96,7 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     Raises
     ------
     FileMissingError, FileFormatError
-        When the folder does not hold a finished run.
+        When the folder does not hold a finished run, or one that was changed.
     TrackingError
         When the run could not be logged. What was logged by then is marked as failed.
 
@@ -123,19 +123,20 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
 
 
 def _read_folder(folder: Path) -> _Finished:
-    absent = [f"{one}.json" for one in _RECORDS if not (folder / f"{one}.json").is_file()]
-    if absent:
-        raise FileMissingError(
-            f"{folder}: wanted the folder of a finished run; got none with {', '.join(absent)}. "
-            "Give the folder that riskadj run wrote."
-        )
-    try:
-        records = {one: json.loads((folder / f"{one}.json").read_bytes()) for one in _RECORDS}
-    except ValueError as error:
-        raise FileFormatError(
-            f"{folder}: wanted the records of a run as JSON; got {error}."
-        ) from None
-    return _Finished(folder, **records)
+    """Return the records of a run whose every file that is logged or used is as it was written."""
+    used = ["study.json", "metrics.json"]
+    if folder.is_dir():
+        used += [one.relative_to(folder).as_posix() for one in _leaving(folder, *_MODELS)]
+    provenance = read_provenance(folder, used)
+    return _Finished(
+        folder, read_json(folder / "study.json"), read_json(folder / "metrics.json"), provenance
+    )
+
+
+def _leaving(folder: Path, *more: str) -> list[Path]:
+    """Return the files that may leave a run folder, without what says of all the others."""
+    patterns = (one for one in (*MAY_LEAVE, *more) if one != MARK)
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
 # What is logged ----------------------------------------------------------------------------------
@@ -269,11 +270,10 @@ def _metrics(metrics: dict[str, Any], models: Mapping[str, str]) -> list["Metric
 def _log_files(client: "MlflowClient", run_id: str, finished: _Finished) -> None:
     """Log what may leave in one go, from a folder that holds nothing else."""
     with TemporaryDirectory() as staging:
-        for pattern in MAY_LEAVE:
-            for path in sorted(finished.folder.glob(pattern)):
-                target = Path(staging, path.relative_to(finished.folder))
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, target)
+        for path in (finished.folder / MARK, *_leaving(finished.folder)):
+            target = Path(staging, path.relative_to(finished.folder))
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
         study = json.dumps(_without_places(finished.study), indent=2, ensure_ascii=False)
         Path(staging, "study.json").write_text(study, encoding="utf-8")
         client.log_artifacts(run_id, staging)

@@ -188,8 +188,7 @@ def _wait_until_it_answers(
     last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
     got = without_password(last[0], uri)[:200]
     raise TrackingError(
-        f"mlflow server: wanted an answer at port {port}; got {got!r}. "
-        "Try another --port."
+        f"mlflow server: wanted an answer at port {port}; got {got!r}. Try another --port."
     )
 
 

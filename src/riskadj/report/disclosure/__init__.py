@@ -33,6 +33,7 @@ from riskadj.report.disclosure.providers import (
     suppress_strata,
     suppress_value,
 )
+from riskadj.report.disclosure.rounding import rounded
 
 __all__ = [
     "NOT_ADJUSTED",
@@ -40,6 +41,7 @@ __all__ = [
     "keep_rated",
     "keep_shown",
     "keep_shown_parts",
+    "rounded",
     "suppress_balance",
     "suppress_curves",
     "suppress_deciles",

@@ -17,9 +17,7 @@ _ALWAYS = 2
 """Rules of every study: procedure and periods."""
 
 
-def suppress_flow(
-    flow: pd.DataFrame, rules: CohortRules, below: int
-) -> tuple[pd.DataFrame, bool]:
+def suppress_flow(flow: pd.DataFrame, rules: CohortRules, below: int) -> tuple[pd.DataFrame, bool]:
     """Return the flow that may leave, and whether others may tell how many episodes were read.
 
     Parameters

@@ -86,11 +86,11 @@ def _tells(hidden: pd.Series, below: int, known: Known | None) -> bool:
         return True
     if known is None:
         return False
-    above, under = (hidden - known.low[hidden.index]), (known.high[hidden.index] - hidden)
-    under = under.clip(lower=0)
-    up = np.minimum(under.mask(known.open[hidden.index], np.inf), above.sum() - above)
-    left_open = np.minimum(above, under.sum() - under) + up
-    return bool((left_open[is_small(hidden, below)] < below).any())
+    low, high, is_open = (one[hidden.index] for one in known)
+    above, under = hidden - low, (high - hidden).clip(lower=0)
+    down = np.minimum(above, under.sum() - under.mask(is_open, -hidden))
+    up = np.minimum(under.mask(is_open, np.inf), above.sum() - above)
+    return bool((down + up)[is_small(hidden, below)].lt(below).any())
 
 
 def complete_all(

@@ -1,4 +1,4 @@
-"""What may leave about groups of patients: levels, tenths, periods, balance, what is not recorded."""
+"""What may leave about groups of patients: levels, tenths, periods, what is not recorded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ import pandas as pd
 from riskadj.expected.evaluate import VOLUME, VOLUMES
 from riskadj.fairness.drift import ACCESS, DRIFT_KEYS
 from riskadj.fairness.groups import GROUP_KEYS
-from riskadj.report.disclosure.hiding import Sets, as_small, blank, hide, is_small
+from riskadj.report.disclosure.hiding import as_small, blank, hide, is_small
 from riskadj.report.disclosure.providers import SUPPRESSED, hidden_in
 from riskadj.stats.calibration import groups_by_rank
 
@@ -50,9 +50,7 @@ def suppress_thirds(
         if _tells(rows, providers.loc[rows.index, "suppression"].eq(SUPPRESSED), below)
     ]  # fmt: skip
     pairs = pd.MultiIndex.from_frame(subgroups[_PAIR])
-    return blank(
-        subgroups, (subgroups["column"] == VOLUME) & pairs.isin(telling), _SUBGROUP_KEYS
-    )
+    return blank(subgroups, (subgroups["column"] == VOLUME) & pairs.isin(telling), _SUBGROUP_KEYS)
 
 
 def _tells(rows: pd.DataFrame, hidden: pd.Series, below: int) -> bool:
@@ -208,8 +206,7 @@ def suppress_missing(missing: pd.DataFrame, below: int) -> pd.DataFrame:
 
 
 def suppress_gaming(gaming: pd.DataFrame, below: int) -> pd.DataFrame:
-    """Return what changes of records are worth, without those that few patients allow, or all but
-    few.
+    """Return what changes of records are worth, where neither few allow them nor all but few.
 
     What is done to one patient at a time is told all the same: it hangs on how many there are in
     all.

@@ -7,7 +7,7 @@ from riskadj.casemix.roles import refusal_by
 from riskadj.instruments import Instrument
 from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import Threshold
-from riskadj.report.blocks import Block, facts, number, percent, table, text
+from riskadj.report.blocks import Block, facts, number, percent, table, text, warning
 from riskadj.report.card.person import told
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import learns, rows_of
@@ -44,6 +44,7 @@ def data(findings: Findings) -> Iterable[Block]:
         [text("File"), text("Digest (SHA-256)", code=True), number("Rows", 0, "")],
         [(one["name"], one["digest"], one["rows"] or None) for one in findings.provenance["data"]],
     )
+    yield from _rounded(findings)
     for outcome in findings.study.outcomes:
         yield _flow(findings, outcome)
     yield from _missing(findings)
@@ -57,6 +58,15 @@ def _collected(findings: Findings) -> Iterable[tuple[str, str]]:
     yield "Periods", _PERIODS[study.data.period_from]
     yield "Learned from", _learned_from(findings)
     yield "Compared", ", ".join(study.split.test)
+
+
+def _rounded(findings: Findings) -> Iterable[Block]:
+    base = findings.study.report.round_counts_to
+    if base:
+        yield warning(
+            f"Rounded: numbers of patients are multiples of {base} here and in every table, other "
+            "figures have three digits. What adds up or is told to be equal does so only nearly."
+        )
 
 
 def _flow(findings: Findings, outcome: Outcome) -> Block:
