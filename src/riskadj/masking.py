@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 _HIDDEN = "***"
-_AUTHORITY = re.compile(r"://(?!/)\S*@")
+_AUTHORITY = re.compile(r"://(?!/)(?P<before>\S*)@(?P<after>\S*)")
 _QUERY = re.compile(r"(?<![\w+.-])(?P<place>\w[\w+.-]*:/[^\s?#]*)(?P<mark>[?#])(?P<query>\S*)")
 _HARMLESS = re.compile(
     r"(sslmode|ssl_mode|charset|timeout|connect_timeout|application_name|driver|mode|cache"
@@ -51,7 +51,7 @@ def without_password(text: str, *uris: str) -> str:
     """
     for secret in sorted({*_of_environment(), *_of_uris(uris)}, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
-    text = _AUTHORITY.sub(f"://{_HIDDEN}@", text)
+    text = _AUTHORITY.sub(_masked_authority, text)
     text = _QUERY.sub(_masked_query, text)
     text = _PAIR.sub(rf"\g<key>{_HIDDEN}", text)
     return _BEARER.sub(rf"\g<key> {_HIDDEN}", text)
@@ -77,6 +77,12 @@ def is_masked(uri: str) -> bool:
     (True, False)
     """
     return _HIDDEN in uri
+
+
+def _masked_authority(found: re.Match[str]) -> str:
+    # An @ behind a ? is of a password before the host, or of one in the query: both are hidden.
+    unclear = "?" in found["before"] or "#" in found["before"]
+    return f"://{_HIDDEN}@{_HIDDEN if unclear else found['after']}"
 
 
 def _masked_query(found: re.Match[str]) -> str:

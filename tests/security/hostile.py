@@ -33,6 +33,8 @@ CONTRACT_SET = ["learner=linear", "count=records"]
 def hostile_run(folder: Path) -> Path:
     """Run a small study of such providers; return the run's folder."""
     frame = episode_frame(1000, providers=len(NAMES))
+    worse = frame["provider_id"].isin(["H00", "H01"])  # whose names figures show
+    frame.loc[worse, "q2_score_ohs"] = (frame.loc[worse, "q2_score_ohs"] - 9).clip(0)
     named = dict(zip(sorted(frame["provider_id"].unique()), NAMES, strict=True))
     frame.assign(provider_id=frame["provider_id"].map(named)).to_csv(
         folder / "episodes.csv", index=False

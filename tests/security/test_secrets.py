@@ -19,8 +19,11 @@ from riskadj.study.records import Study
 from riskadj.tracking.store import first_words
 
 SIGNS = st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="*\x7f")
-SECRETS = st.text(SIGNS, min_size=6, max_size=30).filter(
-    lambda text: not any(one.isspace() or not one.isprintable() for one in text)
+BEGIN, END = "Qx1", "Zy9"
+SECRETS = (
+    st.text(SIGNS, max_size=30)
+    .filter(lambda text: not any(one.isspace() or not one.isprintable() for one in text))
+    .map(f"{BEGIN}{{}}{END}".format)
 )
 KEYS = st.sampled_from(
     ["password", "token", "sslkey", "sslpassword", "PWD", "api_key", "sig", "odbc_connect", "x"]
@@ -29,34 +32,39 @@ PLACES = st.sampled_from(["postgresql://host/db", "https://host:5000/p", "mysql+
 SENTENCES = st.sampled_from(["{}", "could not reach {} today", "(a) {} (b)", "at\n{}\nagain"])
 
 
+def leaks(said: str) -> bool:
+    """Whether a part of a secret is there."""
+    return BEGIN in said or END in said
+
+
 @given(SECRETS, SENTENCES)
 def test_a_password_before_the_host_is_masked(secret: str, sentence: str):
     said = sentence.format(f"postgresql://me:{secret}@host/db")
-    assert secret not in without_password(said)
+    assert not leaks(without_password(said))
 
 
 @given(SECRETS, KEYS, PLACES, SENTENCES, st.sampled_from(["?", "?sslmode=require&", "#"]))
 def test_what_a_query_says_is_masked(secret: str, key: str, place: str, sentence: str, mark: str):
     said = without_password(sentence.format(f"{place}{mark}{key}={quote(secret, safe='')}"))
-    assert quote(secret, safe="") not in said
+    assert not leaks(said)
     assert without_password(said) == said
 
 
 @given(SECRETS, PLACES)
 def test_a_query_that_is_not_quoted_is_masked_too(secret: str, place: str):
-    assert secret not in without_password(f"{place}?password={secret}")
+    assert not leaks(without_password(f"{place}?password={secret}"))
 
 
 @given(SECRETS, KEYS)
 def test_the_secret_of_a_uri_is_masked_where_an_error_says_it_alone(secret: str, key: str):
     uri = f"postgresql://me:{quote(secret, safe='')}@host/db?{key}={quote(secret, safe='')}"
-    assert secret not in first_words(ValueError(f"cannot log in with {secret} at all"), uri)
+    assert not leaks(first_words(ValueError(f"cannot log in with {secret} at all"), uri))
 
 
 @given(SECRETS)
 def test_a_typed_error_never_holds_a_password(secret: str):
     error = StudyError(f"tracking: wanted a mapping; got 'mysql://me:{secret}@host'.")
-    assert secret not in str(error) + repr(error) + repr(error.args)
+    assert not leaks(str(error) + repr(error) + repr(error.args))
 
 
 @pytest.mark.parametrize(

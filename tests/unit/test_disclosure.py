@@ -343,8 +343,8 @@ def test_who_is_hidden_among_rates_is_hidden_in_every_outcome_and_in_the_analysi
     other = one.assign(q2_returned=one["q1"], answered=one["q1"])
     table = pd.concat([one.assign(outcome="ohs"), other.assign(outcome="eq5d")], ignore_index=True)
     table = table.reindex(columns=RATE_COLUMNS).astype(dict.fromkeys(counts, float))
-    profiled = [providers([60, 70, 80, 90], n).assign(outcome=outcome)
-                for outcome, n in (("ohs", [3, 50, 70, 80]), ("eq5d", [60, 70, 80, 90]))]  # fmt: skip
+    records = {"ohs": [3, 50, 70, 80], "eq5d": [60, 70, 80, 90]}
+    profiled = [providers(records["eq5d"], n).assign(outcome=one) for one, n in records.items()]
     shown = suppress_rates(table, suppress_providers(pd.concat(profiled, ignore_index=True), 6), 6)
     hidden = shown[shown["q1"].isna()]
     assert hidden.groupby("outcome")["provider_id"].agg(list).tolist() == 2 * [["P0", "P1"]]

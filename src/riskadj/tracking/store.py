@@ -48,16 +48,27 @@ def way_out_of(folder: Path) -> str:
 
 def reach(uri: str) -> None:
     """Knock first: MLflow itself would try for minutes."""
-    place = urlsplit(without_password(uri))
-    scheme = place.scheme.split("+")[0]
+    scheme = uri.partition("://")[0].split("+")[0]
     database = database_of(uri)
     if database:
         database.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(database, timeout=_PATIENCE)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-    elif scheme in _PORTS and place.hostname and not _by_proxy(scheme, place.hostname):
-        address = (place.hostname, place.port or _PORTS[scheme])
-        socket.create_connection(address, timeout=_PATIENCE).close()
+    elif scheme in _PORTS:
+        host, port = _address_of(uri, scheme)
+        if host and not _by_proxy(scheme, host):
+            socket.create_connection((host, port), timeout=_PATIENCE).close()
+
+
+def _address_of(uri: str, scheme: str) -> tuple[str | None, int]:
+    """Return the host and port of a URI as those take it who connect to it."""
+    from sqlalchemy.engine import make_url
+
+    if scheme in ("http", "https"):
+        place = urlsplit(uri)
+        return place.hostname, place.port or _PORTS[scheme]
+    url = make_url(uri)
+    return (url.host or "").rpartition("@")[2], url.port or _PORTS[scheme]
 
 
 def database_of(uri: str) -> Path | None:

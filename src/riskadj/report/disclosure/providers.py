@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from riskadj.cohort.rates import ALL, NOT_HERE
+from riskadj.cohort.rates import ALL
 from riskadj.episodes.participation import COUNTS
 from riskadj.report.disclosure.hiding import (
     Known,
@@ -136,7 +136,7 @@ def suppress_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> 
 
 def _hidden_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.Series:
     counts = rates[list(_COUNTED)].fillna(0)
-    of_one = ~rates["provider_id"].isin((ALL, NOT_HERE))
+    of_one = rates["provider_id"] != ALL
     gone = _is_among(rates, hidden_in(providers, ("outcome", "provider_id")), _RATE_KEYS[::3])
     hidden = (gone | is_small(least_of(counts), below)) & of_one
     held, known = counts.where(of_one, 0), _known_of(rates, providers)
@@ -153,14 +153,13 @@ def _hidden_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> p
 
 def _known_of(rates: pd.DataFrame, providers: pd.DataFrame) -> Known:
     """Return what the provider table tells of counts: who is compared answered, and is eligible."""
-    both = ["outcome", "provider_id"]
-    figures = providers[["n", "episodes"]].astype(float)
-    shown = figures.groupby([providers[one] for one in both]).max()
-    of_one = shown.reindex(pd.MultiIndex.from_frame(rates[both]))["n"].fillna(0)
-    most = providers.assign(**figures).groupby("provider_id")["episodes"].max()
-    most = rates["provider_id"].map(most)
+    figures = providers.reindex(columns=["outcome", "provider_id", "n", "episodes"])
+    figures = figures.astype({"n": float, "episodes": float})
+    least = figures.groupby(["outcome", "provider_id"])["n"].max()
+    least = least.reindex(pd.MultiIndex.from_frame(rates[["outcome", "provider_id"]])).fillna(0)
+    most = rates["provider_id"].map(figures.groupby("provider_id")["episodes"].max())
     high = rates["procedures"].fillna(np.inf)
-    return Known(pd.Series(of_one.to_numpy(), rates.index), high, most.isna())
+    return Known(pd.Series(least.to_numpy(), rates.index), high, most.isna())
 
 
 def keep_rated(table: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
