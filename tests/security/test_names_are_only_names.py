@@ -1,7 +1,10 @@
 """A provider may be called anything: pages, figures, terminal and tables show it and no more."""
 
+import csv
+import io
 import sys
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,8 +13,11 @@ import pytest
 from security.hostile import CONTRACT, CONTRACT_SET, NAMES
 
 from riskadj.audit import audit_run, diff_runs
+from riskadj.audit.runs import open_run
 from riskadj.cli import main
-from riskadj.report.folder import read_csv
+from riskadj.report.explaining import read_explained
+from riskadj.report.folder import no_formula, read_csv
+from riskadj.report.page.tables import read_tables
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -126,6 +132,9 @@ def test_a_run_of_such_names_is_read_back_settled_and_audited(home: Path):
     assert set(providers["provider_id"]) == set(NAMES)
     totals = read_csv(home / "settled" / "settlement.csv", dtype=str, keep_default_na=False)
     assert set(totals["provider_id"]) == set(NAMES)
+    assert set(open_run(home / "run").providers["provider_id"]) == set(NAMES)
+    assert set(read_tables(home / "run")["providers"]["provider_id"]) == set(NAMES)
+    assert set(read_explained(home / "run").tables["providers"]["provider_id"]) == set(NAMES)
     assert audit_run(home / "run", data=[home / "episodes.csv"], rerun=False).faults == ()
     assert diff_runs(home / "run", home / "run").flags.empty
 
@@ -137,3 +146,23 @@ def test_every_table_is_neutral_to_a_spreadsheet(home: Path):
         cells = pd.read_csv(path, dtype=str, keep_default_na=False, header=None).to_numpy().ravel()
         risky = [one for one in cells if one[:1] in tuple("=+-@\t\r")]
         assert pd.to_numeric(pd.Series(risky, dtype=str), errors="coerce").notna().all(), path.name
+
+
+TEXTS = (
+    *NAMES, "-1.5", "+7", "-1e5", "-.5", "-inf", "a;-b", "\t=1", "\r=1", "''=1", "d'Or",
+    "\uff1d1", "x", "\t\t;=1", "=;=;'=",
+)  # fmt: skip
+
+
+def test_a_page_s_downloads_are_neutral_in_the_same_way(browser):
+    script = (files("riskadj.report") / "templates" / "page.table.js").read_text(encoding="utf-8")
+    begin = script.index("const FORMULA")
+    part = script[begin : script.index("function csvText")]
+    page = browser.new_page()
+    cells = page.evaluate(
+        f"texts => {{ const isBlank = value => value === ''; {part}\nreturn texts.map(csvCell); }}",
+        list(TEXTS),
+    )
+    page.close()
+    written = [next(csv.reader(io.StringIO(one, newline="")))[0] for one in cells]
+    assert written == [no_formula(one) for one in TEXTS]

@@ -7,7 +7,7 @@ from riskadj.fairness.faults import fairness_cohort_faults, fairness_faults
 from riskadj.fairness.gaming import Price, gaming_sensitivity
 from riskadj.fairness.groupings import Grouping, groupings
 from riskadj.fairness.groups import GROUP_COLUMNS, audit_groups, in_sample
-from riskadj.fairness.social import SocialAdjustment, adjust_socially, shown_strata
+from riskadj.fairness.social import SocialAdjustment, adjust_socially
 
 __all__ = [
     "DRIFT_COLUMNS",
@@ -28,5 +28,4 @@ __all__ = [
     "groupings",
     "in_sample",
     "shown_groups",
-    "shown_strata",
 ]

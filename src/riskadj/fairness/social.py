@@ -139,26 +139,6 @@ def _stacked(tables: Sequence[pd.DataFrame], outcome: str, columns: Sequence[str
     return pd.concat(tables, ignore_index=True).assign(outcome=outcome)[[*columns]]
 
 
-def shown_strata(table: pd.DataFrame, below: int) -> pd.DataFrame:
-    """Return rows that may leave: none by stratum of a provider one of whose strata is small.
-
-    Others' figures and those of all strata together would tell those of the small one. Providers
-    that are hidden have to be taken out before.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `social` in `SocialAdjustment`.
-    below : int
-        Fewer episodes than this are few.
-    """
-    by_stratum = table["stratum"] != TOGETHER
-    keys = ["outcome", "learner", "provider_id"]
-    few = table.loc[by_stratum & (table["n"] < below), keys].drop_duplicates().assign(few=True)
-    hidden = table[keys].merge(few, how="left")["few"].notna().to_numpy()
-    return table[~(by_stratum & hidden)].reset_index(drop=True)
-
-
 def _of_learner(
     plain: Expectations,
     learner: str,

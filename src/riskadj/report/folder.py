@@ -93,8 +93,9 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
 
 
 _BEGINS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-_AT_RISK = re.compile(rf"(^|[;\t\r\n])('*)(?=[{_BEGINS}])")
-_ESCAPED = re.compile(rf"(^|[;\t\r\n])'('*)(?=[{_BEGINS}])")
+_AT_START = r"(?<![^;\t\r\n])"  # of the text, or behind what ends a cell
+_AT_RISK = re.compile(rf"{_AT_START}('*)(?=[{_BEGINS}])")
+_ESCAPED = re.compile(rf"{_AT_START}'('*)(?=[{_BEGINS}])")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -109,7 +110,7 @@ def no_formula(text: str) -> str:
     >>> no_formula("=1+1"), no_formula("Clinic;=1+1"), no_formula("'=1"), no_formula("-1.5")
     ("'=1+1", "Clinic;'=1+1", "''=1", '-1.5')
     """
-    return text if _NUMBER.fullmatch(text) else _AT_RISK.sub(r"\1'\2", text)
+    return text if _NUMBER.fullmatch(text) else _AT_RISK.sub(r"'\1", text)
 
 
 def with_formula(text: str) -> str:
@@ -120,7 +121,7 @@ def with_formula(text: str) -> str:
     >>> with_formula("'=1+1"), with_formula("''=1"), with_formula("d'Or")
     ('=1+1', "'=1", "d'Or")
     """
-    return _ESCAPED.sub(r"\1\2", text)
+    return _ESCAPED.sub(r"\1", text)
 
 
 def _texts_mapped(table: pd.DataFrame, of: Callable[[str], str]) -> pd.DataFrame:

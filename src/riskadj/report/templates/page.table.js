@@ -62,13 +62,13 @@ function cell(value, kind, row) {
 
 // A spreadsheet runs a cell that begins with one of these: the apostrophe makes it text, as in
 // no_formula of report/folder.py.
-const FORMULA = /(^|[;\t\r\n])('*)(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])/g;
+const FORMULA = /(?<![^;\t\r\n])('*)(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])/g;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 function csvCell(value) {
   if (isBlank(value)) return "";
   if (typeof value === "number") return String(value);
-  const safe = NUMBER.test(value) ? String(value) : String(value).replace(FORMULA, "$1'$2");
+  const safe = NUMBER.test(value) ? String(value) : String(value).replace(FORMULA, "'$1");
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
