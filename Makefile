@@ -23,11 +23,12 @@ demo: $(READY)  ## Set everything up and run the main job in a simulated world.
 test: $(READY)  ## Set everything up and pass the tests.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-lint: $(READY)  ## Check style, types and the layers.
+lint: $(READY)  ## Check style, types, the layers and security.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -ll -c pyproject.toml -r src
 
 slow: $(READY)  ## Pass the slow tests: scale and recovery.
 	$(BIN)/python -m pytest -m slow

@@ -45,6 +45,21 @@ WORLDS = {
 FROM_FILES = ("nhs_hip", "nhs_knee", "sparcs_cost")
 """Studies of public files, which are not ours to pass on."""
 STUDIES = (*WORLDS, *FROM_FILES)
+LIKE = {
+    "england_knee": "england_hip",
+    "norway_lumbar": "norway_neck",
+    "us_tka": "us_tha",
+    "us_spine": "us_tha",
+    "us_hrrp": "us_tha",
+    "nhs_hip_full": "nhs_hip",
+    "fhir_hip": "demo",
+    "redcap_hip": "demo",
+    "norway_cervical": "norway_neck",
+    "norway_disc": "norway_neck",
+    "norway_stenosis": "norway_neck",
+}
+"""Shipped studies without a card, and one of the same programme or data that has one: another
+joint, region, measure or format of files, or a registry's episodes, which are not public."""
 
 
 def study_file(name: str) -> Path:

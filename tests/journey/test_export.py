@@ -361,7 +361,7 @@ REFUSED = [
     ),
     (lambda run: edit_skde(run, minimum=5000), 30, "5000 episodes or more"),
     (no_share, 23, "wanted shares of n episodes"),
-    (lambda run: (run / "providers.csv").unlink(), 20, "none with providers.csv"),
+    (lambda run: (run / "providers.csv").unlink(), 20, "a folder without providers.csv"),
     (lambda run: (run / "provenance.json").write_text("{"), 21, "wanted JSON"),
     (lambda run: (run / "provenance.json").write_text("[]"), 21, "as its run wrote it"),
     (

@@ -434,6 +434,17 @@ def test_a_run_that_failed_half_way_says_so(finished, store, client, tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(FileMissingError, match="finished run; got a folder without"):
         log_run(tmp_path, "sqlite://")
+    with pytest.raises(FileMissingError, match="finished run; got nothing there"):
+        log_run(tmp_path / "gone", "sqlite://")
+
+
+def test_a_store_that_was_not_there_is_named_once(finished, riskadj, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ("log", finished, "--tracking-uri", "sqlite:///gone/mlflow.db")
+    code, out, err = riskadj(*asked)
+    assert (code, err) == (0, f"a new store was made: {tmp_path / 'gone' / 'mlflow.db'}\n")
+    assert out.startswith("logged as run")
+    assert riskadj(*asked)[2] == ""
 
 
 @pytest.mark.parametrize(

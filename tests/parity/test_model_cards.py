@@ -180,8 +180,14 @@ def is_rounded(value, text):
 
 
 def test_there_are_cards():
-    assert {one.parent.name for one in CARDS} >= {"demo"}
-    assert {one.parent.name for one in CARDS} <= set(make.STUDIES)
+    assert {one.parent.name for one in CARDS} == set(make.STUDIES)
+
+
+def test_every_shipped_study_has_a_card_or_is_said_to_be_like_one_that_has():
+    shipped = {one.stem for one in (make.CONFIGS / "studies").glob("*.yaml")} | {"demo"}
+    assert {*make.STUDIES, *make.LIKE} == shipped
+    assert not {*make.STUDIES} & {*make.LIKE}
+    assert {*make.LIKE.values()} <= {*make.STUDIES}
 
 
 @each

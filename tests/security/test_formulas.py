@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskadj.report.folder import csv_text, no_formula, read_csv, with_formula, write_csv
@@ -43,6 +43,7 @@ def test_what_is_harmless_is_written_as_it_is(text: str):
         assert no_formula(text) == text == with_formula(text)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(TEXTS, st.floats(allow_nan=False)), min_size=1, max_size=6),
     heading=LIKELY,

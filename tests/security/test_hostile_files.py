@@ -200,6 +200,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_bombs_are_refused_within_a_quarter_of_a_gigabyte(tmp_path: Path):
     member = zipped(tmp_path / "a.zip", ("table.csv", bomb(200_000_000)))
     zeros = gzipped(tmp_path / "b.csv.gz", CSV, *[bytes(2**22)] * 75)

@@ -1238,6 +1238,37 @@ def test_reliability_is_told_by_every_estimator(findings, card):
     )
 
 
+def test_figures_without_an_interval_say_of_how_many_and_why(findings, card):
+    table = only(tables(card, "belief", "(ohs)", "reliability"))
+    assert table["Providers"].tolist() == (
+        findings.reliability.query("outcome == 'ohs'")["n_providers"].tolist()
+    )
+    blocks = [one for name in ("belief", "explanation") for one in section(card, name)["blocks"]]
+    notes = {one["caption"]: " ".join(one["notes"]) for one in blocks if one["kind"] == "table"}
+    for caption, why in (
+        ("reliability, by estimator", "None of these figures has an interval"),
+        ("come out again", "the mean over 100 random splits. No interval is shown"),
+        ("to the expectation", "Neither has an interval"),
+    ):
+        told = [words for name, words in notes.items() if caption in name]
+        assert told
+        assert all(why in one for one in told), caption
+    assert all(
+        words.startswith("Of ") for name, words in notes.items() if "to the expectation" in name
+    )
+
+
+def test_procedures_and_levels_are_in_words(findings):
+    assert "Providers of primary hip replacement in" in build_card(findings)["summary"][0]
+    levels = findings.subgroups["level"]
+    named = findings.subgroups.assign(level=levels.replace(levels.iloc[0], "care_home"))
+    told = build_card(dataclasses.replace(findings, subgroups=named))
+    shown = {row[1] for one in section(told, "subgroups")["blocks"]
+              if one["kind"] == "table" for row in one["rows"]}  # fmt: skip
+    assert "care home" in shown
+    assert not [one for one in shown if "_" in str(one)]
+
+
 def test_a_volume_that_does_not_exist_is_said_in_words(findings):
     none = findings.reliability.assign(volume_07=float("inf"), volume_09=float("inf"))
     card = build_card(dataclasses.replace(findings, reliability=none))

@@ -177,6 +177,30 @@ def test_settings_are_told_by_what_came_and_went(run, tmp_path):
     }
 
 
+FAIR = {"groups": ["sex"], "weight": 0.5, "price": {"steps": 3}}
+
+
+@pytest.mark.parametrize("nothing", [None, {}, []])
+def test_a_block_that_only_one_run_has_is_one_row_and_one_setting(nothing, run, tmp_path):
+    without = {**study_content(), "fairness": {"fair": nothing, "audit": True}}
+    a = write_run(tmp_path / "b", study=without)
+    b = write_run(tmp_path / "c", study={**without, "fairness": {"fair": FAIR, "audit": True}})
+    for found, sides in (
+        (diff_runs(a, b), ["", "in the study"]),
+        (diff_runs(b, a), ["in the study", ""]),
+    ):
+        assert found.study.to_numpy().tolist() == [["fairness.fair", *sides]]
+        assert settings_in_words(found) == [("fairness.fair", "only in c")]
+        assert found.answer == "Different: 1 setting."
+
+
+def test_a_value_in_the_place_of_a_block_is_told_with_the_value(run, tmp_path):
+    a = write_run(tmp_path / "b", study={**study_content(), "fairness": {"fair": 5}})
+    b = write_run(tmp_path / "c", study={**study_content(), "fairness": {"fair": FAIR}})
+    told = settings_in_words(diff_runs(a, b))
+    assert told == [("fairness.fair", "5 \N{RIGHTWARDS ARROW} a block of settings")]
+
+
 def test_what_arithmetic_leaves_is_no_difference(run, tmp_path):
     metrics = {"ohs": {"linear": {"n": 300, "r2": 0.25 + 1e-12, "mae": 6.0}}}
     assert diff_runs(run, write_run(tmp_path / "b", metrics=metrics)).models.empty

@@ -459,6 +459,42 @@ def test_a_subgroup_of_which_nothing_is_recorded_is_one_level(kind: str) -> None
     assert set(levels_of(values).fillna(NOT_RECORDED)) == {NOT_RECORDED}
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([34, 40, 61, 61, 62, 62, 67, 70, 71, 80, 90, 95, 96], ["34 to 61", "62", "63 to 70"]),
+        ([0] * 30 + [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1_234_567], ["0 to 3", "4 to 1234567"]),
+        ([*np.arange(11.0) / 4], ["0.00 to under 0.50", "0.50 to under 1.00"]),
+        ([*np.linspace(-0.594, 1, 12)], ["-0.60 to under -0.28", "-0.28 to under 0.04"]),
+    ],
+)
+def test_a_value_belongs_to_one_name_of_a_group_of_numbers_alone(
+    values: list[float], names: list[str]
+) -> None:
+    """`34 to 61` and `61 to 67` would both be of 61."""
+    numbers = pd.Series(values, dtype=float)
+    found = levels_of(numbers)
+    assert list(dict.fromkeys(found[numbers.argsort()]))[: len(names)] == names
+    for value, name in zip(numbers, found, strict=True):
+        assert [one for one in found.unique() if _is_named(value, one)] == [name]
+
+
+def _is_named(value: float, name: str) -> bool:
+    low, _, high = name.partition(" to ")
+    if high.startswith("under "):
+        return float(low) <= value < float(high.removeprefix("under "))
+    return float(low) <= value <= float(high or low)
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64"])
+def test_fifths_of_others_hold_what_is_beyond_them_and_what_is_not_recorded(kind: str) -> None:
+    like = pd.Series(range(40, 91), dtype=kind)
+    found = levels_of(pd.Series([30, 51, None, 99], dtype=kind, index=[4, 5, 6, 7]), like)
+    assert found.fillna(NOT_RECORDED).to_dict() == {
+        4: "40 to 50", 5: "51 to 60", 6: NOT_RECORDED, 7: "81 to 90",
+    }  # fmt: skip
+
+
 def test_subgroups_that_the_data_lack_are_passed_over(expectations: Expectations) -> None:
     found = evaluate(expectations, ("ethnicity",)).subgroups
     assert set(found["column"]) == {VOLUME}

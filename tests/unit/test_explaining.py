@@ -306,14 +306,42 @@ def test_what_another_value_would_do_is_what_lines_give_those_who_have_it(ran: R
     direction = episode.outcome.measured.direction
     names = [one for one in parts.index if one != episode.outcome.measured.before]
     for name in names:
-        for end, share in (("low", 0.05), ("high", 0.95)):
-            shift = direction * (rows[name].quantile(share) - own[name])
+        out = parts.at[name, "outermost"]
+        for end, share, way in (("low", out, "higher"), ("high", 1 - out, "lower")):
+            shift = direction * (rows[name].quantile(share, interpolation=way) - own[name])
             assert parts.at[name, end] == pytest.approx(episode.expected + shift)
     before = episode.outcome.measured.before
     starts = ran.tables["expectations"].query("learner == 'linear'").set_index("episode_id")
     gains = rows[before] - rows["episode_id"].map(starts["baseline_score"])
-    shift = gains.quantile(0.95) - gains[own.name]
+    shift = gains.quantile(0.95, interpolation="lower") - gains[own.name]
     assert parts.at[before, "high"] == pytest.approx(episode.expected + shift)
+
+
+@pytest.mark.parametrize(("having", "is_told"), [(20, True), (4, False)])
+def test_what_a_rare_condition_does_is_told_unless_few_have_it(
+    having: int, is_told: bool, ran: Ran
+) -> None:
+    """5 % of episodes and more do not have it; the study tells nothing of fewer than 6."""
+    shap = ran.tables["shap"]
+    chosen = (shap["learner"] == "linear").to_numpy()
+    adds = np.full(chosen.sum(), 0.25)
+    asked = of_provider(ran, "H01")
+    others = np.flatnonzero((shap.loc[chosen, "episode_id"] != asked).to_numpy())
+    adds[others[:having]] = -3.75
+    rare = shap.assign(comorb_heart=shap["comorb_heart"].where(~chosen, 0.25))
+    rare.loc[chosen, "comorb_heart"] = adds
+    assert having < 0.05 * len(adds)
+    episode = explain_episode(
+        Ran(ran.study, {**ran.tables, "shap": rare}, ""), asked, "ohs", "linear"
+    )
+    heart = episode.parts.set_index("feature").loc["comorb_heart"]
+    assert heart["low"] == pytest.approx(episode.expected - (4.0 if is_told else 0.0))
+    assert heart["high"] == pytest.approx(episode.expected)
+    said = say(episode)
+    cell = next(cells for cells in said.tables[0].rows if "heart" in cells[0])[3]
+    assert ("either way" not in cell) == is_told
+    assert ("heart" in dict(said.paragraphs)["What would change it"]) == is_told
+    assert "of episodes beyond on either side, so that rare ones count" in said.tables[0].note
 
 
 def test_an_episode_s_answer_says_whom_it_is_for(ran: Ran) -> None:

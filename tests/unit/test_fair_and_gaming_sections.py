@@ -102,8 +102,9 @@ def test_every_figure_of_a_change_has_an_interval_and_its_patients(findings):
         assert row[2] == one["patients"]
         assert row[4] == pytest.approx([one["per_patient"], one["lower95"], one["upper95"]])
         assert all(low < middle < high for middle, low, high in row[4:])
+    assert "limits of flags by z are at 1.96 and 3.09, either side of 0" in shown["notes"][0]
     words = {row[1] for row in shown["rows"]}
-    assert "one more condition recorded: heart" in words
+    assert "one more condition recorded: heart disease" in words
     assert not any("_" in one for row in shown["rows"] for one in row[:2])
 
 

@@ -6,8 +6,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from worlds import LINEAR, OUT_OF_FOLD, episode_frame, expectations_of, make_study, typed
 
-from riskadj.errors import ArrayError, UnknownNameError
-from riskadj.fairness.fair import ALL, FAIR_COLUMNS, LEARNER, adjust_fairly, shown_groups
+from riskadj.cohort.rates import ALL
+from riskadj.errors import ArrayError, StudyError, UnknownNameError
+from riskadj.fairness.fair import FAIR_COLUMNS, LEARNER, adjust_fairly, shown_groups
 from riskadj.fairness.lessons import lessons_of
 from riskadj.stats.fair_regression import fit_fair, independent_columns, penalty_path
 
@@ -155,6 +156,48 @@ def test_what_the_blind_fit_takes_from_others_is_seen(found):
     assert fits["fair_blind"] < fits["penalised_blind"] < fits["fair"]
     others = table[~table["targeted"]].drop(index=ALL, level="group")["change"].abs()
     assert others["fair_blind"].max() > others["fair"].max()
+
+
+@pytest.fixture(scope="module", params=[{}, OUT_OF_FOLD], ids=["out of time", "out of fold"])
+def known(request):
+    """The group named is case mix, too; with the same of those whose case mix lacks it."""
+    frame, tables = poor_frame(2_000), []
+    for column in ("living_arrangements", None):
+        casemix = CASEMIX | {"columns": [*CASEMIX["columns"], *([column] if column else [])]}
+        study = fair_study("linear", learners=LINEAR, **request.param)
+        study = study.model_copy(update={"casemix": type(study.casemix).model_validate(casemix)})
+        tables.append(adjust_fairly(expectations_of(frame, study), study).fair)
+    return [one.set_index(["model", "group", "level"]) for one in tables]
+
+
+@pytest.mark.parametrize("model", ["fair_blind", "penalised_blind"])
+def test_a_blind_model_knows_nothing_of_a_group_that_is_case_mix(known, model):
+    """It is the same, digit by digit, as where the case mix does not hold the group."""
+    told, untold = (one.xs(model)[["mean_residual", "r2"]] for one in known)
+    np.testing.assert_allclose(told, untold, atol=1e-9)
+
+
+def test_models_that_know_of_the_group_are_better_than_the_blind_ones(known):
+    fits = known[0].xs((ALL, ""), level=("group", "level"))["r2"]
+    assert fits["fair_blind"] < fits["penalised_blind"] < fits["fair"] - 0.005
+    assert fits["stacked"] == pytest.approx(fits["fair"], abs=0.002)
+
+
+def test_a_group_that_is_all_of_the_case_mix_is_refused():
+    casemix = CASEMIX | {"columns": ["living_arrangements"]}
+    study = fair_study("linear", learners=LINEAR).model_copy(
+        update={"casemix": type(make_study().casemix).model_validate(casemix)}
+    )
+    with pytest.raises(StudyError, match=r"fairness\.fair\.groups: wanted case mix besides"):
+        adjust_fairly(expectations_of(poor_frame(600), study), study)
+
+
+def test_a_published_expectation_is_not_said_to_be_blind():
+    frame = poor_frame(600)
+    frame["reference_predicted_ohs"] = 26 + 0.3 * frame["q1_score_ohs"]
+    study = fair_study("reference", learners=[{"kind": "reference"}])
+    (told,) = adjust_fairly(expectations_of(typed(frame), study), study).told
+    assert "it may know of the groups named" in told
 
 
 def test_changes_are_from_the_learner(found):

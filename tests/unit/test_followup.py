@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 from worlds import LINEAR, as_episodes, casemix_of, cohort_of, episode_frame, make_study
 
 from riskadj.casemix import choose_casemix
@@ -23,7 +24,7 @@ from riskadj.followup.analyses import Comparing, Place, tipping_in_words
 from riskadj.followup.everybody import covariates_of, expected_by, without_expectation
 from riskadj.followup.follow import ALL_ANSWERED, NOT_THERE
 from riskadj.profile import NHS_ENGLAND, profile_providers
-from riskadj.report.card.sections.followup import followup
+from riskadj.report.card.sections.followup import _result, followup
 from riskadj.report.card.sections.limitations import limitations
 from riskadj.report.disclosure import suppress_balance, suppress_rates
 from riskadj.report.figures import draw_figures, figure_descriptions
@@ -804,6 +805,21 @@ def test_the_figure_and_the_section_say_what_the_table_does(
              "Negative outlier (95%)": "below 95 %"}  # fmt: skip
     assert nearest["rows"][0][4] == words[smallest["flag_imputed"]]
     assert nearest["rows"][0][5] == smallest["tipping"]
+
+
+def test_adjusted_results_have_their_interval_and_the_balance_its_episodes(
+    results: OutcomeResults, study: Study, found: FollowUp
+) -> None:
+    blocks = [*followup(build_findings(study, [results], {"data": []}))]
+    (balance,) = [one for one in blocks if "differ most" in one.get("caption", "")]
+    asked, answered = found.summary.loc[0, ["eligible", "answered"]]
+    assert any(f"All asked: {asked} episodes; answered: {answered}" in x for x in balance["notes"])
+    one = found.analyses[found.analyses["z_imputed"].notna()].iloc[0]
+    for name, df in (("complete", np.inf), ("weighted", np.inf), ("imputed", one["df_imputed"])):
+        middle, error = one[f"adjusted_{name}"], one[f"error_{name}"]
+        half = stats.t.ppf(stats.norm.cdf(1.96), df) * error
+        (shown, _) = _result(one, name, {})
+        assert shown == pytest.approx([middle, middle - half, middle + half])
 
 
 def test_the_section_tells_answers_from_returns_and_says_how_imputation_is_done(

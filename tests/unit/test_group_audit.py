@@ -24,11 +24,12 @@ from worlds import (
 
 from riskadj.casemix import choose_casemix
 from riskadj.cohort import select_cohort
+from riskadj.cohort.rates import ALL
 from riskadj.errors import ArrayError, InSampleError, RiskadjError
 from riskadj.expected import cross_fit, evaluate
 from riskadj.expected.evaluate import NOT_RECORDED, VOLUME
 from riskadj.fairness import assess_fairness, audit_groups, fairness_faults, groupings, in_sample
-from riskadj.fairness.groups import ALL, GROUP_COLUMNS, HELD_OUT, IN_SAMPLE
+from riskadj.fairness.groups import GROUP_COLUMNS, HELD_OUT, IN_SAMPLE
 from riskadj.pipeline import read_study
 from riskadj.profile import profile_providers
 from riskadj.report.card.sections.fairness import fairness
@@ -252,7 +253,7 @@ def test_without_declared_groups_the_audit_has_the_subgroup_table(world) -> None
         ({"column": "living_arrangements", "values": ["alone", "care_home"]},
          ["alone, care_home", "others"]),
         ({"column": "comorb_heart", "values": [1]}, ["1", "others"]),
-        ("baseline_score", ["5 to 12", "12 to 19", "19 to 25", "25 to 32", "32 to 39"]),
+        ("baseline_score", ["5 to 12", "13 to 19", "20 to 25", "26 to 32", "33 to 39"]),
     ],
 )  # fmt: skip
 def test_every_way_to_declare_a_group_puts_each_episode_into_one_level(
@@ -459,19 +460,40 @@ def findings(world):
 def test_the_card_names_the_group_that_is_off_and_the_side_on_which_it_is(findings) -> None:
     blocks = [*fairness(findings)]
     tables = {one["caption"]: one for one in blocks if one["kind"] == "table"}
-    off = next(one for caption, one in tables.items() if "groups that are off" in caption)
+    off = next(
+        one
+        for caption, one in tables.items()
+        if "groups that are off, or off within providers" in caption
+    )
     ((label, off_by, within, *_),) = off["rows"]
-    assert label == "with comorbidity: heart"
+    assert label == "with heart disease"
     assert off["columns"][1]["label"] == "Observed \N{MINUS SIGN} expected (95 %)"
     assert off_by[0] < off_by[2] < 0
     assert within[0] == pytest.approx(-HEART, abs=0.6)
+    assert off["notes"][0].startswith(
+        "Of 1 row, a group by a learner each, 1 has an interval that leaves out 0, and 0 only one"
+    )
     (figure,) = [one for one in blocks if one["kind"] == "figure"]
     assert figure["file"] == "groups_ohs.svg"
-    assert "with comorbidity: heart" in figure["alt"]
+    assert "with heart disease" in figure["alt"]
     words = json.dumps(blocks)
     for raw in ("comorb_", "compensation", "expected \\u2212 observed"):
         assert raw not in words
     assert all(len(one["columns"]) <= 7 for one in tables.values())
+
+
+def test_the_card_says_how_many_are_off_within_providers_only(findings) -> None:
+    groups = findings.groups.copy()
+    heart = (groups["column"] == "comorb_heart") & (groups["level"] == "1")
+    groups.loc[heart, "come_out"] = ""
+    blocks = [*fairness(dataclasses.replace(findings, groups=groups))]
+    (off,) = [one for one in blocks if "groups that are off" in one.get("caption", "")]
+    words = json.dumps(off["notes"])
+    assert "0 have an interval that leaves out 0, and 1 only one within providers" in words
+    assert "Not counted: groups that are too small" in words
+    (told,) = [one for one in blocks if "intervals." in one.get("text", "")]
+    assert "0 leave out 0; within providers 1 leaves out 0." in told["text"]
+    assert "would by chance alone" in told["text"]
 
 
 def test_the_card_says_nothing_where_nobody_looked(findings) -> None:
@@ -480,8 +502,8 @@ def test_the_card_says_nothing_where_nobody_looked(findings) -> None:
 
 def test_the_forest_shows_who_comes_out_worse_on_the_left_for_a_gain(findings) -> None:
     one = group_forest(findings, findings.study.outcomes[0])
-    assert one.off == ["with comorbidity: heart"]
-    row = one.rows.set_index("label").loc["with comorbidity: heart"]
+    assert one.off == ["with heart disease"]
+    row = one.rows.set_index("label").loc["with heart disease"]
     assert row["mean_residual"] == pytest.approx(row["observed"] - row["expected"])
     assert row["mean_residual"] < 0
     drawn = json.dumps(draw_groups(one).to_dict())

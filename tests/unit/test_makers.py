@@ -51,6 +51,7 @@ def test_a_learner_that_expects_no_share_has_no_table(large: pd.DataFrame) -> No
     assert found.empty
     assert list(found) == [
         "outcome", "learner", "decile", "n", "expected", "observed", "difference",
+        "lower95", "upper95",
     ]  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
+import subprocess
 from base64 import b64encode
 from hashlib import sha256
+from importlib.resources import files
 
 import pandas as pd
 import pytest
@@ -22,10 +25,15 @@ from page_folder import (
 )
 
 from riskadj.errors import FileFormatError, FileMissingError, OutputError, ValuesError
+from riskadj.fairness.drift import DRIFT_COLUMNS
+from riskadj.fairness.fair import FAIR_COLUMNS
+from riskadj.fairness.groups import GROUP_COLUMNS
+from riskadj.fairness.social import SOCIAL_COLUMNS
 from riskadj.report.folder import MARK, read_csv, read_json
 from riskadj.report.page.build import page_of, write_page
 from riskadj.report.page.render import json_text
 from riskadj.report.page.tables import files_read, packed
+from riskadj.report.words import HEADINGS, WAYS, format_number
 from riskadj.tracking.log import MAY_LEAVE
 
 MEGABYTES = 1e6
@@ -134,10 +142,90 @@ def test_packed_texts_come_back_however_they_are_repeated(texts, times):
 
 
 def test_a_number_of_many_digits_keeps_all_before_its_point():
-    assert packed(pd.DataFrame({"x": [12_345_678.9, 0.123456789]}))["columns"]["x"] == [
-        12_345_679,
-        0.123457,
+    assert packed(pd.DataFrame({"x": [1_234_567_890.9, 0.1234567891]}))["columns"]["x"] == [
+        1_234_567_891,
+        0.123456789,
     ]
+
+
+# As a card writes them; 40.48 over 40.5 to 41, and 0.745 over 0.75 to 0.8, were rounded twice.
+ROUNDED_ONCE = [
+    ("rank", 40.48, 0), ("rank", 40.5, 0), ("rank_upper95", 2.451, 0), ("reliability", 0.7449, 2),
+    ("reliability", 0.94499, 2), ("z", 0.125, 2), ("adjusted", 22.00496, 2),
+    ("observed", 22.025, 2), ("observed", 22.125, 2), ("expected", 28_345.496, 0),
+    ("adjusted", -1.005, 2), ("ci_lower95", 0.0450049, 4), ("adjusted", 1.145, 2),
+    ("observed", -0.4, 0),
+]  # fmt: skip
+
+
+def shown_by_the_page(numbers):
+    """Return what the page's own script writes, by node, of numbers with so many decimals."""
+    script = (files("riskadj.report") / "templates" / "page.core.js").read_text(encoding="utf-8")
+    own = script.split("// --- numbers ---")[1].split("function span")[0]
+    asked = f'const MINUS = "\u2212";{own};console.log(JSON.stringify({json.dumps(numbers)}'
+    return json.loads(
+        subprocess.run(
+            [shutil.which("node"), "-e", f"{asked}.map(one => number(...one))))"],
+            check=True, capture_output=True, text=True, encoding="utf-8",
+        ).stdout
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node, to run the page's script")
+def test_page_and_card_write_every_number_alike(run, tmp_path):
+    run = copied(run, tmp_path)
+    table = pd.read_csv(run / "providers.csv", keep_default_na=False)
+    table = table[(table["outcome"] == "ohs") & (table["learner"] == "linear")]
+    table = table[table["suppression"] == ""].reset_index(drop=True).astype(object)
+    for at, (name, value, _) in enumerate(ROUNDED_ONCE):
+        table.loc[at, name] = value
+    table.to_csv(run / "providers.csv", index=False)
+    write_page(sealed(run), tmp_path / "page.html")
+    (part,) = page_data((tmp_path / "page.html").read_text(encoding="utf-8"))["tables"]["providers"]
+    kept = part["table"]
+    numbers = [
+        [values(kept["columns"][name], kept["n"])[at], decimals]
+        for at, (name, _, decimals) in enumerate(ROUNDED_ONCE)
+    ]
+    wanted = [format_number(value, decimals) for _, value, decimals in ROUNDED_ONCE]
+    assert shown_by_the_page(numbers) == wanted
+
+
+def test_what_an_audit_shows_is_rounded_once(run, tmp_path):
+    run = copied(run, tmp_path)
+    pd.DataFrame({"group": ["sex"], "fewest": [7], "mean_residual": [12.3499], "n": [1234]}).to_csv(
+        run / "groups.csv", index=False
+    )
+    write_page(sealed(run), tmp_path / "page.html")
+    data = page_data((tmp_path / "page.html").read_text(encoding="utf-8"))
+    columns = data["audited"][0]["table"]["columns"]
+    assert columns == {"group": {"levels": ["sex"]}, "mean_residual": [12.3], "n": [1234]}
+
+
+AUDITS = (GROUP_COLUMNS, SOCIAL_COLUMNS, FAIR_COLUMNS, DRIFT_COLUMNS)
+
+
+@pytest.mark.parametrize("columns", AUDITS, ids=["groups", "social", "fair", "drift"])
+def test_every_column_of_an_audit_is_called_in_words(columns):
+    stems = {re.sub("_?(lower95|upper95)$", "", one) for one in columns} - {"fewest", ""}
+    assert not [one for one in stems if "_" in one and one not in HEADINGS]
+    assert not {"mode", "strata", "between", "r2", "own", "n"} & stems - set(HEADINGS)
+
+
+def test_case_mix_estimators_and_ways_are_in_words(run, tmp_path):
+    run = copied(run, tmp_path)
+    pd.DataFrame({"group": ["age_years"], "column": ["q1_score_ohs"]}).to_csv(
+        run / "groups.csv", index=False
+    )
+    write_page(sealed(run), tmp_path / "page.html")
+    data = page_data((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert data["features"]["age_years"] == "age at the operation"
+    assert data["features"]["q1_score_ohs"] == "Oxford Hip Score (before)"
+    assert data["estimators"]["dersimonian_laird"] == "DerSimonian\N{EN DASH}Laird"
+    (social,) = [one for one in data["audited"] if "social" in one["title"]]
+    assert "no interval" not in social["note"]
+    table = social["table"]
+    assert set(values(table["columns"]["mode"], table["n"])) <= set(WAYS.values())
 
 
 def test_a_column_that_several_tables_have_is_in_the_page_once(text):

@@ -34,7 +34,6 @@ from riskadj.fairness.social import (
     TOGETHER,
     adjust_socially,
     directly_standardised,
-    shown_strata,
     standard_weights,
 )
 from riskadj.pipeline import check_study, follow_outcome, read_study
@@ -346,16 +345,6 @@ def test_with_one_stratum_standardising_is_the_method_of_nhs_england(family):
     assert (count == 1).all()
 
 
-def test_rows_by_stratum_of_a_provider_with_a_small_one_are_not_shown(world):
-    table = world[2].social.copy()
-    at = (table["mode"] == "stratify") & (table["provider_id"] == "H05")
-    table.loc[at & (table["stratum"] == "alone"), "n"] = 3
-    shown = shown_strata(table, 6)
-    mine = shown[(shown["provider_id"] == "H05") & (shown["mode"] == "stratify")]
-    assert mine["stratum"].tolist() == [TOGETHER]
-    assert len(shown) == len(table) - 2
-
-
 def test_too_many_strata_are_refused():
     study = social_study(["deprivation_decile", "age_years"])
     with pytest.raises(StudyError, match="at most 20 strata; got"):
@@ -459,6 +448,8 @@ def faults_of(frame, **changes):
         ({"fair": {"groups": [{"column": "age_years", "below": 10}], "learner": "linear"}},
          "got 'age_years', which all or none are in"),
         ({"fair": {"groups": ["wealth"], "learner": "linear"}}, "fairness.fair.groups: wanted"),
+        ({"fair": {"groups": ["age_years", "sex", "baseline_score"], "learner": "linear"}},
+         "got all of it (age_years, q1_score_ohs, sex)"),
     ],
 )  # fmt: skip
 def test_what_fairness_cannot_have_is_found_before_anything_is_learned(changes, words):

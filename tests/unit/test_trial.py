@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from settling import contract, step
 
+from riskadj.cohort.rates import ALL
 from riskadj.errors import StudyError, UnknownNameError
 from riskadj.payment.contract import load_contract
 from riskadj.simulate import load_scenario, simulate_world
 from riskadj.study import Outcome
 from riskadj.trial import Settings, run_trial
-from riskadj.trial.drift import ALL, DRIFT_COLUMNS, drift_of, found_in
+from riskadj.trial.drift import DRIFT_COLUMNS, drift_of, found_in
 from riskadj.trial.settling import settle_both
 from riskadj.trial.truth import is_exact, true_effects, true_tables, truth_of
 from riskadj.trial.variants import Variant, in_absolute_money, kinds_of, variants_of

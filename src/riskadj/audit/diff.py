@@ -52,7 +52,8 @@ class Diff:
         `outcome, station, reason, remaining_a, remaining_b`: who was left after each exclusion;
         `*` in place of the second number where it differs by fewer than either study shows.
     study : DataFrame
-        `key, a, b`; empty where a study does not have the key, a record that only one has as one.
+        `key, a, b`; empty where a study does not have the key. A record that only one has is one
+        row, whether the other has nothing there or `null`.
     software : DataFrame
         `software, a, b`: code, Python and packages.
     models : DataFrame

@@ -1,12 +1,13 @@
 """Studies key by key: which say something else."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 IN_STUDY = "in the study"
 """For a record that only one study has."""
 _NAMES = ("name", "kind", "column", "reason")
+_EMPTY = ("", "null", "[]", "{}")
 
 
 class Change(NamedTuple):
@@ -49,21 +50,36 @@ def gathered(
 ) -> list[Change]:
     """Return changes, where a record that only one study has is one change, not one for each key.
 
+    So it is where the other study has the key, without anything in it.
+
     Examples
     --------
     >>> a = {"learners": [{"kind": "linear", "ridge": 1}, {"kind": "lightgbm", "trees": 9}]}
     >>> b = {"learners": a["learners"][:1]}
     >>> gathered(changed_keys(a, b), a, b)
     [Change(key='learners.lightgbm', old='in the study', new=None)]
+    >>> a, b = {"fair": None}, {"fair": {"groups": ["sex"], "weight": 1}}
+    >>> gathered(changed_keys(a, b), a, b)
+    [Change(key='fair', old=None, new='in the study')]
     """
-    places = [{place for key in flat(one) for place in _above(key)} for one in (old, new)]
+    sides = [flat(one) for one in (old, new)]
+    records = [{place for key in one for place in _above(key)[:-1]} for one in sides]
+    one_sided = records[0] ^ records[1]
     found: dict[str, Change] = {}
     for one in changes:
-        known = places[0] & places[1]
-        whole = next((place for place in _above(one.key) if place not in known), one.key)
-        sides = (IN_STUDY if whole in there else None for there in places)
-        found.setdefault(whole, one if whole == one.key else Change(whole, *sides))
+        whole = next((place for place in _above(one.key) if place in one_sided), None)
+        if whole is None:
+            found.setdefault(one.key, one)
+        else:
+            held = (_held(whole, *one) for one in zip(sides, records, strict=True))
+            found.setdefault(whole, Change(whole, *held))
     return [*found.values()]
+
+
+def _held(place: str, values: Mapping[str, str], records: Container[str]) -> str | None:
+    """Return what a study has where another has a record; None where nothing is in it."""
+    value = values.get(place)
+    return IN_STUDY if place in records else None if value in _EMPTY else value
 
 
 def _above(key: str) -> list[str]:

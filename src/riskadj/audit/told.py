@@ -41,6 +41,7 @@ _FIGURES: Mapping[str, str] = MappingProxyType(
 MODEL = ["outcome", "learner", "n"]
 """What the figures of one model have in common."""
 _LONGEST = 160
+_WORDS = {"": "not there", "null": "not set", IN_STUDY: "a block of settings"}
 NO_MONEY = "Not both runs have a settlement of one contract beside them, and none was given."
 
 
@@ -134,7 +135,7 @@ def settings_in_words(diff: Diff) -> list[tuple[str, str]]:
 
 
 def _change(diff: Diff, old: str, new: str) -> str:
-    if IN_STUDY in (old, new):
+    if IN_STUDY in (old, new) and "" in (old, new):
         return f"only in {(diff.a if old else diff.b).name}"
     before, after = _items(old), _items(new)
     if before is None or after is None:
@@ -159,7 +160,7 @@ def _items(text: str) -> list[str] | None:
 
 
 def _value(text: str) -> str:
-    told = {"": "not there", "null": "not set"}.get(text, text)
+    told = _WORDS.get(text, text)
     return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}"
 
 

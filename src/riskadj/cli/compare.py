@@ -25,7 +25,8 @@ def compare(
 ) -> None:
     """Hold runs against the first: fit, calibration, order, flags and money, with intervals.
 
-    Only episodes and providers that both runs have count. Settlements beside the runs are found.
+    Only episodes and providers that both runs have count; rows that only one run has are named.
+    Settlements beside the runs are found.
 
     Example: riskadj compare runs/linear runs/boosted --out compared.md
     """
@@ -47,7 +48,7 @@ def _print(console: "Console", found: "Comparison") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from riskadj.experiment.compare import READING, SHOWN, moved, shown
+    from riskadj.experiment.compare import READING, SHOWN, moved
     from riskadj.experiment.figures import FIGURES
 
     for title, names in SHOWN.items():
@@ -56,9 +57,9 @@ def _print(console: "Console", found: "Comparison") -> None:
         table.add_column("run", overflow="fold", max_width=20)
         for one in names:
             table.add_column(FIGURES[one].title, justify="right", overflow="fold")
-        for row in found.rows:
-            cells = [shown(row, one).replace(" (", "\n(") for one in names]
-            table.add_row(escape(f"{row['run']} {row['row']}"), *cells)
+        for run, key, *said in found.cells(names):
+            cells = [one.replace(" (", "\n(") for one in said]
+            table.add_row(escape(f"{run} {key}"), *cells)
         console.print(table)
     for row in found.rows:
         console.print(f"{row['run']} {row['row']}: {moved(row)}", highlight=False, markup=False)

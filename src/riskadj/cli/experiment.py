@@ -97,10 +97,10 @@ def _print_table(console: "Console", finished: "Finished") -> None:
     from rich.table import Table
 
     from riskadj.experiment.figures import FIGURES, told
-    from riskadj.experiment.results import rows_of
+    from riskadj.experiment.results import decimals_shown, rows_of
 
     results = finished.results
-    asked = results["figures"]
+    asked, decimals = results["figures"], decimals_shown(results)
     for start in range(0, len(asked), 2):
         names = asked[start : start + 2]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -109,6 +109,7 @@ def _print_table(console: "Console", finished: "Finished") -> None:
         for one in names:
             table.add_column(FIGURES[one].title, justify="right", overflow="fold")
         for cell, outcome, learner, figures in rows_of(results):
-            cells = [told(figures, one).replace(" (", "\n(") for one in names]
+            said = (told(figures, one, decimals[outcome, one]) for one in names)
+            cells = [one.replace(" (", "\n(") for one in said]
             table.add_row(escape(cell), f"{outcome} {learner}", *cells)
         console.print(table)

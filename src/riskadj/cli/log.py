@@ -15,8 +15,13 @@ def log(
         str | None, typer.Option(metavar="NAME", help="Instead of the study's tracking.experiment.")
     ] = None,
 ) -> None:
-    """Log a finished run to MLflow; each time adds a run."""
+    """Log a finished run to MLflow; each time adds a run.
+
+    A database that is not there is made, and a line on stderr says where.
+    """
     from riskadj.tracking import log_run
 
     logged = log_run(folder, tracking_uri, experiment)
+    if logged.new_store is not None:
+        typer.echo(f"a new store was made: {logged.new_store}", err=True)
     typer.echo(f"logged as run {logged.run_id} in experiment {logged.experiment} at {logged.uri}")

@@ -9,7 +9,7 @@ from riskadj.stats.follow_up import RATES, follow_up_rates
 from riskadj.study import Outcome, Study
 
 ALL = "(all)"
-"""The row of all providers."""
+"""The row of all together: providers, groups, patients."""
 NOT_HERE = "(not in the episodes)"
 """The row of providers that are in the participation files only."""
 FROM_EPISODES, FROM_COUNTS = "episodes", "participation file"

@@ -194,7 +194,7 @@ def _curve(
 ) -> pd.DataFrame:
     """Return a calibration table with intervals of observed - expected, of a group of episodes."""
     table = calibration_table(rows, groups)
-    ends = _unless_impossible(partial(_CURVE_ENDS[KIND_OF[family]], rows, groups))
+    ends = unless_impossible(partial(_CURVE_ENDS[KIND_OF[family]], rows, groups))
     lower, upper = (np.nan, np.nan) if ends is None else ends
     return table.assign(column=column, level=level, lower95=lower, upper95=upper)[CURVE_COLUMNS]
 
@@ -205,7 +205,7 @@ def _ends_of_means(rows: pd.DataFrame, groups: int) -> list[tuple[float, ...]]:
     provider = rows["provider_id"].to_numpy()
     group = groups_by_rank(rows["expected_score"], groups)
     found = [
-        _unless_impossible(partial(mean_by_cluster, rest[group == one], provider[group == one]))
+        unless_impossible(partial(mean_by_cluster, rest[group == one], provider[group == one]))
         for one in np.unique(group)
     ]
     return [tuple(getattr(one, end, np.nan) for one in found) for end in ("lower", "upper")]
@@ -296,10 +296,10 @@ def _of_chances(rows: pd.DataFrame) -> dict[str, float]:
 def _of_costs(rows: pd.DataFrame, capped: Winsorising | None) -> dict[str, float]:
     observed, expected = rows["observed_score"].to_numpy(), rows["expected_score"].to_numpy()
     provider = rows["provider_id"].to_numpy()
-    park = _unless_impossible(lambda: park_test(observed, expected, provider))
+    park = unless_impossible(lambda: park_test(observed, expected, provider))
     return (
         {"cpm": cost_fit(observed, expected).cpm}
-        | _bounds("cpm", _unless_impossible(lambda: _cpm_interval(observed, expected, provider)))
+        | _bounds("cpm", unless_impossible(lambda: _cpm_interval(observed, expected, provider)))
         | {"park_slope": park.slope if park else np.nan}
         | _bounds("park_slope", park)
         | {
@@ -322,7 +322,7 @@ def _cpm_interval(
 
 def _ratios_by_tenth(rows: pd.DataFrame) -> dict[str, Any]:
     """Return predictive ratios with their intervals, or nothing where a tenth has one provider."""
-    found = _unless_impossible(
+    found = unless_impossible(
         lambda: predictive_ratios_by_tenth(
             rows["observed_score"], rows["expected_score"], rows["provider_id"], groups=DECILES
         )
@@ -332,7 +332,7 @@ def _ratios_by_tenth(rows: pd.DataFrame) -> dict[str, Any]:
     return dict(zip(RATIO_COLUMNS, (found.ratio, found.lower, found.upper), strict=True))
 
 
-def _unless_impossible(figure: Callable[[], Any]) -> Any:
+def unless_impossible(figure: Callable[[], Any]) -> Any:
     """Return a figure, or None where there are too few providers or nothing differs."""
     try:
         return figure()
@@ -344,7 +344,7 @@ def _sure(
     observed: NDArray[np.float64], expected: NDArray[np.float64], provider: NDArray[Any], of: str
 ) -> Estimate | None:
     """Return a figure of closeness; none with too few providers, or a sample without variance."""
-    found: Estimate | None = _unless_impossible(
+    found: Estimate | None = unless_impossible(
         lambda: accuracy_by_cluster(observed, expected, provider, of)
     )
     return found
@@ -456,24 +456,63 @@ def levels_of(values: pd.Series, like: pd.Series | None = None) -> pd.Series:
     Returns
     -------
     Series of text
-        Missing where the value is.
+        Missing where the value is. No value is in two groups by their names. What is beyond the
+        least or the greatest number of `like` is in the group at that end.
 
     Examples
     --------
     >>> levels_of(pd.Series([1.0, 2.0])).tolist()
     ['1', '2']
-    >>> levels_of(pd.Series([3.0, 30.0]), pd.Series(range(11))).tolist()
-    ['2 to 4', '8 to 10']
+    >>> levels_of(pd.Series([2.0, 3.0, 30.0]), pd.Series(range(11))).tolist()
+    ['0 to 2', '3 to 4', '9 to 10']
+    >>> levels_of(pd.Series([2.0, 3.0]), pd.Series(range(11)) + 0.5).tolist()
+    ['0.5 to under 2.5', '2.5 to under 4.5']
     """
     like = values if like is None else like
     if not pd.api.types.is_numeric_dtype(values):
         return values.astype("str")
     if like.nunique() <= DECILES:  # text even where all are missing
         return values.map({one: f"{one:g}" for one in values.dropna().unique()}).astype("str")
-    edges = np.unique(like.quantile(np.linspace(0, 1, 6)))
-    labels = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
-    within = values.clip(edges[0], edges[-1])
-    return pd.cut(within, edges, labels=labels, include_lowest=True).astype("str")
+    edges = np.unique(like.quantile(np.linspace(0, 1, FIFTHS + 1)).to_numpy(dtype=float))
+    known = like.dropna().to_numpy(dtype=float)
+    labels, place = (_whole_fifths if (known % 1 == 0).all() else _fifths)(edges)
+    at = np.minimum(place(values.to_numpy(dtype=float, na_value=np.nan)), len(labels) - 1)
+    named = np.array(labels, dtype=object)[at]
+    return pd.Series(named, values.index, name=values.name).where(values.notna()).astype("str")
+
+
+Place = Callable[[NDArray[np.float64]], NDArray[np.intp]]
+"""From numbers to the place of the group of each."""
+
+
+def _whole_fifths(edges: NDArray[np.float64]) -> tuple[list[str], Place]:
+    """Return the names of groups of whole numbers, from the one after the last to its own last."""
+    last = np.unique(np.floor(edges[1:]))
+    first = [edges[0], *(last[:-1] + 1)]
+    labels = [
+        f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+        for low, high in zip(first, last, strict=True)
+    ]
+    return labels, lambda numbers: np.searchsorted(last, numbers, side="left")
+
+
+def _fifths(edges: NDArray[np.float64]) -> tuple[list[str], Place]:
+    """Return the names of groups of other numbers, cut where these say, and not a digit beside."""
+    decimals = 1 + next(
+        (one for one in range(12) if np.unique(edges.round(one)).size == edges.size), 12
+    )
+    cuts = np.unique(edges[1:-1].round(decimals)) + 0.0
+    unit = 10.0**decimals
+    low, high = (
+        way((end * unit).round(6)) / unit + 0.0
+        for way, end in ((np.floor, edges[0]), (np.ceil, edges[-1]))
+    )
+    named = [f"{one:.{decimals}f}" for one in (low, *cuts)]
+    labels = [f"{one} to under {other}" for one, other in pairwise(named)]
+    return (
+        [*labels, f"{named[-1]} to {high:.{decimals}f}"],
+        lambda numbers: np.searchsorted(cuts, numbers, side="right"),
+    )
 
 
 def _keyed(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,19 +1,22 @@
 """Finished runs held against the first of them: fit, calibration, ranks, flags and money."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from riskadj.audit.money import Money, money_between
 from riskadj.audit.runs import Opened, open_run
 from riskadj.errors import ColumnError, ValuesError
-from riskadj.experiment.figures import FIGURES, told
+from riskadj.experiment.drawn import drawn_sums
+from riskadj.experiment.figures import FIGURES, decimals_by, told
 from riskadj.experiment.keep import write_together
 from riskadj.experiment.paired import Side, pair
 from riskadj.experiment.results import matching, sides
+from riskadj.payment.money import Currency, from_minor
 from riskadj.report.folder import json_text, read_provenance
 from riskadj.study.records import Study
 
@@ -21,14 +24,37 @@ EPISODES = "expectations.parquet"
 _KEYS = ["outcome", "learner", "episode_id", "provider_id", "observed_score", "expected_score"]
 SHOWN: dict[str, tuple[str, ...]] = {
     "Fit and calibration": ("episodes", "r2_difference", "mae_difference", "slope_difference"),
-    "Order and flags": ("spearman", "kendall", "flags_changed"),
+    "Order and flags": ("spearman", "kendall", "flags_changed", "sides_changed"),
 }
 """Figures by the title of their table."""
 READING = (
     "Differences are those of a run less the first: R2 above 0 and MAE below 0 are nearer to what "
-    "was observed. Brackets: 95 %, with providers drawn anew. Order and flags are of the providers "
-    "that are compared in both."
+    "was observed. Brackets: 95 %, with providers drawn anew, the same in both runs: other "
+    "providers like these, with models, limits and prices as they are. Where nothing changed, or "
+    "under 3 providers are compared, drawing says nothing and there are none. Order, flags and "
+    "sides (better, worse or neither) are of the providers that are compared in both."
 )
+
+
+class Paid(NamedTuple):
+    """What the settlement of a run pays otherwise than that of the first.
+
+    Attributes
+    ----------
+    run : str
+    money : Money
+    gross : str
+        The sum of differences, whatever their sign; `money.moved` is half of it.
+    moved_ends, gross_ends, net_ends : tuple of str, or None
+        95 % intervals over providers like these, by `drawn_sums`.
+    """
+
+    run: str
+    money: Money
+    gross: str
+    moved_ends: tuple[str, str] | None
+    gross_ends: tuple[str, str] | None
+    net_ends: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -40,15 +66,15 @@ class Comparison:
     baseline : Path
     rows : tuple of dict
         A row per other run and `outcome-learner`: `run`, `row`, `against`, and what `pair` returns.
-    money : tuple of (str, Money)
+    money : tuple of Paid
         By other run, where both it and the first have a settlement.
     left_out : tuple of str
-        Rows of runs that have nothing to be held against.
+        Rows of any run, the first too, that another has nothing to hold against.
     """
 
     baseline: Path
     rows: tuple[dict[str, Any], ...]
-    money: tuple[tuple[str, Money], ...]
+    money: tuple[Paid, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -59,9 +85,12 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
         money = [
-            {"run": run, "currency": one.currency, "moved": one.moved, "net": one.net,
-             "compared": one.compared, "left_out": one.left_out}
-            for run, one in self.money
+            {"run": one.run, "currency": one.money.currency, "compared": one.money.compared,
+             "left_out": one.money.left_out,
+             "moved": one.money.moved, **_ends("moved", one.moved_ends),
+             "sum_of_differences": one.gross, **_ends("sum_of_differences", one.gross_ends),
+             "net": one.money.net, **_ends("net", one.net_ends)}
+            for one in self.money
         ]  # fmt: skip
         return {
             "baseline": self.baseline.name,
@@ -75,9 +104,7 @@ class Comparison:
         parts = [f"# Against {self.baseline.name}\n", f"{self.answer}\n"]
         for title, names in SHOWN.items():
             heads = ["run", "of", *(FIGURES[one].title for one in names)]
-            cells = [[one["run"], one["row"], *(shown(one, name) for name in names)]
-                     for one in self.rows]  # fmt: skip
-            lines = [heads, ["---"] * len(heads), *cells]
+            lines = [heads, ["---"] * len(heads), *self.cells(names)]
             parts.append(f"## {title}\n\n" + "".join(f"| {' | '.join(x)} |\n" for x in lines))
         moves = [f"- {one['run']}, {one['row']}: {moved(one)}\n" for one in self.rows]
         parts.append("## Flags\n\n" + "".join(moves))
@@ -87,12 +114,23 @@ class Comparison:
         parts.append("## Notes\n\n" + "".join(f"- {one}\n" for one in notes))
         return "\n".join(parts)
 
+    def cells(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Yield run, row and some figures of each row; a column of an outcome is told alike."""
+        outcomes = [one["row"].rpartition("-")[0] for one in self.rows]
+        decimals = decimals_by(zip(outcomes, self.rows, strict=True), names)
+        for outcome, row in zip(outcomes, self.rows, strict=True):
+            said = (shown(row, name, decimals[outcome, name]) for name in names)
+            yield [row["run"], row["row"], *said]
+
     def money_told(self) -> Iterator[str]:
         """Yield a sentence for each pair of settlements."""
-        for run, one in self.money:
+        for one in self.money:
+            money, currency = one.money, one.money.currency
             yield (
-                f"{run}: {one.moved} {one.currency} change hands between {one.compared} providers "
-                f"(half the sum of differences); {one.net} more in all."
+                f"{one.run}: {money.moved} {currency} change hands{_brackets(one.moved_ends)} "
+                f"between {money.compared} providers, half the sum of differences of "
+                f"{one.gross}{_brackets(one.gross_ends)}; {money.net} more in "
+                f"all{_brackets(one.net_ends)}."
             )
 
     def notes(self) -> Iterator[str]:
@@ -101,11 +139,22 @@ class Comparison:
             yield from (f"{one['run']}, {one['row']}: {note}." for note in one["notes"])
 
 
-def shown(row: dict[str, Any], name: str) -> str:
+def shown(row: Mapping[str, Any], name: str, decimals: int | None = None) -> str:
     """Return a figure of a row in words; of flags how many of how many."""
-    if name == "flags_changed":
-        return f"{row['flags_changed']} of {row['flags_compared']}"
-    return told(row, name) or "-"
+    said = told(row, name, decimals) or "-"
+    if name not in ("flags_changed", "sides_changed"):
+        return said
+    count, *ends = said.split(" ", 1)
+    return " ".join([f"{count} of {row['flags_compared']}", *ends])
+
+
+def _ends(name: str, ends: tuple[str, str] | None) -> dict[str, str | None]:
+    lower, upper = ends or (None, None)
+    return {f"{name}_lower95": lower, f"{name}_upper95": upper}
+
+
+def _brackets(ends: tuple[str, str] | None) -> str:
+    return "" if ends is None else f" ({ends[0]} to {ends[1]})"
 
 
 def moved(row: dict[str, Any]) -> str:
@@ -119,13 +168,20 @@ def moved(row: dict[str, Any]) -> str:
 def _sentence(row: dict[str, Any]) -> str:
     fit = ""
     if row["r2_difference"] is not None:
-        low, high = row["r2_difference_lower95"], row["r2_difference_upper95"]
-        sure = "cannot be told from" if low <= 0 <= high else "above" if low > 0 else "below"
-        fit = f"R2 {sure} that of {row['against']}; "
+        fit = f"R2 {_how_far(row)} that of {row['against']}; "
     return (
         f"{row['run']}, {row['row']}: {fit}{row['flags_changed']} of {row['flags_compared']} "
         "flags are others."
     )
+
+
+def _how_far(row: Mapping[str, Any]) -> str:
+    low, high = row["r2_difference_lower95"], row["r2_difference_upper95"]
+    if row["r2_difference"] == 0:
+        return "the same as"
+    if low <= 0 <= high:
+        return "cannot be told from"
+    return "above" if low > 0 else "below"
 
 
 def compare_runs(
@@ -171,7 +227,8 @@ def compare_runs(
             f"wanted outcomes and learners that go together; got {', '.join(left) or 'one only'}. "
             "Compare runs with the same outcomes, or a run with several learners."
         )
-    return Comparison(opened[0][0].folder, tuple(rows), tuple(_money(opened)), tuple(left))
+    money = tuple(_money(opened, seed, replicates))
+    return Comparison(opened[0][0].folder, tuple(rows), money, tuple(left))
 
 
 def _open(folder: Path) -> tuple[Opened, dict[str, Side]]:
@@ -209,7 +266,9 @@ def _within(
         if before != key:
             head = {"run": name, "row": key, "against": before}
             found.append(head | pair(rows[before], side, seed, replicates))
-    return found, []
+    against = {one["against"] for one in found}
+    alone = [one for one in first.values() if found and one not in against]
+    return found, [f"{name}, {one}: no other learner to hold against it" for one in alone]
 
 
 def _between(
@@ -218,22 +277,44 @@ def _between(
 ) -> tuple[list[dict[str, Any]], list[str]]:  # fmt: skip
     before, found, left = opened[0][1], [], []
     for name, (_, after) in zip(names[1:], opened[1:], strict=True):
+        matched = set()
         for key, side in after.items():
             match = matching(key, before, after)
             if match is None:
                 left.append(f"{name}, {key}: {names[0]} has nothing to hold it against")
                 continue
+            matched.add(match)
             head = {"run": name, "row": key, "against": match}
             found.append(head | pair(before[match], side, seed, replicates))
+        alone = (one for one in before if one not in matched)
+        left += [f"{names[0]}, {one}: {name} has nothing to hold against it" for one in alone]
     return found, left
 
 
-def _money(opened: Sequence[tuple[Opened, dict[str, Side]]]) -> Iterator[tuple[str, Money]]:
+def _money(
+    opened: Sequence[tuple[Opened, dict[str, Side]]], seed: int, replicates: int
+) -> Iterator[Paid]:
     names = _names([one[0].folder for one in opened])
     for name, (run, _) in zip(names[1:], opened[1:], strict=True):
         found = money_between(opened[0][0], run, None)
         if found is not None:
-            yield name, found
+            yield _paid(name, found, seed, replicates)
+
+
+def _paid(run: str, money: Money, seed: int, replicates: int) -> Paid:
+    """Return what is paid otherwise with intervals; who is paid alike adds 0, and is drawn too."""
+    currency = Currency(money.currency, len(money.net.partition(".")[2]))
+    each = np.zeros(money.compared, dtype=np.int64)
+    each[: len(money.providers)] = [
+        int(one.replace(".", "")) for one in money.providers["difference"]
+    ]
+    gross, net = drawn_sums(np.column_stack([np.abs(each), each]), seed, replicates)
+    half = gross and ((gross[0] + 1) // 2, (gross[1] + 1) // 2)
+    ends = (
+        one and (from_minor(one[0], currency), from_minor(one[1], currency))
+        for one in (half, gross, net)
+    )
+    return Paid(run, money, from_minor(int(np.abs(each).sum()), currency), *ends)
 
 
 def write_comparison(found: Comparison, out: str | Path) -> None:

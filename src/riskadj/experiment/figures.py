@@ -1,6 +1,6 @@
 """Which figures an experiment can show of a cell, by name; results.json has all that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -94,8 +94,16 @@ NEEDS_TRUTH = frozenset(one for one in FIGURES if one.startswith("truth_"))
 """Figures of a simulated world only."""
 
 
-def told(row: Mapping[str, object], name: str) -> str:
+def told(row: Mapping[str, object], name: str, decimals: int | None = None) -> str:
     """Return a figure of a row in words, with its interval where there is one.
+
+    Parameters
+    ----------
+    row : mapping
+        Figures by name.
+    name : str
+    decimals : int, optional
+        Those of its column, by `decimals_of`; without it, of this row alone.
 
     Examples
     --------
@@ -104,18 +112,50 @@ def told(row: Mapping[str, object], name: str) -> str:
     >>> told({"n": 38432.0}, "n"), told({}, "n")
     ('38,432', '')
     """
-    figure, value = FIGURES[name], row.get(name)
+    value = row.get(name)
     if value is None or pd.isna(value):
         return ""
-    spec = f"z,.{_decimals(figure, float(value), 'repeats' in row)}f"  # type: ignore[arg-type]
+    spec = f"z,.{decimals_of([row], name) if decimals is None else decimals}f"
     ends = [row.get(f"{name}_{end}95") for end in ("lower", "upper")]
     if any(one is None or pd.isna(one) for one in ends):
         return format(value, spec)
     return f"{format(value, spec)} ({format(ends[0], spec)} to {format(ends[1], spec)})"
 
 
-def _decimals(figure: Figure, value: float, repeated: bool) -> int:
-    """Return how many decimals say something: none of hundreds, one or more of a mean of counts."""
-    if abs(value) >= _HUNDREDS:
+def decimals_of(rows: Iterable[Mapping[str, object]], name: str) -> int:
+    """Return how many decimals say something of a figure in every one of some rows.
+
+    None where there are hundreds among them, one or more of means of counts. Rows should have one
+    unit, as those of an outcome have.
+
+    Examples
+    --------
+    >>> decimals_of([{"mae_difference": 1377.0}, {"mae_difference": -87.2}], "mae_difference")
+    0
+    """
+    known = list(rows)
+    ends = (row.get(f"{name}{end}") for row in known for end in ("", "_lower95", "_upper95"))
+    values = [abs(float(one)) for one in ends if one is not None and not pd.isna(one)]  # type: ignore[arg-type]
+    if max(values, default=0.0) >= _HUNDREDS:
         return 0
-    return max(figure.decimals, 1) if repeated else figure.decimals
+    least = FIGURES[name].decimals
+    return max(least, 1) if any("repeats" in row for row in known) else least
+
+
+def decimals_by(
+    rows: Iterable[tuple[str, Mapping[str, object]]], names: Iterable[str]
+) -> dict[tuple[str, str], int]:
+    """Return the decimals of figures by outcome and name, so that a column is told alike.
+
+    Parameters
+    ----------
+    rows : iterable of (str, mapping)
+        The outcome of each row, which has its unit, and its figures.
+    names : iterable of str
+    """
+    known, asked = list(rows), list(names)
+    return {
+        (outcome, name): decimals_of([row for of, row in known if of == outcome], name)
+        for outcome in {of for of, _ in known}
+        for name in asked
+    }

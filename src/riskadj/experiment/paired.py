@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from riskadj.errors import ArrayError
+from riskadj.experiment.drawn import drawn_sums
 from riskadj.profile import flag_labels
 from riskadj.stats.cluster_accuracy import accuracy_difference
 from riskadj.stats.rank_agreement import rank_agreement
@@ -71,8 +73,9 @@ def side_of(
 def pair(baseline: Side, other: Side, seed: int, replicates: int = 1000) -> dict[str, Any]:
     """Return how the other side differs from the baseline, with 95 % intervals.
 
-    Providers are drawn with replacement: for fit, with all of their episodes; for ranks, with
-    their adjusted figures as they are.
+    Providers are drawn with replacement, the same in both: for fit, with all of their episodes;
+    for ranks, with their adjusted figures as they are; for flags, with their flags as they are,
+    so that models and limits are not learned anew.
 
     Parameters
     ----------
@@ -86,9 +89,10 @@ def pair(baseline: Side, other: Side, seed: int, replicates: int = 1000) -> dict
     dict
         `episodes`; `r2_difference`, `mae_difference`, `slope_difference` (other - baseline) with
         `_lower95` and `_upper95`; `spearman`, `kendall` of what is adjusted, better first, with
-        the same; `flags_compared`, `flags_changed`, `sides_changed`; `largest_move`, of a
-        provider's adjusted figure about the mean of all; `moves`, providers by flag before and
-        after; `changed`, which; `notes`, why a figure is missing (null then).
+        the same; `flags_compared`, and of these `flags_changed` and `sides_changed`, with the same
+        (null where none or all changed, or under 3 providers); `largest_move`, of a provider's
+        adjusted figure about the mean of all; `moves`, providers by flag before and after;
+        `changed`, which; `notes`, why a figure is missing (null then).
     """
     notes: list[str] = []
     found = _fit(baseline, other, seed, replicates, notes)
@@ -137,7 +141,8 @@ def _order(
         other.providers, on="provider_id", suffixes=("", "_other"), validate="one_to_one"
     ).sort_values("provider_id", ignore_index=True)
     found = _ranks(both, baseline.better, other.better, seed, replicates, notes)
-    return {**found, **_flags(both, baseline, other), **_largest(both, baseline, other)}
+    flags = _flags(both, baseline, other, seed, replicates)
+    return {**found, **flags, **_largest(both, baseline, other)}
 
 
 def _ranks(
@@ -161,16 +166,20 @@ def _ranks(
     }
 
 
-def _flags(both: pd.DataFrame, baseline: Side, other: Side) -> dict[str, Any]:
+def _flags(
+    both: pd.DataFrame, baseline: Side, other: Side, seed: int, replicates: int
+) -> dict[str, Any]:
     """Return which flags are others, by how far out they are; words may differ."""
     a = both["flag"].map(baseline.places)
     b = both["flag_other"].map(other.places)
+    turned = np.sign(a) != np.sign(b)
     changed = both[a != b]
     moves = changed.groupby(["flag", "flag_other"], sort=True).size()
     return {
         "flags_compared": len(both),
         "flags_changed": len(changed),
-        "sides_changed": int((np.sign(a) != np.sign(b)).sum()),
+        "sides_changed": int(turned.sum()),
+        **ends_of_changes(np.column_stack([a != b, turned]), seed, replicates),
         "moves": [
             {"from": first, "to": second, "providers": int(count)}
             for (first, second), count in moves.items()
@@ -179,6 +188,17 @@ def _flags(both: pd.DataFrame, baseline: Side, other: Side) -> dict[str, Any]:
             {"provider_id": row.provider_id, "from": row.flag, "to": row.flag_other}
             for row in changed.itertuples()
         ],
+    }
+
+
+def ends_of_changes(changes: ArrayLike, seed: int, replicates: int) -> dict[str, int | None]:
+    """Return intervals of how many flags and sides change, from whose do."""
+    names = ("flags_changed", "sides_changed")
+    found = drawn_sums(changes, seed, replicates)
+    return {
+        f"{name}_{end}95": value
+        for name, ends in zip(names, found, strict=True)
+        for end, value in zip(("lower", "upper"), ends or (None, None), strict=True)
     }
 
 

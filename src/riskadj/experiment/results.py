@@ -11,7 +11,7 @@ from scipy import stats
 
 import riskadj
 from riskadj.digest import digest_of_json
-from riskadj.experiment.figures import FIGURES, told
+from riskadj.experiment.figures import FIGURES, decimals_by, told
 from riskadj.experiment.keep import Kept
 from riskadj.experiment.paired import Side, pair, side_of
 from riskadj.experiment.plan import Task, digest_of_cells
@@ -229,20 +229,26 @@ def markdown_of(results: Mapping[str, Any]) -> str:
     heads = [one for one, show in zip(("outcome", "learner"), several, strict=True) if show]
     lines = [["", *heads, *(FIGURES[one].title for one in names)]]
     lines.append(["---"] * (1 + len(heads)) + ["---:"] * len(names))
+    decimals = decimals_shown(results)
     for cell, outcome, learner, figures in rows_of(results):
         own = [one for one, show in zip((outcome, learner), several, strict=True) if show]
-        lines.append([cell, *own, *(_told(figures, one, cell, results) for one in names)])
+        said = {one: told(figures, one, decimals[outcome, one]) for one in names}
+        if cell == results["baseline"]:
+            said |= _of_baseline(names)
+        lines.append([cell, *own, *said.values()])
     return "".join(f"| {' | '.join(one)} |\n" for one in lines)
 
 
-def _told(figures: Figures, name: str, cell: str, results: Mapping[str, Any]) -> str:
-    if FIGURES[name].paired and cell == results["baseline"]:
-        return "(baseline)" if name == _first_paired(results) else ""
-    return told(figures, name)
+def decimals_shown(results: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Return by outcome and figure how many decimals its column has."""
+    rows = ((outcome, figures) for _, outcome, _, figures in rows_of(results))
+    return decimals_by(rows, {*results["figures"], results["chart"]})
 
 
-def _first_paired(results: Mapping[str, Any]) -> str | None:
-    return next((one for one in results["figures"] if FIGURES[one].paired), None)
+def _of_baseline(names: Iterable[str]) -> dict[str, str]:
+    """Return what is said of a baseline where figures would hold it against itself."""
+    paired = [one for one in names if FIGURES[one].paired]
+    return {one: "(baseline)" if one == paired[0] else "" for one in paired}
 
 
 def figure_of(results: Mapping[str, Any]) -> str:
@@ -289,6 +295,7 @@ def _subtitle(results: Mapping[str, Any], name: str) -> str:
 
 def _points(results: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
     several = len({one[2] for one in rows_of(results)}) > 1
+    decimals = decimals_shown(results)
     for cell, outcome, learner, figures in rows_of(results):
         value = figures.get(name)
         if value is None:
@@ -300,5 +307,5 @@ def _points(results: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
             "x": value,
             "low": figures.get(f"{name}_lower95"),
             "high": figures.get(f"{name}_upper95"),
-            "said": told(figures, name),
+            "said": told(figures, name, decimals[outcome, name]),
         }

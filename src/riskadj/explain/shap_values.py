@@ -94,14 +94,30 @@ class Explanation:
         return rows.dropna(axis=1, how="all").reset_index(drop=True)
 
     def to_shap(self, casemix: pd.DataFrame, learner: str | None = None) -> "shap.Explanation":
-        """Return a `shap.Explanation`, for that library's plots.
+        """Return a `shap.Explanation`, which that library's own plots take.
+
+        A run folder has contributions and no values of patients, so that this is for who holds the
+        episodes: of each column, how its values go with what it adds.
 
         Parameters
         ----------
         casemix : DataFrame of shape (n_episodes, n_columns)
-            What the episodes hold, in their order.
+            What the episodes hold, in their order: `expectations.casemix.test`. Texts stay texts.
         learner : str, optional
             The first that is explained, unless given.
+
+        Returns
+        -------
+        shap.Explanation
+            `values` and `data` of shape (n_episodes, n_columns), `base_values` of (n_episodes,).
+
+        Examples
+        --------
+        >>> import shap  # doctest: +SKIP
+        >>> explanation = explain_expectations(expectations)  # doctest: +SKIP
+        >>> told = explanation.to_shap(expectations.casemix.test, "lightgbm")  # doctest: +SKIP
+        >>> shap.plots.scatter(told[:, "age_years"])  # doctest: +SKIP
+        >>> shap.plots.waterfall(told[0])  # doctest: +SKIP
         """
         import shap
 

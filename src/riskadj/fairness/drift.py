@@ -27,6 +27,7 @@ from riskadj.fairness.groupings import (
     published_levels,
     smallest_cells,
 )
+from riskadj.fairness.intervals import interval_method
 from riskadj.profile.flags import cut_of
 from riskadj.stats import Z95, Estimate, assess_calibration, mean_by_cluster
 from riskadj.stats.period_changes import (
@@ -184,13 +185,6 @@ class _Pair:
     def cut(self) -> float:
         return cut_of(self.study.profile.levels[1])
 
-    @property
-    def how(self) -> dict[str, Any]:
-        replicates = self.study.fairness.replicates
-        if not replicates:
-            return {"method": "jackknife"}
-        return {"method": "bca", "replicates": replicates, "seed": self.study.split.seed}
-
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of case mix, access and coding; none where a period has no episode."""
         if not self.later.any() or self.later.all():
@@ -245,9 +239,9 @@ class _Pair:
     def _change(
         self, values: NDArray[np.float64], known: NDArray[np.bool_] | None = None
     ) -> PeriodChange | None:
-        here = slice(None) if known is None else known
+        here, how = slice(None) if known is None else known, interval_method(self.study)
         try:
-            return period_change(values, self.later[here], self.providers[0][here], **self.how)
+            return period_change(values, self.later[here], self.providers[0][here], **how)
         except ArrayError:
             return None
 

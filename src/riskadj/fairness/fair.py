@@ -6,7 +6,7 @@ fold: a mean residual of 0 among the episodes that teach need not be 0 among oth
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from riskadj.cohort.rates import ALL
 from riskadj.errors import ArrayError
 from riskadj.expected import Expectations, recalibration
+from riskadj.expected.crossfit import SUPPLIED
 from riskadj.fairness.groupings import Grouping, groupings, published_levels, smallest_cells
-from riskadj.fairness.lessons import Lessons, casemix_coding, lessons_of
+from riskadj.fairness.intervals import interval_method
+from riskadj.fairness.lessons import Lessons, casemix_coding, lessons_of, without_columns
 from riskadj.stats.arrays import Bools, Floats
 from riskadj.stats.cluster_accuracy import accuracy_by_cluster, accuracy_difference
 from riskadj.stats.clusters import Estimate
@@ -26,7 +29,6 @@ from riskadj.stats.predictive_ratios import net_compensation
 from riskadj.study import Study
 from riskadj.study.kinds import shown
 
-ALL = "(all)"
 _RESIDUALS = ("mean_residual", "lower95", "upper95")
 _FITS = ("r2", "r2_lower95", "r2_upper95", "r2_change", "r2_change_lower95", "r2_change_upper95")
 FAIR_COLUMNS = [
@@ -46,12 +48,16 @@ class FairModel(NamedTuple):
         squared error.
     with_groups : bool
         Whether membership of these groups is a covariate.
+    blind : bool
+        Whether it knows nothing of the columns of these groups: neither as covariates, nor by the
+        learner that it is laid over, which is taught again without them.
     words : str
     """
 
     name: str
     penalty: float
     with_groups: bool
+    blind: bool
     words: str
 
 
@@ -60,11 +66,12 @@ MODELS: Mapping[str, FairModel] = MappingProxyType(
     {
         one.name: one
         for one in (
-            FairModel("stacked", 0.0, False, "a regression on its expectation and case mix"),
+            FairModel("stacked", 0.0, False, False, "a regression on its expectation and case mix"),
             FairModel(
                 "fair",
                 np.inf,
                 True,
+                False,
                 "the same, held to a mean residual of 0 in the groups named, membership of which "
                 "is a covariate",
             ),
@@ -72,13 +79,16 @@ MODELS: Mapping[str, FairModel] = MappingProxyType(
                 "fair_blind",
                 np.inf,
                 False,
-                "held to it by other covariates alone, membership being none",
+                True,
+                "held to it by other case mix alone, on top of the learner taught again without "
+                "the columns of the groups named",
             ),
             FairModel(
                 "penalised_blind",
                 1.0,
                 False,
-                "the same, held to it only as far as that costs less than it gains in squares",
+                True,
+                "as fair blind, held to it only as far as that costs less than it gains in squares",
             ),
         )
     }
@@ -101,7 +111,7 @@ class FairAdjustment:
         the learner, of what is modelled, in rows of `(all)`. `out_of_range`: share of expectations
         that the outcome cannot have. `fewest`: for disclosure control.
     told : tuple of str
-        Which models could not be fitted, and why.
+        Which models could not be fitted, and why; and which cannot be known to be blind.
     """
 
     fair: pd.DataFrame
@@ -124,14 +134,19 @@ def adjust_fairly(expectations: Expectations, study: Study) -> FairAdjustment:
     Raises
     ------
     RiskadjError
-        As `lessons_of` raises.
+        As `lessons_of` raises, and `without_columns` where the groups are all of the case mix.
+
+    Notes
+    -----
+    A blind model knows nothing of the columns that the groups are made of: `without_columns`. What
+    other columns tell of them, such as an age band beside an age, it does know.
     """
     rules = study.fairness.fair
     known = {learner for learner, _ in expectations.by_learner()}
     if rules is None or rules.learner not in known:
         return FairAdjustment(no_fair())
     subject = _Subject.of(expectations, rules.learner, study)
-    parts, told = [subject.rows(LEARNER, subject.recalibrated)], []
+    parts, told = [subject.rows(LEARNER, subject.recalibrated)], [*subject.doubts()]
     for model in MODELS.values():
         try:
             expected = subject.expected_by(model)
@@ -165,15 +180,12 @@ class _Subject:
     study: Study
     lessons: Lessons
     recalibrated: Floats
-    teach: Floats
-    asked: Floats
     targeted: tuple[Grouping, ...]
     others: tuple[Grouping, ...]
 
     @classmethod
     def of(cls, expectations: Expectations, learner: str, study: Study) -> "_Subject":
         lessons = lessons_of(expectations, learner, study)
-        coding = casemix_coding(expectations.casemix, lessons.teach)
         rows = dict(expectations.by_learner())[learner]
         fair = study.fairness.fair
         named = study.model_copy(
@@ -188,8 +200,6 @@ class _Subject:
         others = groupings(study, expectations.cohort)
         return cls(
             expectations, study, lessons, rows["expected_score"].to_numpy(dtype=float),
-            np.column_stack([lessons.expected_teach, coding.code(lessons.teach)]),
-            np.column_stack([lessons.expected_asked, coding.code(lessons.asked)]),
             targeted, tuple(one for one in others if one.group not in names),
         )  # fmt: skip
 
@@ -200,7 +210,7 @@ class _Subject:
 
     def expected_by(self, model: FairModel) -> Floats:
         """Return what a model expects of every episode, taught without its group."""
-        X, asked = self.teach, self.asked
+        X, asked = self._blind if model.blind else self._knowing
         masks = _masks(self.targeted, self.lessons.teach)
         if model.with_groups:
             X = np.column_stack([X, *masks.astype(float)])
@@ -216,6 +226,31 @@ class _Subject:
             )  # fmt: skip
             expected[outside] = fit.expect(asked[outside])
         return self._moved(expected)
+
+    @cached_property
+    def _knowing(self) -> tuple[Floats, Floats]:
+        """The covariates of those who teach and of those asked about."""
+        return _covariates(self.lessons, self.expectations)
+
+    @cached_property
+    def _blind(self) -> tuple[Floats, Floats]:
+        """The same without the columns of the groups named, and so is the learner under it."""
+        columns, learner = {one.column for one in self.targeted}, self.lessons.learner
+        only = tuple(one for one in self.study.learners if one.kind == learner)
+        study = self.study.model_copy(update={"learners": only})
+        blind = without_columns(self.expectations, [*columns], study, "fairness.fair.groups")
+        if blind is self.expectations:
+            return self._knowing
+        return _covariates(lessons_of(blind, learner, study), blind)
+
+    def doubts(self) -> Iterator[str]:
+        """Yield a word where a published expectation may know of the groups."""
+        learner = next(one for one in self.study.learners if one.kind == self.lessons.learner)
+        if learner.kind == SUPPLIED or getattr(learner, "with_reference", False):
+            yield (
+                f"{self.outcome}: fair blind and penalised blind rest on a published expectation. "
+                "What it adjusts for is not known here, so that it may know of the groups named."
+            )
 
     def _moved(self, expected: Floats) -> Floats:
         """Return expectations moved to the episodes compared, unless the study moves none."""
@@ -247,12 +282,9 @@ class _Subject:
         table = pd.DataFrame([whole, *by_group]).assign(learner=self.lessons.learner, model=name)
         return table.reindex(columns=FAIR_COLUMNS)
 
-    @property
+    @cached_property
     def _how(self) -> dict[str, Any]:
-        replicates = self.study.fairness.replicates
-        if not replicates:
-            return {"method": "jackknife"}
-        return {"method": "bca", "replicates": replicates, "seed": self.study.split.seed}
+        return interval_method(self.study)
 
     def _fit(self, o: Floats, e: Floats, provider: NDArray[Any]) -> dict[str, float]:
         found = accuracy_by_cluster(o, e, provider, "r2", **self._how)
@@ -286,6 +318,15 @@ _RANGES = {
     "percentage_change": (-np.inf, 100.0),
 }
 """Of what is modelled, where it is not that of the score."""
+
+
+def _covariates(lessons: Lessons, expectations: Expectations) -> tuple[Floats, Floats]:
+    """Return expectation and case mix of the episodes that teach, and of those asked about."""
+    code = casemix_coding(expectations.casemix, lessons.teach).code
+    return (
+        np.column_stack([lessons.expected_teach, code(lessons.teach)]),
+        np.column_stack([lessons.expected_asked, code(lessons.asked)]),
+    )
 
 
 def _masks(

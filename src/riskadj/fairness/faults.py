@@ -1,6 +1,6 @@
 """What a study's `fairness` asks for and cannot have: found before anything is learned."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -54,6 +54,8 @@ def fairness_cohort_faults(cohort: Cohort, study: Study) -> Iterator[RiskadjErro
         yield from _raised(strata_of, factors, cohort.test)
     for name in factors:
         yield from _raised(social_coding, [name], teach)
+    if fair and study.expects(cohort.outcome, fair.learner):
+        yield from _nothing_beside(fair.groups, cohort, study)
     for rule in fair.groups if fair else ():
         made = made_by((rule,), cohort)
         if not any(one.levels(teach).nunique() > 1 for one in made) and _is_there(rule, cohort):
@@ -61,6 +63,24 @@ def fairness_cohort_faults(cohort: Cohort, study: Study) -> Iterator[RiskadjErro
                 "fairness.fair.groups: wanted a group with members and others among the episodes "
                 f"that teach; got {rule.called!r}, which all or none are in. Leave it out."
             )
+
+
+def _nothing_beside(
+    rules: Sequence[GroupRule], cohort: Cohort, study: Study
+) -> Iterator[RiskadjError]:
+    """Yield a fault where models that are to know nothing of the groups would know nothing."""
+    casemix = {
+        name
+        for name in cohort.columns
+        if any(fnmatchcase(name, pattern) for pattern in study.casemix.columns)
+        and cohort.train[name].notna().any()
+    }
+    if casemix and casemix <= {one.column for one in made_by(rules, cohort)}:
+        yield StudyError(
+            "fairness.fair.groups: wanted case mix besides the columns of the groups, as blind "
+            f"models know of nothing else; got all of it ({', '.join(sorted(casemix))}). Name "
+            "other groups, or add case mix."
+        )
 
 
 def _raised(step: Callable[..., Any], *given: Any) -> Iterator[RiskadjError]:

@@ -6,7 +6,7 @@ is compared, held out; on the episodes that models learned from they are a diagn
 what a model could not fit from what it could not foresee, and never reach a profile.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from riskadj.errors import ArrayError, NoVariationError
+from riskadj.cohort.rates import ALL
 from riskadj.expected import Expectations, recalibration
 from riskadj.expected.crossfit import SUPPLIED, never_in_sample
-from riskadj.expected.evaluate import KIND_OF
+from riskadj.expected.evaluate import KIND_OF, unless_impossible
 from riskadj.expected.model import moved
 from riskadj.fairness.groupings import (
     Grouping,
@@ -27,16 +27,14 @@ from riskadj.fairness.groupings import (
     published_levels,
     smallest_cells,
 )
+from riskadj.fairness.intervals import interval_method
 from riskadj.profile import Profiles, flag_labels
 from riskadj.stats import Estimate, assess_calibration, mean_by_cluster
 from riskadj.stats.group_audit import difference_within, share_against_all
 from riskadj.stats.predictive_ratios import net_compensation, predictive_ratio
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF, shown
-from riskadj.study.records import FairnessRules
 
-ALL = "(all)"
-"""The group of everybody."""
 HELD_OUT, IN_SAMPLE = "held out", "in sample"
 NOT_KNOWN = "not known"
 FAR_FROM_0 = 3.0
@@ -157,10 +155,10 @@ def _samples(
     extra = ["expected_score", "observed", "expected"]
     test = expectations.cohort.test.assign(**{one: rows[one].to_numpy() for one in extra})
     sides = _sides(profiles, learner, study)
-    yield _Sample(learner, HELD_OUT, test, expectations, study.fairness, study.split.seed, sides)
+    yield _Sample(learner, HELD_OUT, test, expectations, study, sides)
     learned = in_sample(expectations, learner, study) if study.fairness.in_sample else None
     if learned is not None:
-        yield _Sample(learner, IN_SAMPLE, learned, expectations, study.fairness, study.split.seed)
+        yield _Sample(learner, IN_SAMPLE, learned, expectations, study)
 
 
 def _sides(profiles: Profiles, learner: str, study: Study) -> "pd.Series[int]":
@@ -179,8 +177,7 @@ class _Sample:
     fold: str
     episodes: pd.DataFrame
     expectations: Expectations
-    rules: FairnessRules
-    seed: int
+    study: Study
     sides: "pd.Series[int] | None" = None
 
     def table(self, made: Sequence[Grouping], also: Sequence[str]) -> pd.DataFrame:
@@ -226,12 +223,10 @@ class _Sample:
         side = self.episodes["provider_id"].map(self.sides).to_numpy()
         return {"at_better": side > 0, "at_worse": side < 0}
 
-    @property
+    @cached_property
     def how(self) -> dict[str, Any]:
         """How intervals are made."""
-        if not self.rules.replicates:
-            return {"method": "jackknife"}
-        return {"method": "bca", "replicates": self.rules.replicates, "seed": self.seed}
+        return interval_method(self.study)
 
     def figures(self, member: NDArray[np.bool_]) -> dict[str, Any]:
         """Return the row of a group."""
@@ -254,8 +249,10 @@ class _Sample:
     def _compensation(self, member: NDArray[np.bool_]) -> dict[str, Any]:
         """Return net compensation with its interval, its mirror image, and that within."""
         o, e = self.columns["observed"], self.columns["expected"]
-        net = _told(lambda: net_compensation(o, e, member, self.provider, **self.how))
-        within = _told(lambda: difference_within(o - e, member, self.provider, **self.how))
+        net = unless_impossible(lambda: net_compensation(o, e, member, self.provider, **self.how))
+        within = unless_impossible(
+            lambda: difference_within(o - e, member, self.provider, **self.how)
+        )
         if net is None:
             return {"come_out": ""} | _ends("within_providers", within)
         mirrored = Estimate(
@@ -279,20 +276,20 @@ class _Sample:
         """Return the predictive ratio; nothing where what it is divided by may be 0."""
         provider = self.provider[member]
         if self.expectations.cohort.outcome.compares.family == "gaussian":
-            mean = _told(lambda: mean_by_cluster(observed, provider))
+            mean = unless_impossible(lambda: mean_by_cluster(observed, provider))
             if mean is None or not mean.value > FAR_FROM_0 * mean.standard_error:
                 return {}
         if not observed.sum() > 0:
             return {}
         o, e = self.columns["observed"], self.columns["expected"]
-        ratio = _told(lambda: predictive_ratio(o, e, member, self.provider, **self.how))
+        ratio = unless_impossible(lambda: predictive_ratio(o, e, member, self.provider, **self.how))
         value = {"predictive_ratio": float(expected.sum() / observed.sum())}
         return value | _ends("predictive_ratio", ratio)
 
     def _calibration(self, member: NDArray[np.bool_]) -> dict[str, float]:
         family = self.expectations.cohort.outcome.compares.family
         o, e = self.columns["observed_score"], self.columns["expected_score"]
-        found = _told(
+        found = unless_impossible(
             lambda: assess_calibration(o[member], e[member], KIND_OF[family], self.provider[member])
         )
         if found is None:
@@ -306,16 +303,8 @@ class _Sample:
             found |= {name: float(flagged[member].mean())}
             if 0 < found[name] < 1:  # what does not vary seems sure
                 compare = partial(share_against_all, flagged, member, self.provider, **self.how)
-                found |= _ends(f"{name}_above_all", _told(compare))
+                found |= _ends(f"{name}_above_all", unless_impossible(compare))
         return found
-
-
-def _told(figure: Callable[[], Any]) -> Any:
-    """Return a figure, or None where there are too few providers or nothing differs."""
-    try:
-        return figure()
-    except (ArrayError, NoVariationError):
-        return None
 
 
 def _ends(name: str, found: Estimate | None) -> dict[str, float]:

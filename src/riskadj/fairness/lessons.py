@@ -93,11 +93,15 @@ def lessons_of(expectations: Expectations, learner: str, study: Study) -> Lesson
 
 
 def without_columns(
-    expectations: Expectations, columns: Sequence[str], study: Study
+    expectations: Expectations,
+    columns: Sequence[str],
+    study: Study,
+    where: str = "fairness.social.columns",
 ) -> Expectations:
     """Return expectations from case mix without some columns, taught again where it held any.
 
-    A supplied expectation stays as it is: what it adjusts for is not known here.
+    A supplied expectation stays as it is: what it adjusts for is not known here. `where` is what
+    of the study names the columns.
 
     Raises
     ------
@@ -109,9 +113,7 @@ def without_columns(
     if len(kept) == len(casemix.columns):
         return expectations
     if not kept:
-        raise StudyError(
-            "fairness.social.columns: wanted case mix besides; got all of it. Leave some out."
-        )
+        raise StudyError(f"{where}: wanted case mix besides; got all of it. Leave some out.")
     learners = tuple(_without_signs(one, columns) for one in study.learners)
     return cross_fit(
         replace(casemix, columns=kept), study.model_copy(update={"learners": learners})

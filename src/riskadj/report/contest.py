@@ -9,7 +9,7 @@ import pandas as pd
 from riskadj.profile.sensitivity import CHOICES
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, once, rows_of
-from riskadj.report.places import Places
+from riskadj.report.subject import WithPlaces
 from riskadj.study import Outcome
 from riskadj.study.records import Limits, Method, ProfileRules
 
@@ -18,7 +18,7 @@ MOST_SHOWN = 40
 
 
 @dataclass(frozen=True)
-class Contest:
+class Contest(WithPlaces):
     """The flags of one outcome, a row per provider compared and a column per analysis.
 
     Attributes
@@ -46,11 +46,6 @@ class Contest:
     def title(self) -> str:
         """What its learners are called in a caption."""
         return "every learner"
-
-    @cached_property
-    def told(self) -> Places:
-        """The places that flags tell apart."""
-        return Places(self.rules, self.outcome.compares.sides)
 
     @property
     def analyses(self) -> list[tuple[str, str, str]]:

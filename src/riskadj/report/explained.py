@@ -15,7 +15,7 @@ from riskadj.explain.shap_values import FOLD, START
 from riskadj.report.charts.drawing import to_svg
 from riskadj.report.charts.explained import Bar, Interval, draw_bars, draw_intervals
 from riskadj.report.choices import LIMITS, METHODS
-from riskadj.report.explaining import EpisodeAnswer, ProviderAnswer
+from riskadj.report.explaining import OUTERMOST, EpisodeAnswer, ProviderAnswer
 from riskadj.report.folder import (
     MARK,
     check_own_place,
@@ -489,14 +489,25 @@ def _what_moves(answer: EpisodeAnswer) -> str:
     return (
         "Another value of one column, all else as it is, would change the expected "
         f"{answer.outcome.compares.noun} of {_expected(answer.expected, answer)} most in these: "
-        f"{'; '.join(named)}. The ends are what the column adds at the 5th and the 95th percentile "
-        f"of episodes{near}."
+        f"{'; '.join(named)}. The ends are what the column adds {_at_the_ends(answer)}{near}."
+    )
+
+
+def _at_the_ends(answer: EpisodeAnswer) -> str:
+    """Return in which episodes a column adds the least and the most of what is told."""
+    rarest = answer.parts["outermost"].min()
+    usual = "at the 5th and the 95th percentile of episodes"
+    if rarest >= OUTERMOST:
+        return usual
+    return (
+        f"{usual} (of conditions and other columns with few values with {100 * rarest:.2g} % of "
+        "episodes beyond on either side, so that rare ones count)"
     )
 
 
 def _ends(one: Any, answer: EpisodeAnswer) -> str:
-    low, high = sorted((one.low, one.high))
-    return f"{_expected(low, answer)} to {_expected(high, answer)}"
+    low, high = (_expected(end, answer) for end in sorted((one.low, one.high)))
+    return f"{low} to {high}" if low != high else f"{low} either way"
 
 
 def _expected(value: float, answer: EpisodeAnswer) -> str:
@@ -525,7 +536,7 @@ def _episode_table(answer: EpisodeAnswer) -> Shown:
         (False, True, True, True),
         "Moved as much: the share of episodes that the column moves by as much or more. Otherwise "
         f"expected ({answer.outcome.compares.noun}, {unit_phrase(answer.outcome)}): with what the "
-        "column adds at the 5th and the 95th percentile of episodes, all else as it is.",
+        f"column adds {_at_the_ends(answer)}, all else as it is.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from riskadj.episodes.columns import COLUMNS
 from riskadj.errors import UnknownNameError, ValuesError, did_you_mean
 from riskadj.explain.shap_values import FOLD, KEYS, feature_columns
 from riskadj.report.disclosure import SUPPRESSED
@@ -22,6 +23,9 @@ from riskadj.study.load import build
 PEERS = 5
 OUTERMOST = 0.05
 """Of contributions on either side: what lies beyond is no value that an episode easily has."""
+RAREST = 0.005
+"""The same of columns with few values: what a condition of 1 in 200 adds is still told."""
+_MANY = ("number", "whole")
 _LINKS = {"binomial": "logit", "gamma": "log"}
 _TABLES = ("providers", "analyses", "reference", "shap_providers", "shap_features")
 _EPISODES = ("shap", "expectations")
@@ -121,11 +125,13 @@ class EpisodeAnswer:
     sd : float
         Of episodes about their expectations, in that unit; NaN where that is not constant.
     parts : DataFrame
-        `feature, contribution, beyond, low, high`: what each column adds, the largest first; the
-        share of episodes that it moves by as much or more; and what would be expected, in its own
-        unit, if this column alone added as little or as much as it does at the 5th and the 95th
-        percentile of all episodes compared. Of a gain, the score before moves its start as well.
-        Exact for lines, near it for trees, in which columns act together.
+        `feature, contribution, beyond, low, high, outermost`: what each column adds, the largest
+        first; the share of episodes that it moves by as much or more; and what would be expected,
+        in its own unit, if this column alone added as little or as much as it does in the outermost
+        of all episodes compared, without a share of them on either side, `outermost`. That is 0.05;
+        of flags and texts, and where both ends would be one, 0.005, or the share that
+        `suppress_below` episodes are where that is more. Of a gain, the score before moves its
+        start as well. Exact for lines, near it for trees, in which columns act together.
     """
 
     study: Study
@@ -343,30 +349,55 @@ def explain_episode(
         float(row["expected_score"]),
         float(own["expected"].iloc[0]),
         float(rows_of(ran.tables["reference"], **of)["sd"].iloc[0]),
-        _parts_of(what, everybody, row, expected),
+        _parts_of(ran.study, what, everybody, row, expected),
     )
 
 
 def _parts_of(
-    outcome: Outcome, everybody: pd.DataFrame, row: pd.Series, expected: pd.DataFrame
+    study: Study,
+    outcome: Outcome,
+    everybody: pd.DataFrame,
+    row: pd.Series,
+    expected: pd.DataFrame,
 ) -> pd.DataFrame:
     names = feature_columns(everybody)
     size, own = everybody[names].abs(), row[names].astype(float)
     adds = _to_what_is_compared(outcome, everybody, expected)
     now = float(expected.set_index("episode_id").at[row["episode_id"], "expected"])
     own_adds = adds[everybody["episode_id"] == row["episode_id"]].iloc[0]
-    ends = {
-        str(end): _moved(outcome, now, (adds.quantile(share) - own_adds).to_numpy())
-        for end, share in (("low", OUTERMOST), ("high", 1 - OUTERMOST))
-    }
+    ends = _ends(adds, study)
     table = pd.DataFrame(
         {
             "feature": names,
             "contribution": own.to_numpy(),
             "beyond": (size >= own.abs() - 1e-12).mean().to_numpy(),
+            "low": _moved(outcome, now, (ends["low"] - own_adds).to_numpy()),
+            "high": _moved(outcome, now, (ends["high"] - own_adds).to_numpy()),
+            "outermost": ends["outermost"].to_numpy(),
         }
-    ).assign(**ends)
+    )
     return _largest(table)
+
+
+def _ends(adds: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the least and the most that each column easily adds, and the share beyond either.
+
+    The values of a column are not in a run folder. Rare ones of a column with few lie among the
+    outermost contributions, so that fewer of these are left out.
+    """
+    columns = {**COLUMNS, **{one.name: one for one in study.data.columns}}
+    share = min(max(RAREST, study.profile.suppress_below / len(adds)), OUTERMOST)
+    usual, rare = (_between(adds, one) for one in (OUTERMOST, share))
+    few = np.array([name in columns and columns[name].kind not in _MANY for name in adds])
+    few |= np.isclose(usual["low"], usual["high"])
+    return pd.concat([usual[~few], rare[few]]).loc[usual.index]
+
+
+def _between(adds: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Return what is added by the outermost episodes but a share on either side."""
+    low = adds.quantile(share, interpolation="higher")
+    high = adds.quantile(1 - share, interpolation="lower")
+    return pd.DataFrame({"low": low, "high": high, "outermost": share})
 
 
 def _to_what_is_compared(

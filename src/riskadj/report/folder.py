@@ -178,7 +178,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
     return content if isinstance(content, dict) else {}
 
@@ -337,7 +337,7 @@ def files_in(folder: Path) -> dict[str, Path]:
 def _files_of_run(folder: Path) -> list[str]:
     try:
         return list(json.loads((folder / MARK).read_bytes())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

@@ -29,7 +29,80 @@ UNIT_PHRASES: Mapping[str, str] = MappingProxyType(
     {"index": "on the index", "share": "of episodes"}
 )
 
+PROCEDURES: Mapping[str, str] = MappingProxyType(
+    {
+        "HIP_PRIM": "primary hip replacement",
+        "HIP_REV": "revision hip replacement",
+        "KNEE_PRIM": "primary knee replacement",
+        "KNEE_REV": "revision knee replacement",
+        "LUMBAR_DISC": "lumbar disc surgery",
+        "LUMBAR_STENOSIS": "lumbar stenosis surgery",
+        "LUMBAR_FUSION": "lumbar fusion",
+        "CERVICAL_RADICULOPATHY_ANTERIOR": "anterior surgery for cervical radiculopathy",
+        "LOW_BACK_PAIN": "care for low back pain",
+    }
+)
+"""What a group of procedures is called in a sentence."""
+
+HEADINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "n": "episodes",
+        "provider_id": "provider",
+        "fold": "episodes are",
+        "group": "group of patients",
+        "column": "what",
+        "adjusted_for": "in the case mix",
+        "mean_residual": "observed \N{MINUS SIGN} expected",
+        "predictive_ratio": "expected over observed",
+        "net_compensation": "expected \N{MINUS SIGN} observed",
+        "within_providers": "observed \N{MINUS SIGN} expected, beyond others of the same provider",
+        "at_better": "share at providers flagged better",
+        "at_better_above_all": "share at providers flagged better, more than of everybody",
+        "at_worse": "share at providers flagged worse",
+        "at_worse_above_all": "share at providers flagged worse, more than of everybody",
+        "come_out": "providers come out",
+        "mode": "way",
+        "own": "the study's own",
+        "stratum": "patients in like circumstances",
+        "strata": "groups of like circumstances",
+        "ratio": "observed over expected",
+        "difference": "observed \N{MINUS SIGN} expected",
+        "ci": "adjusted result",
+        "adjusted": "adjusted result",
+        "peer_group": "group of peers",
+        "targeted": "among the groups named",
+        "r2": "R\N{SUPERSCRIPT TWO}",
+        "r2_change": "change of R\N{SUPERSCRIPT TWO}",
+        "out_of_range": "share of impossible expectations",
+        "part": "part",
+        "from_period": "from",
+        "to_period": "to",
+        "n_from": "episodes before",
+        "n_to": "episodes after",
+        "standardised": "change in standard deviations of patients",
+        "stability": "population stability index",
+        "stability_by_chance": "population stability index had nothing changed",
+        "between": "standard deviation of providers' changes beyond chance",
+        "fell": "providers that fell",
+        "rose": "providers that rose",
+    }
+)
+"""What columns of tables are called; others by their own name, in words."""
+
+WAYS: Mapping[str, str] = MappingProxyType(
+    {
+        "study": "as the study has it",
+        "none": "none: case mix alone",
+        "adjust": "adjust for them",
+        "stratify": "like against like",
+        "peer_group": "peer groups",
+    }
+)
+"""Ways to treat social factors."""
+
 FOLD_TITLE = "model of the fold"
+LONGEST_NAME = 18
+"""Letters of a provider's name in a figure with a row to each."""
 LONGEST_LABEL = 34
 TOP_FEATURES = 15
 ROUNDS_TO_ZERO = 5e-7
@@ -138,6 +211,40 @@ def is_cost(outcome: Outcome) -> bool:
 def unit_phrase(outcome: Outcome) -> str:
     """Return the unit as it follows a number in a sentence."""
     return UNIT_PHRASES.get(outcome.unit, outcome.unit)
+
+
+def procedure_title(group: str) -> str:
+    """Return what a group of procedures is called in a sentence.
+
+    Examples
+    --------
+    >>> procedure_title("HIP_PRIM"), procedure_title("DRG_301")
+    ('primary hip replacement', 'DRG 301')
+    """
+    return PROCEDURES.get(group, group.replace("_", " "))
+
+
+def level_title(level: str) -> str:
+    """Return what a level of a column is called.
+
+    Examples
+    --------
+    >>> level_title("care_home")
+    'care home'
+    """
+    return level.replace("_", " ")
+
+
+def shortened(name: str) -> str:
+    """Return a provider's name, cut where a figure has no room for all of it.
+
+    Examples
+    --------
+    >>> shortened("P001"), shortened("An Infirmary by the River")
+    ('P001', 'An Infirmary by t…')
+    """
+    cut = f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= LONGEST_NAME else cut
 
 
 def noun_of(outcomes: Iterable[Outcome]) -> str:

@@ -21,6 +21,7 @@ from riskadj.report.folder import MARK, read_json, read_provenance
 from riskadj.tracking.registry import register
 from riskadj.tracking.store import (
     check_somewhere,
+    database_of,
     find_or_create,
     mlflow_at_work,
     one_line_refusals,
@@ -62,12 +63,15 @@ class LoggedRun:
         The tracking URI, without its password.
     models : tuple of str
         A model URI each, as `mlflow.pyfunc.load_model` takes it.
+    new_store : Path or None
+        The SQLite database, where there was none before.
     """
 
     run_id: str
     experiment: str
     uri: str
     models: tuple[str, ...]
+    new_store: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     check_somewhere(uri, finished.folder)
     experiment = experiment or finished.study["tracking"]["experiment"]
     with mlflow_at_work(), one_line_refusals(finished.folder, uri):
+        database = database_of(uri)
+        new = None if database is None or database.exists() else database
         reach(uri)
         from mlflow import MlflowClient
 
@@ -119,7 +125,7 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
         name = finished.study["tracking"].get("registered_model")
         if name:
             register(client, run_id, name, models)
-    return LoggedRun(run_id, experiment, without_password(uri), models)
+    return LoggedRun(run_id, experiment, without_password(uri), models, new)
 
 
 def _read_folder(folder: Path) -> _Finished:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from riskadj.cohort.rates import ALL
 from riskadj.study.kinds import shown
 from riskadj.trial.worlds import Journey
 
@@ -21,7 +22,6 @@ DRIFT_COLUMNS = [
     "world", "group", "measure", "from_period", "to_period", "n_from", "n_to", "before", "after",
     "change", "standard_error", "change_in_sd", "z", "spread_f", "p_value",
 ]  # fmt: skip
-ALL = "(all)"
 FEWEST = 10
 """Episodes of a provider in each of two periods without which no change is told."""
 DEPRIVED, FRAIL = 2, 3

@@ -32,7 +32,7 @@ from riskadj.report.contest import contest
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, flags_by_learner, places_of
 from riskadj.report.provenance import FORMAT
-from riskadj.report.words import counted, is_cost, listed
+from riskadj.report.words import counted, is_cost, listed, procedure_title
 from riskadj.study import Outcome
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def _summary(findings: Findings) -> list[str]:
     numbers = sorted({len(study.learners_of(one)) for one in study.outcomes})
     most = f"up to {numbers[-1]} expectations" if len(numbers) > 1 else ""
     first = (
-        f"Providers of {study.cohort.procedure_group} in {periods}, compared on {names} under "
-        f"{most or counted(len(study.learners), 'expectation')} from case mix."
+        f"Providers of {procedure_title(study.cohort.procedure_group)} in {periods}, "
+        f"compared on {names} under {most or counted(len(study.learners), 'expectation')} "
+        "from case mix."
     )
     verdicts = [_verdict(findings, one) for one in study.outcomes]
     return [first, *verdicts, *_warned(findings)]

@@ -12,13 +12,14 @@ from riskadj.report.charts.drawing import BLUE, GREY, INK, QUIET, data, records,
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, once, rows_of
 from riskadj.report.places import Places
-from riskadj.report.words import learner_title
+from riskadj.report.subject import OfLearner
+from riskadj.report.words import shortened
 from riskadj.study import Outcome
 from riskadj.study.records import ProfileRules
 
 MOST_SHOWN = 30
 """Providers in one figure."""
-ROW, PLOT, LONGEST_NAME = 15.0, 270.0, 18
+ROW, PLOT = 15.0, 270.0
 NAMES = {"complete": "those who answered", "weighted": "weighted", "imputed": "imputed"}
 """What the analyses are called."""
 _SHAPES = {
@@ -29,7 +30,7 @@ _SHAPES = {
 
 
 @dataclass(frozen=True)
-class Answering:
+class Answering(OfLearner):
     """Providers that have a flag, under the three analyses.
 
     Attributes
@@ -48,11 +49,6 @@ class Answering:
     learner: str
     rules: ProfileRules
     rows: pd.DataFrame
-
-    @property
-    def title(self) -> str:
-        """What the learner is called in a sentence."""
-        return learner_title(self.learner)
 
     @property
     def analyses(self) -> list[str]:
@@ -86,7 +82,7 @@ def draw_answering(one: Answering) -> alt.LayerChart:
     """Draw where each provider lies under the three analyses, between its limits."""
     rows, cuts = one.shown(), _cuts(one)
     reach = max(1.15 * cuts[-1], *(rows[f"z_{name}"].abs().max() * 1.06 for name in one.analyses))
-    names = [_short(str(name)) for name in rows["provider_id"]]
+    names = [shortened(str(name)) for name in rows["provider_id"]]
     bottom = ROW * len(rows)
     scales = _scales(reach, bottom, one)
     y = [ROW * (place + 0.5) for place in range(len(rows))]
@@ -154,8 +150,3 @@ def _marks(one: Answering, rows: pd.DataFrame, y: list[float], scales: dict[str,
         fill=alt.Fill("by:N", scale=alt.Scale(domain=names, range=[look[1] for look in looks])),
         **scales,
     )
-
-
-def _short(name: str) -> str:
-    cut = f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    return name if len(name) <= LONGEST_NAME else cut

@@ -9,7 +9,8 @@ import pandas as pd
 
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, compared, once, rows_of
-from riskadj.report.places import Places, Told
+from riskadj.report.places import Told
+from riskadj.report.subject import OfLearner, WithPlaces
 from riskadj.report.words import (
     TOP_FEATURES,
     explained_decimals,
@@ -17,7 +18,6 @@ from riskadj.report.words import (
     feature_label,
     format_number,
     is_cost,
-    learner_title,
     sentence_decimals,
     unit_phrase,
 )
@@ -31,7 +31,7 @@ VOLUMES = {0.7: "volume_07", 0.9: "volume_09"}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(OfLearner, WithPlaces):
     """One outcome under one learner; providers from least to most adjusted gain."""
 
     outcome: Outcome
@@ -95,16 +95,6 @@ class Comparison:
     def shown(self, value: float) -> str:
         """Return an adjusted result as figures show it."""
         return format_number(float(value) / self.per, 2) if self.is_ratio else self.text(value)
-
-    @property
-    def title(self) -> str:
-        """What the learner is called in a sentence."""
-        return learner_title(self.learner)
-
-    @cached_property
-    def told(self) -> Places:
-        """The places that flags tell apart."""
-        return Places(self.rules, self.outcome.compares.sides)
 
     @cached_property
     def named(self) -> Told:

@@ -25,7 +25,8 @@ from riskadj.report.charts.labels import HEIGHT, WIDTH, Frame, spread_lines
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, once, rows_of
 from riskadj.report.places import Places
-from riskadj.report.words import counted, learner_title
+from riskadj.report.subject import OfLearner
+from riskadj.report.words import counted
 from riskadj.study import Outcome
 from riskadj.study.records import ProfileRules
 
@@ -38,7 +39,7 @@ _STYLES = {UP: (BLUE, 1.6), DOWN: (ORANGE, 1.6), STAYS: (GREY, 0.6)}
 
 
 @dataclass(frozen=True)
-class GradedCurve:
+class GradedCurve(OfLearner):
     """Providers of one outcome and learner along the curve.
 
     Attributes
@@ -57,11 +58,6 @@ class GradedCurve:
     learner: str
     rules: ProfileRules
     rows: pd.DataFrame
-
-    @property
-    def title(self) -> str:
-        """What the learner is called in a sentence."""
-        return learner_title(self.learner)
 
     @property
     def shares(self) -> list[float]:

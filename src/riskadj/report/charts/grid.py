@@ -12,6 +12,7 @@ from riskadj.report.charts.drawing import BAND, FAINT, QUIET, data, place_scales
 from riskadj.report.charts.labels import LETTER_WIDTH, WIDTH
 from riskadj.report.choices import LIMITS, METHODS
 from riskadj.report.contest import Contest
+from riskadj.report.words import shortened
 
 ROW = 13.0
 STEPS = (11.0, 24.0)
@@ -20,7 +21,6 @@ LEARNER_GAP, LIMITS_GAP = 12.0, 4.0
 LEARNER_HEAD, METHOD_HEAD = 18.0, 13.0
 LETTER_HEIGHT = 5.2
 """Of a name that stands on end."""
-LONGEST_NAME = 18
 FLAGGED, WITHIN = 38.0, 8.0
 """Sizes of marks."""
 
@@ -89,7 +89,7 @@ def draw_sensitivity(one: Contest) -> alt.LayerChart:
 def _lay_out(one: Contest, rows: pd.DataFrame) -> _Layout:
     step = min(max(WIDTH / len(one.analyses), STEPS[0]), STEPS[1])
     limits = [LIMITS[name].title for name in one.options("limits")]
-    longest = max(len(_short(str(name))) for name in rows.index)
+    longest = max(len(shortened(str(name))) for name in rows.index)
     at = _columns(one.analyses, step)
     return _Layout(
         at=at,
@@ -122,11 +122,6 @@ def _of_learner(analyses: Sequence[Analysis], step: float) -> tuple[dict[Analysi
         at[one] = edge + step / 2
         edge += step
     return at, edge
-
-
-def _short(name: str) -> str:
-    cut = f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    return name if len(name) <= LONGEST_NAME else cut
 
 
 # --- what is drawn --------------------------------------------------------------------------------
@@ -174,7 +169,7 @@ def _names(one: Contest, rows: pd.DataFrame, layout: _Layout) -> list[alt.Chart]
     heights = [ROW * (place + 0.5) for place in range(len(rows))]
     told = rows.notna().sum(axis=1)
     names = [
-        {"x": -6.0, "y": y, "text": _short(str(name))}
+        {"x": -6.0, "y": y, "text": shortened(str(name))}
         for name, y in zip(rows.index, heights, strict=True)
     ]
     shares = [

@@ -8,8 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from riskadj.cohort.rates import ALL
 from riskadj.episodes.columns import COLUMNS, Column
-from riskadj.fairness.groups import ALL, HELD_OUT
+from riskadj.fairness.groups import HELD_OUT
 from riskadj.report.charts.drawing import BLUE, FAINT, GREY, INK, ORANGE, QUIET, data, records, text
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, once, rows_of
@@ -31,6 +32,19 @@ ROOM, USUAL = 1.12, 0.9
 HEAD = 16.0
 """Pixels above the first row, for what the sides are called."""
 _CONDITIONS = ("comorb_", "charlson_", "elixhauser_")
+_IN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "comorb_heart": "heart disease",
+        "comorb_high_bp": "high blood pressure",
+        "comorb_stroke": "an earlier stroke",
+        "comorb_circulation": "poor circulation",
+        "comorb_lung": "lung disease",
+        "comorb_kidney": "kidney disease",
+        "comorb_nervous": "a disease of the nervous system",
+        "comorb_liver": "liver disease",
+    }
+)
+"""Conditions whose own label is a part of the body, or less."""
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 COLOURS: Mapping[str, str] = MappingProxyType({"better": BLUE, "worse": ORANGE, "": GREY})
 """By how providers that treat a group come out for it."""
@@ -107,7 +121,7 @@ def group_label(group: str, column: str, level: str, columns: Mapping[str, Colum
     --------
     >>> from riskadj.episodes.columns import COLUMNS
     >>> group_label("comorb_nervous", "comorb_nervous", "1", COLUMNS)
-    'with comorbidity: nervous'
+    'with a disease of the nervous system'
     >>> group_label("living_arrangements", "living_arrangements", "with_family", COLUMNS)
     'living arrangements: with family'
     >>> group_label("very_low", "q1_score_ohs", "below 10", COLUMNS)
@@ -120,9 +134,23 @@ def group_label(group: str, column: str, level: str, columns: Mapping[str, Colum
     label = feature_label(column, columns) if group == column else group.replace("_", " ")
     is_flag = column in columns and columns[column].kind == "flag"
     if is_flag and level == "1":
-        return f"with {label}" if column.startswith(_CONDITIONS) else label
+        is_condition = column.startswith(_CONDITIONS)
+        return f"with {condition_label(column, columns)}" if is_condition else label
     name = label[1:-1] if label.startswith("(") else label
     return f"{name}: {level.replace('_', ' ')}"
+
+
+def condition_label(column: str, columns: Mapping[str, Column]) -> str:
+    """Return what a reader calls a condition.
+
+    Examples
+    --------
+    >>> from riskadj.episodes.columns import COLUMNS
+    >>> condition_label("comorb_heart", COLUMNS), condition_label("comorb_diabetes", COLUMNS)
+    ('heart disease', 'diabetes')
+    """
+    label = feature_label(column, columns).removeprefix("comorbidity: ")
+    return _IN_WORDS.get(column, label)
 
 
 def columns_of(findings: Findings) -> Mapping[str, Column]:

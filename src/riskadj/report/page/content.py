@@ -1,6 +1,6 @@
 """What a page holds: the packed tables of a run, and what its script has to know to show them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from riskadj.episodes.columns import COLUMNS
 from riskadj.profile.flags import cut_of, flag_labels
-from riskadj.report.choices import LIMITS, METHODS
+from riskadj.report.choices import ESTIMATORS, LIMITS, METHODS
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import read_json
 from riskadj.report.page.settled import settlement_content
@@ -23,6 +23,7 @@ from riskadj.report.page.tables import (
 )
 from riskadj.report.places import Places
 from riskadj.report.words import (
+    HEADINGS,
     called,
     explained_in,
     feature_label,
@@ -41,6 +42,8 @@ from riskadj.value.classes import QUARTERS
 
 PAGE = "page.html"
 _LAW = ("centre", "sd", "shift", "factor", "tau", "inner", "outer")
+_NAME_CASE_MIX = ("feature", "column", "group")
+"""Columns of tables that name those of case mix."""
 _AS_GIVEN = 1e-6
 """How near to each other two ways to the same number have to come, as a share of it."""
 
@@ -69,6 +72,7 @@ def page_content(
     digest = provenance["stages"][-1]["digest"]
     files = {name: one for name, one in provenance["files"].items() if name != PAGE}
     decimals = {one.name: table_decimals(one) for one in study.outcomes}
+    audited = _read_audited(folder, tables["providers"])
     pool = Pool()
     return {
         "run": _run(study, provenance, digest),
@@ -78,11 +82,13 @@ def page_content(
         "kindsOfLimits": {name: one.title for name, one in LIMITS.items()},
         "rules": _rules(study),
         "providers": sorted(tables["providers"]["provider_id"].unique(), key=in_order),
-        "features": _feature_labels(tables.get("contributions")),
+        "features": _feature_labels(study, [*tables.values(), *audited.values()]),
+        "estimators": dict(ESTIMATORS),
+        "headings": dict(HEADINGS),
         "tables": {name: packed_parts(name, one, decimals, pool) for name, one in tables.items()},
         "value": None if study.value is None else _value(study.value),
         "settlement": None if settlement is None else settlement_content(settlement, digest),
-        "audited": _audited(folder, tables["providers"], pool),
+        "audited": _audited(audited, pool),
         "columns": pool.columns,
         "files": [{"file": name, "digest": one} for name, one in sorted(files.items())],
     }
@@ -176,10 +182,17 @@ def _rules(study: Study) -> dict[str, Any]:
     }
 
 
-def _feature_labels(contributions: pd.DataFrame | None) -> dict[str, str]:
-    if contributions is None:
-        return {}
-    return {one: feature_label(one, COLUMNS) for one in contributions["feature"].unique()}
+def _feature_labels(study: Study, tables: Iterable[pd.DataFrame]) -> dict[str, str]:
+    """Return what the case mix that tables name is called."""
+    columns = COLUMNS | {one.name: one for one in study.data.columns}
+    named_there = dict.fromkeys(
+        one
+        for table in tables
+        for column in _NAME_CASE_MIX
+        if column in table
+        for one in table[column].dropna().astype(str).unique()
+    )
+    return {one: feature_label(one, columns) for one in named_there if one}
 
 
 def _value(rules: ValueRules) -> dict[str, Any]:
@@ -196,13 +209,17 @@ def _method(title: str) -> str:
     return f"{title} method" if title.endswith("'s") else title
 
 
-def _audited(folder: Path, providers: pd.DataFrame, pool: Pool) -> list[dict[str, Any]]:
+def _read_audited(folder: Path, providers: pd.DataFrame) -> dict[str, pd.DataFrame]:
     hidden = providers.loc[providers["suppression"] == SUPPRESSED, "provider_id"]
+    return read_audited(folder, hidden)
+
+
+def _audited(tables: Mapping[str, pd.DataFrame], pool: Pool) -> list[dict[str, Any]]:
     return [
         {
             "title": AUDITED[file][0],
             "note": AUDITED[file][1],
             "table": pool.keep(packed(table, FEWER)),
         }
-        for file, table in read_audited(folder, hidden).items()
+        for file, table in tables.items()
     ]

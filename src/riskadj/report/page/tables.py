@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import copysign, floor, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,16 @@ import pandas as pd
 
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import read_csv
+from riskadj.report.words import WAYS
 
 KEYS = ("outcome", "learner", "provider_id")
-DIGITS = 6
-"""Significant digits of the numbers in a page; the run folder has twelve."""
-FEWER = 5
-"""Of those of an audit, of which three are shown."""
+DIGITS = 9
+"""Significant digits of the numbers in a page; the run folder has twelve, people are shown fewer.
+
+So many more than are shown that rounding twice comes out as rounding once.
+"""
+FEWER = 3
+"""Of those of an audit: as many as are shown, so that they are rounded once."""
 EXACT = 15
 """Significant digits of amounts, which are paid to the cent."""
 
@@ -66,7 +70,7 @@ RULES: Mapping[str, TableRule] = {
          "ci_lower95", "ci_upper95", "z", "flag", *_LIMITS, "reliability", *_SHRUNKEN,
          *_RANK, "flag_share", "flag_side_share", "flag_moved_by", "note", "suppression"),
         ("provider_id", "flag", "flag_moved_by", "note", "suppression"),
-        {**dict.fromkeys((*_LIMITS, *_SHRUNKEN)), **dict.fromkeys(_RANK, 1), "reliability": 3,
+        {**dict.fromkeys((*_LIMITS, *_SHRUNKEN)), **dict.fromkeys(_RANK, 0), "reliability": 2,
          "z": 2},
         computed=("difference", "ratio"), required=True,
     ),
@@ -84,7 +88,7 @@ RULES: Mapping[str, TableRule] = {
     "contributions": TableRule(
         "shap_providers.csv", _PAIR,
         ("provider_id", "n", "feature", "theme", "contribution", "difference"),
-        ("provider_id", "feature", "theme"), {"contribution": 4, "difference": 4},
+        ("provider_id", "feature", "theme"), {"contribution": 4},
     ),
     "value": TableRule(
         "value.csv", ("outcome", "cost_outcome", "learner", "cost_learner"),
@@ -125,8 +129,9 @@ AUDITED: Mapping[str, tuple[str, str]] = {
     "groups.csv": ("Groups of patients", ""),
     "social.csv": (
         "Ways to treat social factors",
-        "A provider's figures have no interval here: z is how far its result is from what it is "
-        "held against, in the spreads that limits are made of.",
+        "z is how far a provider's result is from what it is held against, in the spreads that "
+        "limits are made of. The interval is that of its adjusted result; who is not compared has "
+        "none.",
     ),
     "fair.csv": ("Regression held to be fair", ""),
     "drift.csv": ("What changed between periods", ""),
@@ -134,7 +139,9 @@ AUDITED: Mapping[str, tuple[str, str]] = {
 """Tables of an audit that are shown as they are where a run has them: title and a note, by file."""
 _NAMES = ("level", "stratum", "from_period", "to_period", "provider_id", "peer_group")
 """Columns of these tables whose numbers are names."""
-_WORDS = {"mode": {"study": "as the study has it", "peer_group": "peer groups"}}
+_LEFT_OUT = ("fewest",)
+"""Columns of these tables that say what has to be hidden, and nothing to a reader."""
+_WORDS = {"mode": WAYS}
 
 RECORDS = ("study.json", "card.json")
 
@@ -177,6 +184,7 @@ def read_audited(folder: Path, hidden: Iterable[str]) -> dict[str, pd.DataFrame]
 def _typed(path: Path) -> pd.DataFrame:
     """Return a table whose columns of nothing but numbers are numbers."""
     table = read_csv(path, dtype=str, keep_default_na=False)
+    table = table.drop(columns=list(_LEFT_OUT), errors="ignore")
     numbers = {
         name: pd.to_numeric(table[name].where(table[name] != ""), errors="coerce")
         for name in table.columns.difference(_NAMES)
@@ -186,7 +194,11 @@ def _typed(path: Path) -> pd.DataFrame:
         for name, one in numbers.items()
         if one.notna().any() and one.notna().equals(table[name] != "")
     }
-    words = {name: table[name].replace(by) for name, by in _WORDS.items() if name in table}
+    words = {
+        name: table[name].map(lambda one, by=by: by.get(one, one))
+        for name, by in _WORDS.items()
+        if name in table
+    }
     return table.assign(**whole, **words)
 
 
@@ -290,10 +302,10 @@ def packed(
 
     Examples
     --------
-    >>> packed(pd.DataFrame({"flag": ["in", "out"], "z": [0.12345678, float("nan")]}))
-    {'n': 2, 'columns': {'flag': {'levels': ['in', 'out']}, 'z': [0.123457, None]}}
-    >>> packed(pd.DataFrame({"z": [0.125, -2.5]}), shown={"z": 2})["columns"]
-    {'z': {'per': 100, 'of': [13, -250]}}
+    >>> packed(pd.DataFrame({"flag": ["in", "out"], "z": [0.12345678912, float("nan")]}))
+    {'n': 2, 'columns': {'flag': {'levels': ['in', 'out']}, 'z': [0.123456789, None]}}
+    >>> packed(pd.DataFrame({"z": [0.145, -2.5]}), shown={"z": 2})["columns"]
+    {'z': {'per': 100, 'of': [14, -250]}}
     """
     kept = shown or {}
     columns = {str(name): _column(table[name], digits, kept.get(str(name))) for name in table}
@@ -336,7 +348,7 @@ def _values(column: "pd.Series[Any]", digits: int, decimals: int | None) -> Any:
         return _levels(column.astype(str))
     if decimals is None:
         return [_short(one, digits) for one in column.tolist()]
-    return {"per": 10**decimals, "of": [_whole(one) for one in (column * 10**decimals).tolist()]}
+    return {"per": 10**decimals, "of": [_whole(one, decimals) for one in column.tolist()]}
 
 
 def _levels(column: "pd.Series[str]") -> dict[str, Any]:
@@ -346,11 +358,9 @@ def _levels(column: "pd.Series[str]") -> dict[str, Any]:
     return names if len(levels) in (1, len(column)) else {**names, "codes": codes.tolist()}
 
 
-def _whole(value: float) -> int | None:
-    """Return the nearest whole number; from a half on, away from 0, as pages show numbers."""
-    if not isfinite(value):
-        return None
-    return int(copysign(floor(abs(value) + 0.5), value))
+def _whole(value: float, decimals: int) -> int | None:
+    """Return a number in units of its last decimal, rounded as a card rounds it."""
+    return round(round(float(value), decimals) * 10**decimals) if isfinite(value) else None
 
 
 def _short(value: float, digits: int) -> float | int | None:

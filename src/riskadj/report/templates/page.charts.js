@@ -516,10 +516,10 @@ function reliability() {
   const mine = used.find(row => /^true$/i.test(row.used));
   return {
     title: "Reliability by volume",
-    sub: `The share of a difference between providers that is no chance.${mine ? ` 0.7 takes ${volume(mine.volume_07)}, 0.9 takes ${volume(mine.volume_09)} (${plain(mine.estimator)}, from ${counted(mine.n_providers, "provider")}).` : ""}`,
+    sub: `The share of a difference between providers that is no chance.${mine ? ` 0.7 takes ${volume(mine.volume_07)}, 0.9 takes ${volume(mine.volume_09)} (${DATA.estimators[mine.estimator] ?? plain(mine.estimator)}, from ${counted(mine.n_providers, "provider")}).` : ""}`,
     label: `Reliability of ${counted(rows.length, "provider")} against their episodes.`,
     legend: flagLegend,
-    table: () => ({ file: "reliability", rows: shown(profiles()), columns: [PROVIDER, EPISODES, ["reliability, no interval", row => row.reliability, { decimals: 3 }], ...number95("drawn to the middle", row => row.shrunken, row => row.shrunken_lower95, row => row.shrunken_upper95, outcome().decimals)] }),
+    table: () => ({ file: "reliability", rows: shown(profiles()), columns: [PROVIDER, EPISODES, ["reliability, no interval", row => row.reliability, { decimals: 2 }], ...number95("drawn to the middle", row => row.shrunken, row => row.shrunken_lower95, row => row.shrunken_upper95, outcome().decimals)] }),
     draw(place) {
       const plot = new Plot(place, {
         label: this.label,
@@ -600,13 +600,13 @@ function subgroups() {
   const rows = rowsOf("subgroups", { outcome: state.outcome, learner: state.learner }).filter(row => row.n !== null && row.difference !== null)
     .map((row, at) => ({ ...row, at })).sort((a, b) => a.column === b.column ? compare(a.level, b.level) : a.at - b.at);
   const { decimals } = outcome();
-  const words = row => `${plain(row.column)}: ${plain(row.level)}`;
+  const words = row => `${columnWords(row.column)}: ${plain(row.level)}`;
   return {
     empty: !rows.length,
     title: `Observed minus expected, by group: ${outcome().called}`,
     sub: `At 0 a group gets what is expected of it, ${outcome().unit}; lines are 95 % intervals. Small groups are hidden.`,
     label: rows.map(row => `${words(row)} ${span(row.difference, row.lower95, row.upper95, decimals)}`).join("; ") || "No groups were declared.",
-    table: () => ({ file: "subgroups", rows, columns: [["group", row => plain(row.column)], ["level", row => plain(row.level)], EPISODES, ["observed", row => row.observed, { decimals }], ["expected", row => row.expected, { decimals }], ...number95("difference", row => row.difference, row => row.lower95, row => row.upper95, decimals)] }),
+    table: () => ({ file: "subgroups", rows, columns: [["group", row => columnWords(row.column)], ["level", row => plain(row.level)], EPISODES, ["observed", row => row.observed, { decimals }], ["expected", row => row.expected, { decimals }], ...number95("difference", row => row.difference, row => row.lower95, row => row.upper95, decimals)] }),
     draw(place) {
       if (!rows.length) return null;
       const plot = rowPlot(place, rows.length, { label: this.label, left: 210, x: { domain: reach([0, ...rows.flatMap(row => [row.lower95, row.upper95])]), title: `observed minus expected, ${outcome().unit}`, lines: true }, y: { domain: [rows.length - 0.5, -0.5], bare: true } }, 22);

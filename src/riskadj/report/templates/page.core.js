@@ -86,11 +86,18 @@ function grouped(rows, key) {
 
 const formats = [];
 
+// As a card rounds: the number as it is kept, an exact half to the even digit.
+function rounded(value, digits) {
+  const text = value.toFixed(digits);
+  const isHalf = /^50*$/.test(value.toFixed(digits + 30).slice(-30));
+  return Number(isHalf && text.at(-1) % 2 ? text.slice(0, -1) + (text.at(-1) - 1) : text);
+}
+
 function number(value, decimals) {
   if (value === null || value === undefined) return "";
   const digits = decimals ?? (Number.isInteger(value) ? 0 : Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value) || 1)))));
   formats[digits] ??= new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const text = formats[digits].format(Math.abs(value));
+  const text = formats[digits].format(rounded(Math.abs(value), digits));
   return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
 }
 
@@ -101,7 +108,13 @@ function span(value, low, high, decimals) {
 
 const percent = (value, decimals = 0) => value === null || value === undefined ? "" : `${number(100 * value, decimals)}\u00a0%`;
 const plain = text => text.replaceAll("_", " ");
-const heading = name => plain(name).replace(/ ?lower95$/, " 95 % from").replace(/ ?upper95$/, " 95 % to").trim();
+const ENDS = { lower95: "95 % from", upper95: "95 % to" };
+const columnWords = name => DATA.features[name] ?? plain(name);
+
+function heading(name) {
+  const [, stem, end] = /^(.*?)_?(lower95|upper95)?$/.exec(name);
+  return [stem && (DATA.headings[stem] ?? plain(stem)), ENDS[end]].filter(Boolean).join(", ");
+}
 const listed = parts => parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} or ${parts[parts.length - 1]}`;
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 

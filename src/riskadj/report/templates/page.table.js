@@ -104,8 +104,9 @@ const NAMED = {
   limits: name => DATA.kindsOfLimits[name] ?? plain(name),
   flag: name => flagWords(name, DATA.outcomes.find(of => placeOf(name, of)) ?? outcome()),
   provider_id: name => name,
+  column: columnWords,
+  group: columnWords,
 };
-const HEADS = { n: "episodes", provider_id: "provider", own: "the study's own", n_from: "episodes before", n_to: "episodes after" };
 const KINDS = { provider_id: { provider: true }, flag: { flag: row => row.flag } };
 const YES_NO = { True: "yes", False: "no" };
 
@@ -113,5 +114,5 @@ function plainTable(table) {
   const rows = unpacked(table);
   const isOfNumbers = name => rows.every(row => typeof row[name] !== "string") && rows.some(row => row[name] !== null);
   const words = name => row => isBlank(row[name]) ? "" : (NAMED[name] ?? (text => YES_NO[text] ?? plain(String(text))))(row[name]);
-  return { rows, columns: Object.keys(table.columns).map(name => [HEADS[name] ?? heading(name), ...isOfNumbers(name) ? [row => row[name], { decimals: null }] : [words(name), KINDS[name] ?? {}]]) };
+  return { rows, columns: Object.keys(table.columns).map(name => [heading(name), ...isOfNumbers(name) ? [row => row[name], { decimals: null }] : [words(name), KINDS[name] ?? {}]]) };
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from riskadj.profile.belief import SPLITS
 from riskadj.report.blocks import (
     Block,
     estimate,
@@ -87,13 +88,14 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
     rows = rows_of(findings.reliability, outcome=outcome.name)
     return table(
         f"{named(outcome)}: reliability, by estimator of the variance between providers",
-        [text("Learner", code=True), text("Estimator"), text("Used"),
+        [text("Learner", code=True), text("Estimator"), text("Used"), number("Providers"),
          number(*_between(outcome)),
          number("Intraclass correlation", 4), number("Median reliability", 2),
          number("Episodes for 0.7", 0, NO_VOLUME), number("Episodes for 0.9", 0, NO_VOLUME)],
         [
-            [one.learner, ESTIMATORS[one.estimator], "here" if one.used else "", one.tau, one.icc,
-             one.median_reliability, _needed(one.volume_07), _needed(one.volume_09)]
+            [one.learner, ESTIMATORS[one.estimator], "here" if one.used else "",
+             one.n_providers, one.tau, one.icc, one.median_reliability,
+             _needed(one.volume_07), _needed(one.volume_09)]
             for one in rows.itertuples(index=False)
         ],
         "Variance and chance are those of the differences before any shrinking. Used: the one "
@@ -102,6 +104,9 @@ def _reliability(findings: Findings, outcome: Outcome) -> Block:
         "estimator finds no variance between providers, no number is enough. Winsorised and "
         "trimmed ones leave the extremes out on purpose, for limits that extremes should not "
         "widen: they underestimate the variance, so that reliability by them is a lower bound.",
+        "None of these figures has an interval: each estimator gives one number, the less certain "
+        "the fewer providers there are. How far the estimators are apart says how much hangs on "
+        "their choice, and no more.",
     )  # fmt: skip
 
 
@@ -135,6 +140,10 @@ def _agreement(findings: Findings) -> Block:
         rows,
         "Corrected: of halves to all episodes (Spearman and Brown 1910), of periods for chance in "
         "both (Spearman 1904); an estimate, beyond 1 at times.",
+        f"Of halves it is the mean over {SPLITS} random splits. No interval is shown: all splits "
+        "are of the same episodes, so that how far they are apart is not how certain the mean is, "
+        "and of two periods only one correlation is known. It is the less certain the fewer "
+        "providers there are.",
         "" if several else "One period is compared, so that no year can be held against another.",
     )  # fmt: skip
 

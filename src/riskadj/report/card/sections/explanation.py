@@ -120,7 +120,18 @@ def _feature_table(findings: Findings, outcome: Outcome, features: pd.DataFrame)
              else "", theme_title(one.theme), one.mean_absolute, one.share)
             for rows in largest for one in rows.itertuples(index=False)
         ],
+        f"{_explained(findings, outcome)}Mean absolute: how far the column moves the expectation "
+        "of an episode, in the mean; share: of what all columns do together. Neither has an "
+        "interval: they say what the fitted model does with these episodes, and another model "
+        "would do otherwise.",
     )  # fmt: skip
+
+
+def _explained(findings: Findings, outcome: Outcome) -> str:
+    """Return of how many episodes contributions are."""
+    rows = rows_of(findings.reference, outcome=outcome.name)
+    known = rows.loc[rows["learner"].isin(set(findings.features["learner"])), "n"].dropna()
+    return f"Of {counted(int(known.max()), 'episode')}. " if len(known) else ""
 
 
 # --- roles, stability and pairs -------------------------------------------------------------------

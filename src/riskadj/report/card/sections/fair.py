@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from riskadj.fairness.fair import ALL, LEARNER, MODELS
+from riskadj.cohort.rates import ALL
+from riskadj.fairness.fair import LEARNER, MODELS
 from riskadj.report.blocks import (
     Block,
     estimate,
@@ -44,8 +45,11 @@ def fair(findings: Findings) -> Iterable[Block]:
         "figures are of episodes that did not teach.",
         f"{'; '.join(models)}.",
         "Where a group is a covariate its own level is adjusted for, quality of those who treat it "
-        "included. Where it is none, others that go with it carry the money, at a price in fit "
-        "and to other groups.",
+        "included; where it is case mix, stacked has it too, so that fair is much the same. Blind "
+        "models know nothing of the columns of the groups named: others that go with them carry "
+        "what is due, at a price in fit and to other groups. Their change is by what they do not "
+        "know, and by the constraint. What other columns tell of a group (an age band beside an "
+        "age) they do know.",
     )
     for outcome in findings.study.outcomes:
         rows = rows_of(findings.fair, outcome=outcome.name)

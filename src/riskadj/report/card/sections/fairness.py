@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from riskadj.cohort.rates import ALL
 from riskadj.fairness.drift import ACCESS, CALIBRATION, CASE_MIX, CODING, HARD
-from riskadj.fairness.groups import ALL, HELD_OUT, IN_SAMPLE
+from riskadj.fairness.groups import HELD_OUT, IN_SAMPLE
 from riskadj.report.blocks import (
     Block,
     estimate,
@@ -63,6 +64,10 @@ _FITTED = (
     "it would do elsewhere: off there, too, a group is one that the model cannot tell apart. No "
     "profile uses these."
 )
+_NOT_COUNTED = (
+    "Not counted: groups that are too small to have an interval, and, of a condition that patients "
+    "have or have not, those without it, who mirror those with it."
+)
 _NO_CAUSE = (
     "A change is one in who is treated, who answers, or what is written down; which, and why, "
     "these figures cannot tell. They are of episodes with a result."
@@ -105,10 +110,14 @@ def _counted(one: GroupForest) -> str:
     groups, by = counted(len(one.labels), "group"), counted(len(one.learners), "learner")
     chance = format_number(0.05 * tried, 1)
     return (
-        f"{one.called}: {groups} by {by}, {tried} intervals, of which {off} "
-        f"{'leaves' if off == 1 else 'leave'} out 0, and {within} within providers; were none off, "
-        f"{chance} of each would by chance."
+        f"{one.called}: {groups} by {by}, {tried} intervals. {_leave(off)} out 0; within "
+        f"providers {_leave(within).lower()} out 0. If expectations were right for every group, "
+        f"about {chance} would by chance alone, of either kind."
     )
+
+
+def _leave(number_of: int) -> str:
+    return f"{format_number(number_of)} {'leaves' if number_of == 1 else 'leave'}"
 
 
 def _off(one: GroupForest) -> Iterator[Block]:
@@ -121,7 +130,7 @@ def _off(one: GroupForest) -> Iterator[Block]:
     far = told[["mean_residual", "within_providers"]].abs().max(axis=1)
     order = told.loc[far.sort_values(ascending=False, kind="stable").index].head(MOST_TOLD)
     yield table(
-        f"{named(one.outcome)}: groups that are off",
+        f"{named(one.outcome)}: groups that are off, or off within providers",
         [text("Group"), estimate("Observed \N{MINUS SIGN} expected (95 %)", decimals),
          estimate("Within providers (95 %)", decimals) | {"missing": "none have both"},
          text("Learner", code=True), number("Episodes"), text("In case mix")],
@@ -130,9 +139,21 @@ def _off(one: GroupForest) -> Iterator[Block]:
              row.n, row.adjusted_for]
             for row in order.itertuples(index=False)
         ],
-        _the_first(len(told), "groups and learners with an interval that leaves out 0"),
+        _the_first(len(told), "rows"),
+        _which(told),
+        _NOT_COUNTED,
         kept_in("groups.csv", "every group"),
     )  # fmt: skip
+
+
+def _which(told: pd.DataFrame) -> str:
+    """Return how many are off by themselves, and how many within providers only."""
+    by_itself = int((told["come_out"] != "").sum())
+    return (
+        f"Of {counted(len(told), 'row')}, a group by a learner each, {by_itself} "
+        f"{'has' if by_itself == 1 else 'have'} an interval that leaves out 0, and "
+        f"{len(told) - by_itself} only one within providers that does."
+    )
 
 
 def _off_within(rows: pd.DataFrame) -> "pd.Series[bool]":

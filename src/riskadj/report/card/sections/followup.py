@@ -1,14 +1,18 @@
 """Who answered, and which flags would be others if everybody had."""
 
 from collections.abc import Iterable, Mapping
+from math import isnan
 from typing import Any
 
 import pandas as pd
 
 from riskadj.cohort.rates import ALL, FROM_COUNTS, NOT_HERE
+from riskadj.followup import ANALYSES
 from riskadj.profile import flag_labels
 from riskadj.report.blocks import (
     Block,
+    estimate,
+    estimated,
     facts,
     number,
     paragraph,
@@ -21,7 +25,16 @@ from riskadj.report.charts.answering import answering
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, places_of, rows_of
-from riskadj.report.words import counted, kept_in, listed, named, table_decimals
+from riskadj.report.words import (
+    counted,
+    format_number,
+    kept_in,
+    listed,
+    named,
+    table_decimals,
+)
+from riskadj.stats.limits import Z95
+from riskadj.stats.pooling import student_cut
 from riskadj.study import Outcome
 
 NOT_TOLD = "not told"
@@ -182,9 +195,7 @@ def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
             continue
         rows += [
             [r.provider_id, learner, r.eligible, r.response,
-             r.adjusted_complete, words.get(r.flag_complete, ""),
-             r.adjusted_weighted, words.get(r.flag_weighted, ""),
-             r.adjusted_imputed, words.get(r.flag_imputed, "")]
+             *(cell for name in ANALYSES for cell in _result(r, name, words))]
             for r in one.rows[one.changing].itertuples(index=False)
         ]  # fmt: skip
     adjusted = f"adjusted {outcome.compares.noun}"
@@ -195,15 +206,33 @@ def _changing(findings: Findings, outcome: Outcome) -> Iterable[Block]:
              *(
                  column
                  for name in ("Complete", "Weighted", "Imputed")
-                 for column in (number(f"{name}, {adjusted}", decimals, ""), text(f"{name}, place"))
+                 for column in (
+                     estimate(f"{name}, {adjusted} (95 %)", decimals) | {"missing": ""},
+                     text(f"{name}, place"),
+                 )
              )],
             rows,
-            "Place: where the flag puts the provider.",
+            "Place: where the flag puts the provider. Intervals are of chance alone, 1.96 errors "
+            "either way; of imputed results as many as Student's distribution wants.",
             kept_in("follow_up.csv", "every provider"),
         )  # fmt: skip
     elif len(rows_of(findings.follow_up_summary, outcome=outcome.name)):
         name = called(findings, outcome)
         yield paragraph(f"{name}: no flag hangs on the analysis of missing follow-up.")
+
+
+def _result(one: Any, name: str, words: Mapping[str, str]) -> list[Any]:
+    """Return the adjusted result by one analysis with its interval, and where its flag puts it."""
+    middle, error = (float(getattr(one, f"{what}_{name}")) for what in ("adjusted", "error"))
+    half = float(student_cut(Z95, [_freedom(one, name)])[0]) * error
+    place = words.get(getattr(one, f"flag_{name}"), "")
+    return [estimated(middle, middle - half, middle + half), place]
+
+
+def _freedom(one: Any, name: str) -> float:
+    """Return the degrees of freedom of an error; infinite where it is taken as known."""
+    df = float(getattr(one, f"df_{name}", float("nan")))
+    return float("inf") if isnan(df) else df
 
 
 def _nearest(findings: Findings, outcome: Outcome) -> Iterable[Block]:
@@ -248,5 +277,18 @@ def _balance(findings: Findings, outcome: Outcome) -> Iterable[Block]:
         ].itertuples(index=False),
         _WITHIN if within else "Differences are in standard deviations of all asked.",
         _BALANCED,
+        *_asked(findings, outcome),
         kept_in("balance.csv", "all case mix"),
     )  # fmt: skip
+
+
+def _asked(findings: Findings, outcome: Outcome) -> Iterable[str]:
+    """Yield how many episodes the means are of, and why these have no interval."""
+    rows = rows_of(findings.follow_up_summary, outcome=outcome.name)
+    if rows.empty or rows[["eligible", "answered"]].iloc[0].isna().any():
+        return
+    asked, answered = (int(rows[one].iloc[0]) for one in ("eligible", "answered"))
+    yield (
+        f"All asked: {counted(asked, 'episode')}; answered: {format_number(answered)}. Without "
+        "intervals: these are the very patients who were asked, and no sample of others."
+    )

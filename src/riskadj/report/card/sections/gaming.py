@@ -7,6 +7,7 @@ import pandas as pd
 
 from riskadj.episodes import Column
 from riskadj.fairness.gaming import WORDS
+from riskadj.profile.flags import cut_of
 from riskadj.report.blocks import (
     Block,
     estimate,
@@ -17,15 +18,16 @@ from riskadj.report.blocks import (
     table,
     text,
 )
+from riskadj.report.charts.groups import condition_label
 from riskadj.report.findings import Findings
 from riskadj.report.lookup import rows_of
 from riskadj.report.words import (
     counted,
-    feature_label,
     format_number,
     is_cost,
     kept_in,
     learner_title,
+    listed,
     named,
     table_decimals,
 )
@@ -88,10 +90,15 @@ def _worth(findings: Findings, outcome: Outcome, rows: pd.DataFrame, unsure: str
             for one in rows.to_dict("records")
         ],
         "Patients: to whom it can be done. Adjusted: if it is done to all of them, or where it "
-        "says so to one. z: the same in spreads, of which the limits are some two and three.",
+        "says so to one. z: the same in standard deviations of such a provider's result; limits of "
+        f"flags by z are at {_limits(findings)}, either side of 0.",
         _WHY_UNSURE if unsure else "",
         kept_in("gaming.csv", "every change"),
     )  # fmt: skip
+
+
+def _limits(findings: Findings) -> str:
+    return listed(format_number(cut_of(one), 2) for one in findings.study.profile.levels)
 
 
 def _silent(outcome: Outcome, row: "pd.Series[Any]") -> Block:
@@ -114,5 +121,5 @@ def _estimate(one: Mapping[Hashable, Any], name: str) -> list[float] | None:
 
 
 def _change(one: Mapping[Hashable, Any], columns: Mapping[str, Column]) -> str:
-    words, label = WORDS[one["action"]], feature_label(one["column"], columns)
-    return f"{words}: {label.removeprefix('comorbidity: ')}" if one["column"] else words
+    words = WORDS[one["action"]]
+    return f"{words}: {condition_label(one['column'], columns)}" if one["column"] else words

@@ -22,6 +22,7 @@ from riskadj.report.words import (
     in_order,
     is_cost,
     kept_in,
+    level_title,
     named,
     table_decimals,
 )
@@ -90,7 +91,8 @@ def _subgroup_ratios(findings: Findings, outcome: Outcome) -> Iterable[Block]:
 
 def _ratio_row(group: tuple[str, str], cells: Sequence[Any]) -> list[Any]:
     first = next(one for one in cells if one is not None)
-    return [*group, first.n, *map(_ratio, cells)]
+    column, level = group
+    return [column, level_title(level), first.n, *map(_ratio, cells)]
 
 
 def _ratio(cell: Any) -> list[float] | None:
@@ -117,8 +119,8 @@ def _subgroup_curves(findings: Findings) -> Iterable[Block]:
             continue
         one = off.loc[off[["lower95", "upper95"]].abs().min(axis=1).idxmax()]
         rows.append([
-            outcome, learner, len(known), len(off), one["column"], one["level"], one["decile"],
-            one["n"], estimated(one["difference"], one["lower95"], one["upper95"]),
+            outcome, learner, len(known), len(off), one["column"], level_title(one["level"]),
+            one["decile"], one["n"], estimated(one["difference"], one["lower95"], one["upper95"]),
             units[outcome],
         ])  # fmt: skip
     if not rows:
@@ -138,7 +140,8 @@ def _subgroup_curves(findings: Findings) -> Iterable[Block]:
 
 def _subgroup_row(group: tuple[str, str], cells: Sequence[Any]) -> list[Any]:
     first = next(one for one in cells if one is not None)
-    return [*group, first.n, first.observed, *map(_interval, cells)]
+    column, level = group
+    return [column, level_title(level), first.n, first.observed, *map(_interval, cells)]
 
 
 def _interval(cell: Any) -> list[float] | None:
