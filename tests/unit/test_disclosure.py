@@ -367,3 +367,19 @@ def test_changes_of_records_that_few_patients_allow_do_not_leave() -> None:
         "done_to": [*3 * ["every patient it can be done to"], "one patient"],
     })  # fmt: skip
     assert suppress_gaming(gaming, 6)["patients"].tolist() == [120, 1]
+
+
+def test_few_answers_may_show_where_a_study_counts_episodes_and_then_hide_nobody_else() -> None:
+    counted = {"q1": [60, 7, 30, 23], "answered": [49, 4, 24, 21]}
+    rates = pd.DataFrame({"outcome": "ohs", "source": "episodes", "counted": "",
+                          "provider_id": ["(all)", "A", "B", "C"]} | counted)  # fmt: skip
+    rates = rates.reindex(columns=RATE_COLUMNS)
+    of_each = {"n": [4, 24, 21], "episodes": [7, 30, 23], "suppression": ""}
+    named = pd.DataFrame(
+        {"outcome": "ohs", "learner": "linear", "provider_id": ["A", "B", "C"]} | of_each
+    )
+    shown = suppress_rates(rates, named, 6, "episodes")
+    assert shown["answered"].tolist() == [49, 4, 24, 21]
+    assert suppress_rates(rates, named, 6)["answered"].isna().any()
+    few = rates.assign(q1=[60, 5, 32, 23])
+    assert suppress_rates(few, named, 6, "episodes")["q1"].isna().sum() >= 2

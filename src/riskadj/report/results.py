@@ -141,7 +141,7 @@ def build_findings(
         },
         missing=suppress_missing(_stack([_missing(one.casemix) for one in results]), below),
         provenance=provenance if tells_read else _without_rows(provenance),
-        **_followed(results, providers, below),
+        **_followed(results, providers, below, study.profile.suppress_by),
         **_fairness(results, subgroups, providers, below),
         **_valued(values, providers, below),
     )
@@ -191,14 +191,14 @@ def _valued(values: Values | None, providers: pd.DataFrame, below: int) -> dict[
 
 
 def _followed(
-    results: Sequence[OutcomeResults], providers: pd.DataFrame, below: int
+    results: Sequence[OutcomeResults], providers: pd.DataFrame, below: int, by: str
 ) -> dict[str, Any]:
     """Return what is found of missing follow-up; nothing where nobody asked."""
     named = {one.casemix.cohort.outcome.name: one.follow_up for one in results if one.follow_up}
     found = [*named.values()]
     if not found:
         return {}
-    rates = suppress_rates(_stack([one.rates for one in found]), providers, below)
+    rates = suppress_rates(_stack([one.rates for one in found]), providers, below, by)
     analyses = keep_shown(_stack([one.analyses for one in found]), providers, below)
     return {
         "rates": rates,

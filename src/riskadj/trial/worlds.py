@@ -342,7 +342,7 @@ def tables_of(
     )
     return Tables(
         providers,
-        suppress_rates(rates, providers, rules.suppress_below),
+        suppress_rates(rates, providers, rules.suppress_below, rules.suppress_by),
         _stacked([one.reference for one in profiles]),
         analyses,
         given,

@@ -1,6 +1,6 @@
 """What may leave about providers: the same ones in every table, and no more than can be kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -120,22 +120,30 @@ def keep_shown(table: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.D
     return table.merge(providers.loc[shown, list(_KEYS)], on=list(_KEYS), how="inner")
 
 
-def suppress_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.DataFrame:
+def suppress_rates(
+    rates: pd.DataFrame, providers: pd.DataFrame, below: int, by: str = "records"
+) -> pd.DataFrame:
     """Return rates of follow-up that may leave.
 
-    Blank where the provider is hidden, or any of its counts is small; and never just one of a set,
-    for any of the counts. Whoever is blank in one outcome or source is in all of them, as they
-    count much the same patients.
+    Blank where the provider is hidden, or any of its counts is small (by `episodes`, as NHS England
+    has it, only how many were eligible: few answers may show); and never just one of a set, for any
+    of these counts. Whoever is blank in one outcome or source is in all of them, as they count much
+    the same patients.
     """
     if rates.empty:
         return rates
-    hidden = _hidden_rates(rates, providers, below)
+    hidden = _hidden_rates(rates, providers, below, _ELIGIBLE if by == "episodes" else _COUNTED)
     whole = rates.astype(dict.fromkeys(_COUNTED, "Int64"))
     return blank(whole, hidden, _RATE_KEYS)
 
 
-def _hidden_rates(rates: pd.DataFrame, providers: pd.DataFrame, below: int) -> pd.Series:
-    counts = rates[list(_COUNTED)].fillna(0)
+_ELIGIBLE = ("procedures", "q1")
+
+
+def _hidden_rates(
+    rates: pd.DataFrame, providers: pd.DataFrame, below: int, counted: Sequence[str]
+) -> pd.Series:
+    counts = rates[list(counted)].fillna(0)
     of_one = rates["provider_id"] != ALL
     gone = _is_among(rates, hidden_in(providers, ("outcome", "provider_id")), _RATE_KEYS[::3])
     hidden = (gone | is_small(least_of(counts), below)) & of_one
