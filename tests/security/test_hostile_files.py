@@ -20,10 +20,12 @@ import pytest
 from worlds import study_content
 
 from riskadj.claims.database import open_database, view_file
+from riskadj.episodes import read_episodes
 from riskadj.episodes.fhir_json import documents
 from riskadj.episodes.fhir_mapping import FhirMapping
-from riskadj.episodes.files import MOST_COLUMNS, read_parquet_table, read_text_table
+from riskadj.episodes.files import MOST_COLUMNS, read_text_table
 from riskadj.episodes.mapping import read_mapping
+from riskadj.episodes.pieces import read_parquet_table
 from riskadj.errors import FileFormatError, RiskadjError, StudyError
 from riskadj.study import load_study, read_yaml
 
@@ -186,7 +188,8 @@ def test_an_archive_of_an_ordinary_table_is_read(tmp_path: Path):
 LITTLE = """
 import resource, sys, time
 from pathlib import Path
-from riskadj.episodes.files import read_text_table, read_parquet_table
+from riskadj.episodes.files import read_text_table
+from riskadj.episodes.pieces import read_parquet_table
 from riskadj.errors import FileFormatError
 import pyarrow.parquet
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -230,6 +233,8 @@ def test_a_few_bytes_that_say_they_are_very_many_rows_are_refused(tmp_path: Path
     assert path.stat().st_size < 400_000
     with refused(FileFormatError, "60,000,000 rows out of"):
         read_parquet_table(path)
+    with refused(FileFormatError, "60,000,000 rows out of"):
+        read_episodes([path], "parquet")
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "zip"])

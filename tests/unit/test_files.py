@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from riskadj.episodes import read_episodes
-from riskadj.episodes.files import read_parquet_table, read_text_table
+from riskadj.episodes.files import read_text_table
+from riskadj.episodes.pieces import read_parquet_table
 from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
 UNREADABLE = Path("/proc/self/mem")

@@ -7,7 +7,8 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.episodes import Column, Source, to_declared
-from riskadj.episodes.files import read_parquet_table, read_text_table
+from riskadj.episodes.files import read_text_table
+from riskadj.episodes.pieces import read_parquet_table
 from riskadj.episodes.validation import Fault, ValuesFault
 from riskadj.errors import ColumnError, did_you_mean
 

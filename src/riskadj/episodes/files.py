@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import pandas as pd
 
@@ -14,11 +14,7 @@ from riskadj.episodes.opened import check_amount, opened
 from riskadj.episodes.shown import shown_cell
 from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
-if TYPE_CHECKING:
-    from pyarrow.parquet import FileMetaData
-
 MOST_COLUMNS = 10_000
-_MOST_CELLS_PER_BYTE, _NEVER_TOO_MANY = 100, 5 * 10**7
 
 
 def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
@@ -44,40 +40,6 @@ def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     if table.empty:
         raise FileFormatError(f"{path}: wanted rows under the header; got none.")
     return table
-
-
-def read_parquet_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet file.
-
-    Raises
-    ------
-    FileMissingError, FileFormatError
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    check_there(path)
-    try:
-        _check_cells(pq.ParquetFile(path).metadata, path)
-        table = pq.read_table(path).to_pandas(ignore_metadata=True)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        raise FileFormatError(
-            f"{path}: wanted a Parquet file that opens; got one that does not "
-            f"({str(error).strip().splitlines()[0].rstrip('.')}). Write it again."
-        ) from None
-    if table.empty:
-        raise FileFormatError(f"{path}: wanted rows; got none.")
-    return table
-
-
-def _check_cells(metadata: "FileMetaData", path: Path) -> None:
-    """Refuse a file that says of a few bytes that they are very many rows."""
-    cells = metadata.num_rows * metadata.num_columns
-    if cells > max(_NEVER_TOO_MANY, _MOST_CELLS_PER_BYTE * path.stat().st_size):
-        raise FileFormatError(
-            f"{path}: wanted a table of its size; got {metadata.num_rows:,} rows out of "
-            f"{path.stat().st_size:,} bytes, which would fill the memory. Ask for it again."
-        )
 
 
 def check_there(path: Path) -> None:

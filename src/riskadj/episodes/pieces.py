@@ -13,6 +13,7 @@ from riskadj.errors import FileFormatError
 
 ROWS = 1_000_000
 """Of a Parquet file, so many rows are looked at together."""
+_MOST_CELLS_PER_BYTE, _NEVER_TOO_MANY = 100, 5 * 10**7
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,30 @@ def parquet_pieces(path: Path) -> Pieces:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise _does_not_open(path, error) from None
-    if not file.metadata.num_rows:
-        raise FileFormatError(f"{path}: wanted rows; got none.")
+    _check_cells(file.metadata, path)
     return Pieces(tuple(file.schema_arrow.names), _tables(file, path))
+
+
+def read_parquet_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet file at once.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+    """
+    return pd.concat(parquet_pieces(path).tables, ignore_index=True)
+
+
+def _check_cells(metadata: pq.FileMetaData, path: Path) -> None:
+    """Refuse a file without cells, or that says of a few bytes that they are very many rows."""
+    cells = metadata.num_rows * metadata.num_columns
+    if not cells:
+        raise FileFormatError(f"{path}: wanted rows; got none.")
+    if cells > max(_NEVER_TOO_MANY, _MOST_CELLS_PER_BYTE * path.stat().st_size):
+        raise FileFormatError(
+            f"{path}: wanted a table of its size; got {metadata.num_rows:,} rows out of "
+            f"{path.stat().st_size:,} bytes, which would fill the memory. Ask for it again."
+        )
 
 
 def _tables(file: pq.ParquetFile, path: Path) -> Iterator[pd.DataFrame]:
@@ -64,11 +86,13 @@ def together(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
     [[0, 1], [2], [3, 4]]
     """
     run: list[int] = []
+    rows = 0
     for position, size in enumerate(sizes):
-        if run and sum(sizes[one] for one in run) + size > most:
+        if run and rows + size > most:
             yield run
-            run = []
+            run, rows = [], 0
         run.append(position)
+        rows += size
     if run:
         yield run
 

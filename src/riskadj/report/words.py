@@ -235,16 +235,16 @@ def level_title(level: str) -> str:
     return level.replace("_", " ")
 
 
-def shortened(name: str) -> str:
-    """Return a provider's name, cut where a figure has no room for all of it.
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name, cut where a figure has no room for all of it.
 
     Examples
     --------
     >>> shortened("P001"), shortened("An Infirmary by the River")
     ('P001', 'An Infirmary by t…')
     """
-    cut = f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    return name if len(name) <= LONGEST_NAME else cut
+    cut = f"{name[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= longest else cut
 
 
 def noun_of(outcomes: Iterable[Outcome]) -> str:

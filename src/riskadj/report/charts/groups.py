@@ -21,6 +21,7 @@ from riskadj.report.words import (
     learner_title,
     listed,
     sentence_decimals,
+    shortened,
 )
 from riskadj.study import Outcome
 
@@ -229,7 +230,7 @@ def draw_groups(one: GroupForest) -> alt.LayerChart:
     rows[["low", "high"]] = rows[["low", "high"]].clip(-reach, reach)
     scales = _scales(one, reach, bottom)
     names = [
-        {"x": -reach, "y": HEAD + height * (at + 0.5), "text": _short(label)}
+        {"x": -reach, "y": HEAD + height * (at + 0.5), "text": shortened(label, LONGEST)}
         for at, label in enumerate(labels)
     ]
     layers = [
@@ -332,8 +333,3 @@ def _sides(one: GroupForest, reach: float) -> list[dict[str, Any]]:
         {"x": -reach / 2, "y": HEAD / 2, "text": f"\N{LEFTWARDS ARROW} come out {left}"},
         {"x": reach / 2, "y": HEAD / 2, "text": f"come out {right} \N{RIGHTWARDS ARROW}"},
     ]
-
-
-def _short(label: str) -> str:
-    cut = f"{label[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    return label if len(label) <= LONGEST else cut
