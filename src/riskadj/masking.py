@@ -94,8 +94,14 @@ def _masked_query(found: re.Match[str]) -> str:
     return f"{place}{mark}{'&'.join(kept if kept == parts else [*kept, _HIDDEN])}"
 
 
+_FOLDERS = ("PWD", "OLDPWD")
+"""The shell's names for the folder it is in, and was in."""
+
+
 def _of_environment() -> set[str]:
-    named = (value for name, value in os.environ.items() if _NAME.search(name))
+    named = (
+        value for name, value in os.environ.items() if _NAME.search(name) and name not in _FOLDERS
+    )
     return {value for value in named if len(value) >= _SHORTEST}
 
 

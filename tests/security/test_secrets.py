@@ -139,3 +139,11 @@ def test_neither_a_crash_nor_its_traceback_says_a_password(debug: str):
 def test_an_error_cannot_take_over_a_terminal():
     assert "\x1b" not in fit_to_show("\x1b]0;owned\x07")
     assert "\x1b" not in str(StudyError("got '\x1b[2J'"))
+
+
+def test_the_folder_of_the_shell_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", "/home/analyst/hips")
+    monkeypatch.setenv("OLDPWD", "/home/analyst")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2hunter2")
+    told = without_password("/home/analyst/hips/run: hunter2hunter2")
+    assert told == "/home/analyst/hips/run: ***"
