@@ -23,6 +23,7 @@
     |-- OtherCodeError          52   code other than that which a run was made by
     |-- NotRederivedError       53   figures that a fresh run does not give again
     |-- IncompleteError         54   an audit that could not look at everything
+    |-- ChangedJournalError     55   an audit log that was changed, or does not know a run
     `-- UnwrittenError          60   a card with texts that a person has still to write
 
 A message is one line: what was wanted, what came, where, and the way out.
@@ -167,6 +168,12 @@ class IncompleteError(RiskadjError):
     """An audit that could not look at everything."""
 
     exit_code = 54
+
+
+class ChangedJournalError(RiskadjError):
+    """An audit log that was changed, or does not know a run beside it."""
+
+    exit_code = 55
 
 
 class UnwrittenError(RiskadjError):

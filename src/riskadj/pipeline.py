@@ -1,38 +1,50 @@
 """The journey in plain sight: from a study to its run folder and its log."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from riskadj.casemix import casemix_faults, choose_casemix
+from riskadj.casemix import CaseMix, casemix_faults, choose_casemix
 from riskadj.claims import read_claims
 from riskadj.cohort import AnchoredThresholds, anchored_thresholds, select_cohort
 from riskadj.digest import digest_of_json
+from riskadj.engine import engine_started
 from riskadj.episodes import Episodes, ValuesFault, read_episodes
 from riskadj.episodes.participation import read_participation
 from riskadj.episodes.pseudonyms import pseudonymised, read_key
 from riskadj.episodes.readers import join_episodes, repeated
-from riskadj.errors import RiskadjError, UnknownNameError, ValuesError, did_you_mean, raise_all
-from riskadj.expected import cross_fit, evaluate, validate_elsewhere
+from riskadj.errors import (
+    EngineError,
+    OutputError,
+    RiskadjError,
+    UnknownNameError,
+    ValuesError,
+    did_you_mean,
+    raise_all,
+)
+from riskadj.expected import Evaluation, Expectations, cross_fit, evaluate, validate_elsewhere
+from riskadj.expected.crossfit import GROUP_COLUMNS
 from riskadj.expected.windows import expect_windows, whole_windows
-from riskadj.explain import explain_expectations
+from riskadj.explain import Explanation, explain_expectations
 from riskadj.fairness import assess_fairness, fairness_cohort_faults, fairness_faults
 from riskadj.followup import follow_up
 from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
 from riskadj.profile.windows import WindowVariation, vary_by_window
+from riskadj.report.acts import note_run
 from riskadj.report.findings import Findings
 from riskadj.report.folder import run_folder, run_of_other_data
 from riskadj.report.provenance import build_provenance, digest_of_study, is_made_again
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
+from riskadj.stages import NOTHING, KeptStages, of_run
 from riskadj.study import Outcome, Study, load_study, read_yaml
 from riskadj.study.load import anchor_paths, build
 from riskadj.study.records import Data
@@ -43,6 +55,7 @@ if TYPE_CHECKING:
 
 OnStage = Callable[[str, str, float | None], None]
 """Told a stage and its outcome when it begins (with None) and when it ends (with its seconds)."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,18 @@ class Run:
     replaced: str = ""
 
 
-def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | None = None) -> Run:
+def run_study(
+    study: Study,
+    out: str | Path | None = None,
+    on_stage: OnStage | None = None,
+    *,
+    fresh: bool = False,
+) -> Run:
     """Run a study: read, select, encode, expect, profile, follow up, explain, report, log.
+
+    What a stage makes is kept beside the run folder until that is in place. So a run that was
+    ended, by whatever, is taken up by the next run of the same study, data and code into the same
+    folder, which reads and selects again, takes what is there, and writes the same bytes.
 
     Parameters
     ----------
@@ -83,18 +106,22 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
         data, so that other data are another folder. An earlier run there is replaced.
     on_stage : callable, optional
         Told of progress.
+    fresh : bool
+        Whether to begin from the beginning, whatever is kept.
 
     Raises
     ------
     RiskadjError
-        One line for what was wrong; nothing is left behind. With a `TrackingError` the run folder
-        is whole, and can be logged later.
+        One line for what was wrong; nothing is left behind, but finished stages where the machine
+        was at fault and not the study (`OutputError`, `EngineError`). With a `TrackingError` the
+        run folder is whole, and can be logged later.
     """
     stages = Stages(on_stage or (lambda *_: None))
     with (
-        _said_if_interrupted("No results were kept."),
+        _said_if_interrupted(stages.left),
         threadpool_limits(1, user_api="blas"),
-        _placed(study, out, stages) as (episodes, folder, staging),
+        engine_started(**study.engine.model_dump()),
+        _placed(study, out, stages, fresh) as (episodes, folder, staging),
     ):
         stages.digests["read", ""] = episodes.digest
         results = tuple(follow_outcome(episodes, study, one, stages) for one in study.outcomes)
@@ -103,28 +130,44 @@ def run_study(study: Study, out: str | Path | None = None, on_stage: OnStage | N
             provenance = build_provenance(study, episodes.sources, stages.table())
             findings = build_findings(study, results, provenance, values)
             write_results(findings, results, staging)
+            note_run(folder, staging)
         replaced = run_of_other_data(folder, provenance)
-    with _said_if_interrupted(f"The results are in {folder}; log them with: riskadj log {folder}"):
+    said = f"The results are in {folder}; log them with: riskadj log {folder}"
+    with _said_if_interrupted(lambda: said):
         logged = _log(study, folder, stages)
     return Run(folder, findings, results, stages.totals(), logged, replaced)
 
 
 @contextmanager
 def _placed(
-    study: Study, out: str | Path | None, stages: "Stages"
+    study: Study, out: str | Path | None, stages: "Stages", fresh: bool
 ) -> Iterator[tuple[Episodes, Path, Path]]:
     """Yield episodes, the run folder, and where to write meanwhile.
 
     A folder that is named is tried before anybody waits; another has its name from what is read.
     """
-    if out:
-        with run_folder(Path(out)) as staging:
-            yield _timed_read(study, stages), Path(out), staging
-        return
-    episodes = _timed_read(study, stages)
-    folder = default_folder(study, episodes)
-    with run_folder(folder) as staging:
+    early = None
+    if not out:
+        early = _timed_read(study, stages)
+        out = default_folder(study, early)
+    folder = Path(out)
+    with _kept_till_in_place(stages), run_folder(folder) as staging:
+        episodes = early or _timed_read(study, stages)
+        stages.kept = KeptStages(folder, of_run(study, episodes), fresh)
         yield episodes, folder, staging
+
+
+@contextmanager
+def _kept_till_in_place(stages: "Stages") -> Iterator[None]:
+    """Remove what is kept at the end, unless the machine was at fault, or whoever ended the run."""
+    try:
+        yield
+    except (OutputError, EngineError):
+        raise
+    except RiskadjError:
+        stages.remove_kept()
+        raise
+    stages.remove_kept()
 
 
 def _timed_read(study: Study, stages: "Stages") -> Episodes:
@@ -212,25 +255,24 @@ def follow_outcome(
         cohort = select_cohort(episodes, study, outcome)
         casemix = choose_casemix(cohort, study)
         raise_all(fairness_cohort_faults(cohort, study))
-    with stages("expect", outcome.name):
-        expectations = cross_fit(casemix, study)
-        evaluation = replace(
-            evaluate(expectations, study.report.subgroups),
-            validation=validate_elsewhere(casemix, study),
-        )
-    with stages("profile", outcome.name):
-        profiles = profile_providers(expectations, study)
-    with stages("follow_up", outcome.name):
-        followed = follow_up(expectations, study)
-    with stages("fairness", outcome.name):
-        fairness = assess_fairness(expectations, profiles, study)
-    with stages("explain", outcome.name):
-        explanation = explain_expectations(
-            expectations,
-            study.casemix,
-            interactions=study.explain.interactions,
-            seed=study.split.seed,
-        )
+    expectations, evaluation = stages.once(
+        "expect", outcome.name, lambda: _expect(casemix, study), cohort.digest,
+        at_hand={"casemix": casemix, "taught": cohort.train["episode_id"],
+                 "groups": cohort.train[GROUP_COLUMNS[study.split.group]]},
+    )  # fmt: skip
+    profiles = stages.once(
+        "profile", outcome.name, lambda: profile_providers(expectations, study), expectations.digest
+    )
+    followed = stages.once(
+        "follow_up", outcome.name, lambda: follow_up(expectations, study), expectations.digest
+    )
+    fairness = stages.once(
+        "fairness", outcome.name, lambda: assess_fairness(expectations, profiles, study),
+        expectations.digest, profiles.digest,
+    )  # fmt: skip
+    explanation = stages.once(
+        "explain", outcome.name, lambda: _explain(expectations, study), expectations.digest
+    )
     stages.digests |= {
         ("select", outcome.name): cohort.digest,
         ("expect", outcome.name): expectations.digest,
@@ -245,13 +287,30 @@ def follow_outcome(
     )
 
 
+def _expect(casemix: CaseMix, study: Study) -> tuple[Expectations, Evaluation]:
+    expectations = cross_fit(casemix, study)
+    evaluation = evaluate(expectations, study.report.subgroups)
+    return expectations, replace(evaluation, validation=validate_elsewhere(casemix, study))
+
+
+def _explain(expectations: Expectations, study: Study) -> Explanation | None:
+    return explain_expectations(
+        expectations,
+        study.casemix,
+        interactions=study.explain.interactions,
+        seed=study.split.seed,
+    )
+
+
 def _value(results: Iterable[OutcomeResults], study: Study, stages: "Stages") -> Values | None:
     """Look at an outcome and a cost together, where the study asks for it."""
     if study.value is None:
         return None
     named = {one.casemix.cohort.outcome.name: one.expectations for one in results}
-    with stages("value"):
-        values = profile_value(named[study.value.outcome], named[study.value.cost], study)
+    outcome, cost = named[study.value.outcome], named[study.value.cost]
+    values = stages.once(
+        "value", "", lambda: profile_value(outcome, cost, study), outcome.digest, cost.digest
+    )
     stages.digests["value", ""] = values.digest
     return values
 
@@ -328,7 +387,10 @@ def windows_of_study(
     """
     stages = Stages(on_stage or (lambda *_: None))
     cost = _cost_of(study, outcome)
-    with _said_if_interrupted("Nothing was written."), threadpool_limits(1, user_api="blas"):
+    with (
+        _said_if_interrupted(lambda: "Nothing was written."),
+        threadpool_limits(1, user_api="blas"),
+    ):
         with stages("read"):
             episodes = read_study(study)
         stages.digests["read", ""] = episodes.digest
@@ -361,23 +423,78 @@ def _cost_of(study: Study, name: str | None) -> Outcome:
     return named[name or next(iter(named))]
 
 
+class TakenUp(float):
+    """Seconds of a stage whose result was there from a run that was ended."""
+
+
 @dataclass
 class Stages:
-    """A clock, and the digests of what was made, by stage and outcome."""
+    """A clock, the digests of what was made, by stage and outcome, and where it is kept."""
 
     on_stage: OnStage
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    kept: KeptStages | None = None
 
     @contextmanager
     def __call__(self, name: str, outcome: str = "") -> Iterator[None]:
         """Time what happens inside."""
+        with self._timed(name, outcome):
+            yield
+
+    @contextmanager
+    def _timed(self, name: str, outcome: str) -> Iterator[list[type[float]]]:
+        """Yield what kind of seconds these are, for whoever knows better."""
         self.on_stage(name, outcome, None)
+        kind: list[type[float]] = [float]
         began = perf_counter()
-        yield
-        spent = perf_counter() - began
+        yield kind
+        spent = kind[-1](max(perf_counter() - began, 0.0))  # clocks jump
         self.seconds[name, outcome] = spent
         self.on_stage(name, outcome, spent)
+
+    def once(
+        self,
+        name: str,
+        outcome: str,
+        make: Callable[[], Made],
+        *made_from: str,
+        at_hand: Mapping[str, Any] | None = None,
+    ) -> Made:
+        """Return what a stage makes: what is kept of it, or else what it makes now, to be kept.
+
+        Parameters
+        ----------
+        name, outcome : str
+        make : callable
+        *made_from, at_hand
+            As in `KeptStages.find`.
+        """
+        stage = f"{outcome}: {name}"
+        with self._timed(name, outcome) as kind:
+            if self.kept is None:
+                return make()
+            found: Made = self.kept.find(stage, *made_from, at_hand=at_hand)
+            if found is not NOTHING:
+                kind.append(TakenUp)
+                return found
+            made = make()
+            self.kept.keep(made, stage, *made_from, at_hand=at_hand)
+            return made
+
+    def left(self) -> str:
+        """Say what is left of a run that was ended."""
+        if not self.kept:
+            return "No results were kept."
+        return (
+            f"No results were kept. What stages had finished is in {self.kept.folder}, from where "
+            "the same command goes on."
+        )
+
+    def remove_kept(self) -> None:
+        """Remove what is kept of stages."""
+        if self.kept is not None:
+            self.kept.remove()
 
     def table(self) -> list[dict[str, Any]]:
         """Return the digest of each stage so far, with its seconds."""
@@ -399,12 +516,12 @@ class Stages:
 
 
 @contextmanager
-def _said_if_interrupted(what_is_left: str) -> Iterator[None]:
+def _said_if_interrupted(what_is_left: Callable[[], str]) -> Iterator[None]:
     """Let an interruption say what it left behind."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(what_is_left) from None
+        raise KeyboardInterrupt(what_is_left()) from None
 
 
 def _log(study: Study, folder: Path, stages: Stages) -> "LoggedRun | None":

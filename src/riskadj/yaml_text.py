@@ -21,7 +21,7 @@ def parse_yaml(text: str) -> Any:
         When it is none, as when a key is given twice.
     ValueError
         When it is too long, nested too deeply, or names its own parts so often that it would fill
-        the memory; when it names a class; when a number is too long.
+        the memory; when it names a class; when a number is too long, or a text holds half a sign.
 
     Examples
     --------
@@ -68,12 +68,22 @@ def _check_text(text: str) -> None:
             raise ValueError(f"brackets nested more than {DEEPEST} deep")
 
 
+def _check_signs(value: Any) -> None:
+    """Refuse texts with half a sign (a lone surrogate), which no file can hold."""
+    texts = [value] if isinstance(value, str) else value if isinstance(value, Mapping) else ()
+    try:
+        "".join(map(str, texts)).encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a sign: a surrogate without its other half") from None
+
+
 def _measured(value: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
     """Return how many values a part holds, itself among them, and how deep they are nested."""
     tag = getattr(getattr(value, "tag", None), "value", None)
     if tag is not None:
         raise ValueError(f"the tag {str(tag)[-40:]!r}, which names a class")
     inside = value.values() if isinstance(value, Mapping) else value
+    _check_signs(value)
     if not isinstance(value, (Mapping, list)):
         return 1, 0
     if id(value) not in known:

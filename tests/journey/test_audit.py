@@ -17,11 +17,13 @@ from riskadj.audit.subject import open_subject
 from riskadj.digest import digest_of_file, digest_of_json
 from riskadj.errors import (
     ChangedFileError,
+    ChangedJournalError,
     FileFormatError,
     FileMissingError,
     NotRederivedError,
     RiskadjError,
 )
+from riskadj.journal import JOURNAL, write_entry
 from riskadj.report.folder import MARK, files_in, write_json
 from riskadj.report.provenance import run_digest, sealed
 from riskadj.study import load_study
@@ -88,7 +90,8 @@ def quick(folder, **settings):
 
 
 def seal_again(folder):
-    """Do what somebody does who knows how: make digests, chain and seal fit again."""
+    """Do what somebody does who knows how: make digests, chain and seal fit, take the log away."""
+    (folder.parent / JOURNAL).unlink(missing_ok=True)
     content = json.loads((folder / MARK).read_bytes())
     content["files"] = {
         name: digest_of_file(path) for name, path in files_in(folder).items() if name != MARK
@@ -124,7 +127,7 @@ def test_a_quick_look_says_that_it_was_one(run):
     found = quick(run)
     assert found.exit_code == 0
     assert found.answer == "Holds as far as was looked: no figure was derived again."
-    assert [one.outcome for one in found.steps] == ["holds"] * 4 + ["not done"]
+    assert [one.outcome for one in found.steps] == ["holds"] * 5 + ["not done"]
 
 
 def test_a_card_is_found_in_its_study_and_data(card, made_again):
@@ -137,7 +140,9 @@ def test_the_answer_for_machines_is_json_and_nothing_else(run, riskadj):
     code, out, _ = riskadj("audit", run, "--no-rerun", "--json")
     told = json.loads(out)
     assert code == told["exit_code"] == 0
-    assert [one["name"] for one in told["steps"]] == ["files", "study", "data", "code", "figures"]
+    assert [one["name"] for one in told["steps"]] == [
+        "files", "journal", "study", "data", "code", "figures"
+    ]  # fmt: skip
 
 
 # Every changed byte -------------------------------------------------------------------------------
@@ -186,7 +191,7 @@ def test_an_edited_record_is_named_once_and_nothing_else_is_blamed(change, run):
     assert found.exit_code == ChangedFileError.exit_code
     assert [one.name for one in found.faults] == [MARK]
     assert found.answer == f"Does not hold: {MARK} is not what the run wrote."
-    assert [one.outcome for one in found.steps] == ["fails"] + ["not done"] * 4
+    assert [one.outcome for one in found.steps] == ["fails"] + ["not done"] * 5
 
 
 @pytest.mark.parametrize(
@@ -394,6 +399,92 @@ def test_a_study_that_is_refused_now_does_not_give_its_figures(run, copied, risk
     code, out, _ = riskadj("audit", run)
     assert code == NotRederivedError.exit_code, out
     assert "it was refused" in " ".join(out.split())
+
+
+# The log ------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_looked_up_in_the_log_beside_it(run):
+    found = quick(run)
+    step = found.steps[1]
+    assert (step.name, step.outcome) == ("journal", "holds")
+    assert step.told.startswith("run by ")
+    assert step.told.endswith("(entry 1 of 1)")
+
+
+def test_a_run_that_was_copied_elsewhere_has_no_log_and_says_so(run, tmp_path):
+    shutil.copytree(run, tmp_path / "elsewhere" / "run")
+    found = quick(tmp_path / "elsewhere" / "run", data=[run.parent])
+    assert found.exit_code == 0
+    assert found.steps[1].outcome == "not done"
+    assert "no log beside this folder" in found.steps[1].told
+
+
+def test_a_run_that_was_rewritten_as_a_whole_is_unknown_to_the_log(run, copied):
+    log = (copied / JOURNAL).read_bytes()
+    raise_a_figure(run)
+    seal_again(run)
+    (copied / JOURNAL).write_bytes(log)
+    found = quick(run)
+    assert found.exit_code == ChangedJournalError.exit_code
+    assert found.answer == f"Does not hold: {JOURNAL} is not whole, or does not know this run."
+
+
+def test_a_log_that_was_changed_is_found_from_each_of_its_runs(run, copied, riskadj):
+    write_entry("approve", run, {}, "A. Person")
+    log = (copied / JOURNAL).read_bytes()
+    (copied / JOURNAL).write_bytes(log.replace(b"A. Person", b"B. Person"))
+    code, out, _ = riskadj("audit", run, "--no-rerun")
+    assert code == ChangedJournalError.exit_code
+    assert "line 2 was changed (entry 2)" in " ".join(out.split())
+
+
+def test_an_earlier_run_that_was_put_back_is_told(run, copied):
+    write_entry("run", run, {"seal": "0" * 64})
+    assert "a later run was put into this folder (entry 2)" in quick(run).steps[1].told
+
+
+def test_what_was_done_with_a_run_is_told_with_it(run):
+    write_entry("export", run, {"seal": json.loads((run / MARK).read_bytes())["seal"]}, "skde: a")
+    assert "; export (skde: a) by " in quick(run).steps[1].told
+
+
+def test_the_log_of_a_folder_of_runs_is_shown_and_its_head_is_what_to_keep(
+    run, copied, riskadj, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")
+    head = write_entry("approve", run, {}, "A. Person").digest
+    for subject in (copied, copied / JOURNAL):
+        code, out, _ = riskadj("audit", subject)
+        assert code == 0
+        assert "A. Person" in out
+        assert "Holds: 2 entries, each following from the one before it." in out
+        assert f"head  {head}" in out
+    assert (
+        "up to entry 2 as when its digest was kept"
+        in riskadj("audit", copied, "--digest", head[:16])[1]
+    )
+    told = json.loads(riskadj("audit", copied, "--json")[1])
+    assert [one["act"] for one in told["entries"]] == ["run", "approve"]
+    assert told["head"] == head
+
+
+def test_a_log_whose_end_was_cut_holds_but_for_a_digest_that_was_kept(run, copied, riskadj):
+    head = write_entry("approve", run, {}, "A. Person").digest
+    (copied / JOURNAL).write_bytes((copied / JOURNAL).read_bytes().splitlines(True)[0])
+    assert riskadj("audit", copied)[0] == 0
+    code, out, _ = riskadj("audit", copied, "--digest", head)
+    assert code == ChangedJournalError.exit_code
+    assert "taken away from the end" in " ".join(out.split())
+
+
+def test_a_torn_line_of_the_log_is_told_and_no_fault(run, copied, riskadj):
+    with (copied / JOURNAL).open("ab") as stream:
+        stream.write(b'{"account":"ro')
+    assert riskadj("audit", run, "--no-rerun")[0] == 0
+    code, out, _ = riskadj("audit", copied)
+    assert code == 0
+    assert "the last line is torn (14 bytes)" in " ".join(out.split())
 
 
 # Bad input ----------------------------------------------------------------------------------------

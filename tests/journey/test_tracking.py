@@ -3,21 +3,21 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from run_folders import MEMBERS, NAMES, made_up_casemix, made_up_run, sealed
 
 import riskadj
-from riskadj.casemix import CaseMixEncoder
-from riskadj.digest import digest_of_file
-from riskadj.episodes.columns import COLUMNS
 from riskadj.errors import (
     ColumnError,
     FileFormatError,
@@ -25,46 +25,10 @@ from riskadj.errors import (
     TrackingError,
     ValuesError,
 )
-from riskadj.expected import (
-    ExpectationModel,
-    LightGBMExpectation,
-    LinearExpectation,
-    load_model,
-    save_model,
-)
-from riskadj.expected.model import DIGESTS, typical_episode
-from riskadj.report.folder import MARK, files_in
+from riskadj.expected import load_model
 from riskadj.tracking import LoggedRun, log_run
 from riskadj.tracking.log import MAY_LEAVE
 
-NAMES = ("age_years", "sex", "comorb_heart", "living_arrangements", "q1_score_ohs")
-MEMBERS = 3
-STUDY = {
-    "name": "example_hip",
-    "version": "2",
-    "title": "Primary hip replacement, an example",
-    "data": {"format": "csv", "paths": ["/secret/place/episodes.csv"], "columns": []},
-    "cohort": {"exclude": [{"column": "sex", "values": ["x", 1.0]}]},
-    "learners": [{"kind": "linear", "ridge": 1.0}, {"kind": "lightgbm", "trees": 20}],
-    "split": {"train": ["2016/17", "2017/18"], "seed": 7},
-    "card": {"intended_use": "long " * 2000},
-    "tracking": {"uri": "sqlite:////secret/place/mlflow.db", "experiment": "hips"},
-}
-METRICS = {
-    "ohs": {"linear": {"r2": 0.25, "n": 400, "drift": None}, "lightgbm": {"r2": 0.3, "mae": 6.5}}
-}
-PROVENANCE = {
-    "study": {"name": "example_hip", "version": "2", "digest": "5" * 64},
-    "data": [{"name": "episodes.csv", "digest": "d" * 64, "rows": 1234}],
-    "code": {"version": "0.1.0", "digest": "c" * 64},
-    "environment": {"python": "3.11"},
-    "seed": 7,
-    "stages": [
-        {"stage": "read", "digest": "1" * 64, "seconds": 0.1},
-        {"stage": "select", "digest": "2" * 64, "seconds": 0.2},
-    ],
-    "created": "2026-01-01T00:00:00+00:00",
-}
 FRESH = """
 import sys, mlflow, pandas as pd
 uri, asked, answers = sys.argv[1:4]
@@ -77,72 +41,9 @@ for position, model_uri in enumerate(sys.argv[4:]):
 """
 
 
-def made_up_casemix(n: int = 400) -> pd.DataFrame:
-    rng = np.random.default_rng(20)
-    frame = pd.DataFrame(
-        {
-            "age_years": rng.normal(70, 8, n),
-            "sex": rng.choice(["female", "male"], n),
-            "comorb_heart": rng.integers(0, 2, n).astype(float),
-            "living_arrangements": rng.choice(["alone", "with_family"], n),
-            "q1_score_ohs": rng.integers(0, 49, n).astype(float),
-        }
-    )
-    frame.loc[::7, "age_years"] = np.nan
-    frame.loc[::5, "living_arrangements"] = None
-    return frame
-
-
-def fitted(learner: str) -> ExpectationModel:
-    casemix = made_up_casemix()
-    encoder = CaseMixEncoder().fit(casemix)
-    X, y = encoder.transform(casemix), casemix["q1_score_ohs"] / 2 + 20
-    columns = tuple(COLUMNS[name] for name in NAMES)
-    members = tuple(
-        LinearExpectation().fit(X, y + k)
-        if learner == "linear"
-        else LightGBMExpectation(trees=20, min_episodes_per_leaf=20, seed=k).fit(X, y + k)
-        for k in range(MEMBERS)
-    )
-    typical = typical_episode(casemix, columns)
-    return ExpectationModel(
-        "ohs", learner, columns, encoder, members, typical, intercept=0.5, slope=0.9
-    )
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "example"
-    for learner in ("linear", "lightgbm"):
-        save_model(fitted(learner), folder / "models" / f"ohs-{learner}")
-    records = {"study": STUDY, "metrics": METRICS, "provenance": PROVENANCE, "card": {}}
-    for name, content in records.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    for name in ("flow", "providers", "reference", "calibration", "subgroups", "shap_features",
-                 "shap_providers", "analyses", "reliability", "agreement", "rates", "follow_up",
-                 "balance", "ceiling", "slopes", "differences", "validation",
-                 "value", "groups", "drift", "shap_folds", "shap_roles",
-                 "shap_interactions",
-                 "social", "graded", "social_slopes", "fair", "gaming"):  # fmt: skip
-        (folder / f"{name}.csv").write_text("a,b\n1,2\n")
-    (folder / "card.md").write_text("# A card")
-    (folder / "card.html").write_text("<h1>A card</h1>")
-    (folder / "page.html").write_text("<h1>A page</h1>")
-    (folder / "figures").mkdir()
-    (folder / "figures" / "funnel.svg").write_text("<svg/>")
-    for name in ("expectations.parquet", "shap.parquet", "figures/episodes.csv", "notes.txt"):
-        (folder / name).write_text("a patient's data")
-    return sealed(folder)
-
-
-def sealed(folder: Path) -> Path:
-    """Write down the digests of what is in a run folder and in its models."""
-    for model in (folder / "models").iterdir():
-        digests = {one.name: digest_of_file(one) for one in model.iterdir() if one.name != DIGESTS}
-        (model / DIGESTS).write_text(json.dumps(digests))
-    files = {name: digest_of_file(path) for name, path in files_in(folder).items() if name != MARK}
-    (folder / MARK).write_text(json.dumps(PROVENANCE | {"files": files}))
-    return folder
+    return made_up_run(tmp_path_factory.mktemp("runs") / "example")
 
 
 @pytest.fixture(scope="session")
@@ -368,6 +269,23 @@ def other_server():
     server.server_close()
 
 
+@pytest.fixture
+def mute_server():
+    """Listen, and hang up on whoever calls."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
 def refused(folder: Path, uri: str) -> str:
     start = time.monotonic()
     with pytest.raises(TrackingError) as refusal:
@@ -419,6 +337,11 @@ def test_a_folder_below_a_file_is_refused(finished, tmp_path):
 
 def test_a_server_of_something_else_is_refused(finished, other_server):
     assert "404" in refused(finished, other_server)
+
+
+def test_a_server_that_hangs_up_is_refused(finished, mute_server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert "got a server that went away while it was asked." in refused(finished, mute_server)
 
 
 def test_a_run_that_failed_half_way_says_so(finished, store, client, tmp_path):

@@ -26,7 +26,12 @@ from riskadj.expected.windows import COMPONENTS, cost_columns, expect_windows
 from riskadj.profile.windows import TOTAL, WINDOW_COLUMNS, vary_by_window
 from riskadj.report.windows import answer, by_component, by_window, figure, text, write_windows
 
-PROVENANCE = {"stages": [{"stage": "read", "digest": "0" * 64, "seconds": 0.1}]}
+PROVENANCE = {
+    "study": {"digest": "1" * 64},
+    "data": [],
+    "code": {"digest": "2" * 64},
+    "stages": [{"stage": "read", "digest": "0" * 64, "seconds": 0.1}],
+}
 
 
 def costs_of(frame, study=None):

@@ -10,6 +10,7 @@ from riskadj.audit.again import OnLine, run_again
 from riskadj.audit.figures import TOLERANCE, compare_folders
 from riskadj.audit.files import check_files, without_files
 from riskadj.audit.inputs import Inputs, check_code, check_data, check_study, is_same_software
+from riskadj.audit.journals import NO_LOG, check_journal
 from riskadj.audit.subject import Subject, open_subject
 from riskadj.audit.verdict import Audit, Fault, Found, OnStep, Step
 from riskadj.errors import ChangedFileError, IncompleteError, NotRederivedError
@@ -62,7 +63,7 @@ def audit_run(
     Raises
     ------
     FileMissingError, FileFormatError
-        When there is no run or card, or one of a newer version.
+        When there is no run or card, or one of a newer version, or a log of such.
     ChangedFileError
         When the record that names all others is gone or cannot be read.
     StudyError, ValuesError
@@ -76,7 +77,8 @@ def audit_run(
     a figure, and one with other data, or another study, can only pass off the run of those. Times
     can be changed by anyone, as no run gives the same ones again. A copy of the digest that was
     kept elsewhere rules all of that out for the folder (the seal), or for all that comes out again
-    (the digest of the run).
+    (the digest of the run). The log beside a folder (`riskadj.journal`) knows the seals of all
+    runs that were made there: it has to be rewritten too.
 
     Examples
     --------
@@ -88,6 +90,8 @@ def audit_run(
     inputs = Inputs(tuple(map(Path, data)), None if study is None else Path(study))
     trail.take("files", lambda: check_files(opened, digest))
     faulty = {one.name for one in trail.faults}
+    if opened.is_run:
+        _look_up(opened, trail, is_known=MARK not in faulty)
     if faulty & {MARK, opened.path.name, "study.json"}:
         trail.leave("study", "data")
     else:
@@ -102,6 +106,16 @@ def audit_run(
     return Audit(
         opened.path, tuple(trail.steps), tuple(trail.faults), opened.origin.seal, opened.origin.run
     )
+
+
+def _look_up(subject: Subject, trail: "_Trail", *, is_known: bool) -> None:
+    """Look a run up in the log beside it, where there is one."""
+    if not is_known:
+        trail.leave("journal")
+    elif (found := check_journal(subject)) is None:
+        trail.tell(Step("journal", "not done", NO_LOG))
+    else:
+        trail.take("journal", lambda: found)
 
 
 @dataclass

@@ -121,13 +121,24 @@ def without_files(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in provenance.items() if key not in ("files", "seal")}
 
 
-def _not_the_one(subject: Subject, digest: str) -> Iterator[Fault]:
+def checked_digest(digest: str) -> str:
+    """Return a digest that was given, if it is long enough to be one.
+
+    Raises
+    ------
+    ValuesError
+    """
     wanted = digest.strip().lower()
     if len(wanted) < LEAST_SIGNS or len(wanted) > 64 or set(wanted) - set("0123456789abcdef"):
         raise ValuesError(
             f"--digest: wanted a digest of a run or its seal, {LEAST_SIGNS} to 64 hexadecimal "
             f"signs; got {digest!r}. riskadj run shows the seal."
         )
+    return wanted
+
+
+def _not_the_one(subject: Subject, digest: str) -> Iterator[Fault]:
+    wanted = checked_digest(digest)
     if not any(one.startswith(wanted) for one in (subject.origin.seal, subject.origin.run)):
         name = MARK if subject.is_run else subject.path.name
         yield _fault(

@@ -12,6 +12,7 @@ from riskadj.errors import FileFormatError, ValuesError
 from riskadj.payment.money import Currency, from_minor
 from riskadj.payment.status import SETTLED
 from riskadj.report.folder import MARK, read_csv, read_json, read_provenance
+from riskadj.report.reading import as_a_run_writes_it
 
 SUMMARY = "settlement.json"
 MONEY_COLUMNS = ["provider_id", "a", "b", "difference"]
@@ -64,14 +65,16 @@ def money_between(
     pair = _beside(a, b) if settlements is None else (Path(settlements[0]), Path(settlements[1]))
     if pair is None:
         return None
-    summaries = [_summary(one, run) for one, run in zip(pair, (a, b), strict=True)]
-    first, second = (Currency(one["currency"], one["minor_digits"]) for one in summaries)
+    with as_a_run_writes_it(pair[0]):
+        summaries = [_summary(one, run) for one, run in zip(pair, (a, b), strict=True)]
+        first, second = (Currency(one["currency"], one["minor_digits"]) for one in summaries)
     if first != second:
         raise ValuesError(
             f"--settlement: wanted two in one currency; got {first.code} and {second.code}. "
             "Settle both in one."
         )
-    totals = [_settled(folder, run) for folder, run in zip(pair, (a, b), strict=True)]
+    with as_a_run_writes_it(pair[0]):
+        totals = [_settled(folder, run) for folder, run in zip(pair, (a, b), strict=True)]
     everybody = set().union(*(all_of for _, all_of in totals))
     return _between(pair, first, totals[0][0], totals[1][0], len(everybody))
 

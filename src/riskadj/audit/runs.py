@@ -9,6 +9,7 @@ import pandas as pd
 from riskadj.errors import FileFormatError
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import MARK, read_csv, read_json, read_provenance
+from riskadj.report.reading import as_a_run_writes_it, check_table
 
 _READ = ("study.json", "metrics.json", "providers.csv", "flow.csv")
 KEYS = ["outcome", "learner", "provider_id"]
@@ -60,6 +61,11 @@ def open_run(folder: str | Path) -> Opened:
         When it is none, or what is read of it is not what its run wrote.
     """
     folder = Path(folder)
+    with as_a_run_writes_it(folder):
+        return _opened(folder)
+
+
+def _opened(folder: Path) -> Opened:
     provenance = read_provenance(folder, _READ)
     if "stages" not in provenance:
         raise FileFormatError(
@@ -68,7 +74,7 @@ def open_run(folder: str | Path) -> Opened:
         )
     providers = read_csv(folder / "providers.csv", dtype=str, keep_default_na=False)
     shown = providers[providers["suppression"] != SUPPRESSED]
-    return Opened(
+    opened = Opened(
         folder,
         provenance,
         read_json(folder / "study.json"),
@@ -76,3 +82,6 @@ def open_run(folder: str | Path) -> Opened:
         shown.reset_index(drop=True),
         read_csv(folder / "flow.csv", keep_default_na=False),
     )
+    check_table(providers, folder / "providers.csv", KEYS)
+    _ = opened.run, opened.outcomes, opened.suppress_below  # whatever they rest on is there
+    return opened

@@ -169,7 +169,7 @@ def _open_card(path: Path) -> Subject:
 def _parsed(path: Path, written: bytes) -> dict[str, Any]:
     try:
         content = json.loads(written)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ChangedFileError(
             f"{path}: wanted the file as its run wrote it; got no JSON ({error}). "
             "Get the whole folder again."

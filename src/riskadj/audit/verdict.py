@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from riskadj.errors import (
     ChangedDataError,
     ChangedFileError,
+    ChangedJournalError,
     IncompleteError,
     NotRederivedError,
     OtherCodeError,
@@ -20,7 +21,7 @@ _MOST_NAMED = 3
 
 
 class Step(NamedTuple):
-    """One thing that was looked at: `files`, `study`, `data`, `code` or `figures`."""
+    """One thing looked at: `files`, of a run `journal`, `study`, `data`, `code`, `figures`."""
 
     name: str
     outcome: Outcome
@@ -52,6 +53,7 @@ _SENTENCES: Mapping[type[RiskadjError], str] = MappingProxyType(
     {
         ChangedDataError: "Does not hold: {} {} not what the run was made from.",
         OtherCodeError: "Not told: {} {} not what the run was made by.",
+        ChangedJournalError: "Does not hold: {} {} not whole, or does not know this run.",
         NotRederivedError: "Does not hold: {} {} not what a fresh run gives.",
         IncompleteError: "Not told: {} {} not at hand.",
     }

@@ -166,7 +166,9 @@ class ClaimRules(Record):
         None, ge=1, description="who was seen for fewer days after day 0 is left out"
     )
     lookback_days: int = Field(
-        ge=0, description="before admission; for comorbidity and prior_cost; enrolled throughout"
+        ge=0,
+        le=36_525,
+        description="before admission; for comorbidity and prior_cost; enrolled throughout",
     )
     comorbidity: ComorbidityRules = ComorbidityRules()
     currency: str = Field(pattern=r"^[A-Z]{3}$")

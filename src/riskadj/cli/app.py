@@ -30,7 +30,7 @@ from riskadj.cli.windows import windows
 
 EPILOG = (
     "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
-    "40 output, 41 tracking, 42 cluster, 50-54 audit, 60 card, 70 a defect of ours, "
+    "40 output, 41 tracking, 42 cluster, 50-55 audit, 60 card, 70 a defect of ours, "
     "130 interrupted."
 )
 

@@ -1,4 +1,4 @@
-"""riskadj audit: whether a run or a card holds, in one sentence and an exit code."""
+"""riskadj audit: whether a run, a card or a log holds, in one sentence and an exit code."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +8,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from riskadj.audit import Step
+    from riskadj.audit import JournalAudit, Step
 
+_SIGNS = 16
 _MARKS = {
     "holds": "[green]holds[/green]",
     "fails": "[red]FAILS[/red]",
@@ -19,7 +20,11 @@ _MARKS = {
 
 def audit(
     subject: Annotated[
-        Path, typer.Argument(help="A run folder, or a card.json.", metavar="RUN|CARD")
+        Path,
+        typer.Argument(
+            help="A run folder, a card.json, or a folder of runs, for their log.",
+            metavar="RUN|CARD|RUNS",
+        ),
     ],
     data: Annotated[
         list[Path] | None,
@@ -47,16 +52,21 @@ def audit(
     """Check a run or a card: files, study, data, code; then derive every figure again.
 
     Exit codes: 0 holds, 50 a changed file, 51 other data or study, 52 other code, 53 other
-    figures, 54 something is not at hand. A digest that was kept elsewhere is what a folder that
-    was rewritten as a whole cannot pass.
+    figures, 54 something is not at hand, 55 a log that was changed, or does not know the run. A
+    digest that was kept elsewhere is what a folder or log that was rewritten as a whole cannot
+    pass. Of a folder of runs the log is shown: who did what to which run, and when.
 
-    Example: riskadj audit runs/demo --data runs/demo-world
+    Examples: riskadj audit runs/demo --data runs/demo-world; riskadj audit runs
     """
     from rich.console import Console
 
-    from riskadj.audit import audit_run
+    from riskadj.audit import audit_journal, audit_run, is_journal
 
     console = Console(stderr=json)
+    if is_journal(subject):
+        log = audit_journal(subject, digest)
+        _write(log.as_json()) if json else _list(console, log)
+        raise typer.Exit(log.exit_code)
     with console.status("looking at files") as status:
         found = audit_run(
             subject,
@@ -88,6 +98,27 @@ def _show(console: "Console", step: "Step") -> None:
     row.add_column(overflow="fold")
     row.add_row(step.name, _MARKS[step.outcome], escape(step.told))
     console.print(row)
+
+
+def _list(console: "Console", log: "JournalAudit") -> None:
+    """Show every act, and whether the log holds."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("entry", "at", "account", "act", "folder", "told", "seal"):
+        table.add_column(name, overflow="fold", no_wrap=name == "entry")
+    for one in log.journal.entries:
+        seal = str(one.digests.get("seal", ""))[:_SIGNS]
+        cells = (str(one.number), one.at, one.account, one.act, one.place, one.told, seal)
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    for fault in log.faults[1:]:
+        console.print(str(fault), highlight=False, markup=False)
+    console.print(log.answer, highlight=False, markup=False)
+    if not log.faults:
+        console.print(f"head  {log.journal.head}", highlight=False)
 
 
 def _write(content: object) -> None:

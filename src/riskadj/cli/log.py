@@ -24,4 +24,6 @@ def log(
     logged = log_run(folder, tracking_uri, experiment)
     if logged.new_store is not None:
         typer.echo(f"a new store was made: {logged.new_store}", err=True)
+    for run_id in logged.failed:
+        typer.echo(f"marked as failed, for it was never ended: run {run_id}", err=True)
     typer.echo(f"logged as run {logged.run_id} in experiment {logged.experiment} at {logged.uri}")

@@ -54,9 +54,15 @@ def stage_progress(title: str) -> Iterator[Callable[[str, str, float | None], No
             if seconds is None:
                 status.update(label)
             else:
-                console.print(f"  {label:<52} {seconds:7.1f} s", highlight=False)
+                console.print(f"  {label:<52} {_told(seconds)}", highlight=False)
 
         yield on_stage
+
+
+def _told(seconds: float) -> str:
+    from riskadj.pipeline import TakenUp
+
+    return f"{'taken up':>9}" if isinstance(seconds, TakenUp) else f"{seconds:7.1f} s"
 
 
 def show_run(run: "Run") -> None:

@@ -1,7 +1,8 @@
 """Selecting the episodes of one outcome, and counting everybody who leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from riskadj.cohort.exclusions import exclusion_faults, is_excluded
 from riskadj.cohort.rates import RATE_COLUMNS, provider_rates
 from riskadj.cohort.winsorising import Winsorising, winsorised
 from riskadj.digest import digest_of_frame
+from riskadj.engine import in_use
 from riskadj.episodes import Column, Episodes
 from riskadj.episodes.mapped import mapped
 from riskadj.errors import (
@@ -101,11 +103,11 @@ def select_cohort(episodes: Episodes, study: Study, outcome: Outcome) -> Cohort:
     for reason, count in episodes.left_out.items():
         flow.note("reading", f"left out of {reason}", len(table), count)
     flow.note("episodes", "read", len(table))
-    for reason, leaves in _eligibility(table, study, episodes.columns):
+    for reason, leaves in _leaving(_eligibility, table, study, episodes.columns):
         flow.leave("cohort", reason, leaves)
     volumes = _volumes(table.loc[flow.here, [*_WHO]], table[[*_WHO]], study)
     unanswered, rates = _silent(table, flow.here, volumes, episodes, study, outcome)
-    for reason, leaves in _completeness(table, study, outcome):
+    for reason, leaves in _leaving(_completeness, table, study, outcome):
         flow.leave("cohort", reason, leaves)
     table, capped = winsorised(table, flow.here, outcome, study.split)
     if capped is not None:
@@ -135,9 +137,9 @@ class _Flow:
     def remaining(self) -> int:
         return int(self.here.sum())
 
-    def leave(self, station: str, reason: str, leaves: pd.Series) -> None:
+    def leave(self, station: str, reason: str, leaves: NDArray[np.bool_]) -> None:
         before = self.remaining
-        self.here = self.here & ~leaves.to_numpy(dtype=bool)
+        self.here = self.here & ~leaves
         self.note(station, reason, self.remaining, before - self.remaining)
 
     def note(self, station: str, reason: str, remaining: int, left: int = 0) -> None:
@@ -168,7 +170,7 @@ def _of_periods(table: pd.DataFrame, flow: _Flow, study: Study, part: str) -> pd
     inside.note(part, f"periods {_list(periods)}", inside.remaining)
     if part == "test" and study.expects(flow.outcome, "reference"):
         supplied = table[flow.outcome.measured.supplied]
-        inside.leave(part, "no reference expectation", supplied.isna())
+        inside.leave(part, "no reference expectation", supplied.isna().to_numpy())
     return mapped(table[inside.here].reset_index(drop=True))
 
 
@@ -252,6 +254,27 @@ def _volumes(eligible: pd.DataFrame, everybody: pd.DataFrame, study: Study) -> p
 
 Rules = Iterator[tuple[str, pd.Series]]
 """Each reason to leave, with whom it concerns."""
+_LOOKED_AT = (
+    "procedure_group", "period", "q2_days", "q2_date", "index_date", "score_after",
+    "baseline_score", "observed_score",
+)  # fmt: skip
+
+
+def _leaving(
+    rules: Callable[..., Rules], table: pd.DataFrame, study: Study, *args: Any
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield each reason of some rules with whom it concerns, found out block by block."""
+    names = {*_LOOKED_AT, *(one.column for one in study.cohort.exclude)}
+    looked_at = table[[name for name in table.columns if name in names]]
+    blocks = [found for _, found in in_use().over_rows(_listed, [looked_at], rules, study, *args)]
+    for same in zip(*blocks, strict=True):
+        yield same[0][0], np.concatenate([leaves for _, leaves in same])
+
+
+def _listed(
+    table: pd.DataFrame, rules: Callable[..., Rules], *args: Any
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    return [(reason, leaves.to_numpy(dtype=bool)) for reason, leaves in rules(table, *args)]
 
 
 def _eligibility(table: pd.DataFrame, study: Study, columns: dict[str, Column]) -> Rules:

@@ -5,7 +5,8 @@ empty. A computation is a function of one block, and a sum of what it returns, t
 order; so neither the order in which workers finish nor their number is seen in an answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -92,8 +93,41 @@ class Engine(Protocol):
     ) -> Blocks:
         """Return the blocks that a function makes of others."""
 
+    def through(
+        self, function: Callable[..., Any], items: Iterable[Any], *args: Any
+    ) -> Iterator[Any]:
+        """Yield what a function says of each item, in order; no more are at hand than needed.
+
+        For what comes once and goes, where `place` is for what is asked again and again.
+        """
+
+    def together(self, function: Callable[..., Any], items: Sequence[Any], *args: Any) -> list[Any]:
+        """Return what a function says of each item, all at the same time and knowing each other.
+
+        The function takes an item, its `Seat` among the others, and `args`.
+        """
+
     def __enter__(self) -> Self:
         """Return the engine."""
 
     def __exit__(self, *_: object) -> None:
         """Let go of what was started."""
+
+
+def in_turn(
+    start: Callable[[Any], Any], finish: Callable[[Any], Any], items: Iterable[Any], ahead: int
+) -> Iterator[Any]:
+    """Yield what comes of each item, in order, with no more than so many under way.
+
+    Examples
+    --------
+    >>> list(in_turn(lambda x: [x], lambda begun: begun[0] + 1, [1, 2, 3], ahead=2))
+    [2, 3, 4]
+    """
+    begun: deque[Any] = deque()
+    for item in items:
+        begun.append(start(item))
+        if len(begun) >= ahead:
+            yield finish(begun.popleft())
+    while begun:
+        yield finish(begun.popleft())

@@ -1,12 +1,19 @@
 """From the name of an engine to the engine."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from riskadj.engine.blocks import Engine
 from riskadj.engine.cluster import Dask
 from riskadj.engine.local import Local
+from riskadj.engine.use import ROWS, InUse, using
 from riskadj.errors import UnknownNameError, did_you_mean
 
-ENGINES = {"local": Local, "dask": Dask}
-"""By name; the address of a Dask scheduler is a name as well."""
+ENGINES: dict[str, Callable[[int], Engine]] = {
+    "local": Local,
+    "dask": lambda workers: Dask(workers=workers),
+}
+"""By name, given threads or processes; the address of a Dask scheduler is a name as well."""
 
 
 def start_engine(name: str = "local", workers: int = 2) -> Engine:
@@ -44,4 +51,34 @@ tcp://host:8786; got 'dusk'. Did you mean 'dask'?
             "engine: wanted local, dask or an address such as tcp://host:8786; got "
             f"{name!r}.{did_you_mean(name, ENGINES)}"
         )
-    return Local(workers) if name == "local" else Dask(workers=workers)
+    return ENGINES[name](workers)
+
+
+@contextmanager
+def engine_started(name: str = "local", workers: int = 2, rows: int = ROWS) -> Iterator[InUse]:
+    """Start an engine, use it in what is done inside, and stop it.
+
+    Parameters
+    ----------
+    name, workers
+        As in `start_engine`; `local` takes one block after the other, whatever the workers, as
+        what is done with a block has threads of its own.
+    rows : int
+        Of a block.
+
+    Raises
+    ------
+    UnknownNameError, EngineError, StudyError
+
+    Examples
+    --------
+    >>> from riskadj.engine.use import in_use
+    >>> with engine_started("local", rows=1000):
+    ...     in_use().rows
+    1000
+    """
+    with (
+        start_engine(name, 1 if name == "local" else workers) as engine,
+        using(engine, rows) as run,
+    ):
+        yield run

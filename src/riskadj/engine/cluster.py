@@ -12,14 +12,18 @@ that came from here by sending them again.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Any, Self
+from time import sleep
+from typing import Any, NamedTuple, Self
 
 from threadpoolctl import threadpool_limits
 
-from riskadj.engine.blocks import Blocks
+from riskadj.engine.blocks import Blocks, in_turn
+from riskadj.engine.local import Local
+from riskadj.engine.seats import HERE, free_ports, seats_at
+from riskadj.engine.use import using
 from riskadj.errors import EngineError
 
 LOOPBACK = "127.0.0.1:0"
@@ -31,6 +35,12 @@ SETTINGS = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 """Of workers that are started here."""
+AHEAD = 2
+"""Items under way for each thread of a worker: one that it works on, and the next."""
+LOOK = 0.1
+"""Seconds after which it is looked whether workers that wait for each other are all there."""
+LOST = (OSError, TimeoutError)
+"""What Dask raises when a worker dies while something is sent to it."""
 ATTEMPTS = 5
 """Times that blocks are made again for one computation before it is given up."""
 
@@ -111,6 +121,7 @@ class Dask:
         timeout: float = 30.0,
     ) -> None:
         self.address, self.workers, self.processes = address, workers, processes
+        self.timeout = timeout
         self._away = bool(address) or processes
         self._distributed = _distributed()
         self._cluster = None if address else _started(self._distributed, workers, processes)
@@ -178,6 +189,110 @@ class Dask:
         recipe = _Recipe(before.source, (*before.steps, calls))
         return Blocks(self, self._submitted(_hold, calls, blocks.parts), recipe)
 
+    def through(
+        self, function: Callable[..., Any], items: Iterable[Any], *args: Any
+    ) -> Iterator[Any]:
+        """Yield what a function says of each item, in order; items are sent as workers are free."""
+        call = _Call(function, args, self._away)
+        ahead = AHEAD * sum(self._client.nthreads().values())
+        yield from in_turn(lambda item: self._sent(item, call), self._answer, items, max(ahead, 1))
+
+    def _sent(self, item: Any, call: _Call) -> "_Sent":
+        blocks = self.place([item])
+        return _Sent(blocks, call, self._submitted(_run, [call], blocks.parts))
+
+    def _answer(self, sent: "_Sent") -> Any:
+        with self._answering():
+            try:
+                return self._gathered(sent.futures)[0]
+            except self._distributed.client.FutureCancelledError:
+                sent.blocks.parts[:] = self._made(sent.blocks.recipe)
+        return self.map(sent.call.function, sent.blocks, *sent.call.args)[0]
+
+    def together(self, function: Callable[..., Any], items: Sequence[Any], *args: Any) -> list[Any]:
+        """Return what a function says of each item and its seat, each on a worker of its own.
+
+        Where a worker dies the others wait for it in vain: all are started again, and all begins
+        again.
+
+        Raises
+        ------
+        EngineError
+            When there are fewer workers than items.
+        """
+        for _ in range(ATTEMPTS):
+            workers = self._as_many_as(len(items))
+            with self._answering():
+                try:
+                    futures = self._seated(function, items, args, workers)
+                except LOST:
+                    continue
+                if self._all_stay(futures, workers):
+                    return self._gathered(futures)
+                self._start_again(workers)
+        raise _given_up("workers died again and again")
+
+    def _as_many_as(self, count: int) -> list[str]:
+        """Return the addresses of so many workers."""
+        with suppress(TimeoutError):
+            self._client.wait_for_workers(count, timeout=self.timeout)
+        workers = sorted(self._client.nthreads())
+        if len(workers) < count:
+            raise EngineError(
+                f"engine: wanted {count} workers at the same time; got {len(workers)}. Start more, "
+                "or ask for fewer shares."
+            )
+        return workers[:count]
+
+    def _seated(
+        self,
+        function: Callable[..., Any],
+        items: Sequence[Any],
+        args: tuple[Any, ...],
+        workers: list[str],
+    ) -> list[Any]:
+        """Start a computation for each item, each on its own worker."""
+        hosts = [_host(one) for one in workers]
+        ports = self._free_ports(workers, hosts)
+        futures = []
+        for worker, item, seat in zip(
+            workers, items, seats_at(zip(hosts, ports, strict=True)), strict=True
+        ):
+            held = self._client.scatter(_Held(item), workers=[worker], hash=False)
+            call = _Call(function, (seat, *args), self._away)
+            futures.append(
+                self._client.submit(
+                    _run, call, held, workers=[worker], allow_other_workers=False, pure=False
+                )
+            )
+        return futures
+
+    def _free_ports(self, workers: list[str], hosts: list[str]) -> list[int]:
+        """Return a free port for each worker, different ones where they share a host."""
+        first = dict(zip(hosts, workers, strict=True))
+        free = {
+            host: iter(self._client.run(free_ports, hosts.count(host), workers=[worker])[worker])
+            for host, worker in first.items()
+        }
+        return [next(free[host]) for host in hosts]
+
+    def _all_stay(self, futures: list[Any], workers: list[str]) -> bool:
+        """Wait until all are done, or one cannot be; tell whether all workers are still there."""
+        while any(one.status == "pending" for one in futures):
+            sleep(LOOK)
+            if not set(workers) <= set(self._client.nthreads()):
+                return False
+            if any(one.status == "error" for one in futures):
+                self._start_again(workers)
+                return True
+        return all(one.status in ("finished", "error") for one in futures)
+
+    def _start_again(self, workers: list[str]) -> None:
+        """Stop workers that wait for others in vain; threads of this process end by themselves."""
+        if self._away:
+            left = sorted(set(workers) & set(self._client.nthreads()))
+            self._client.restart_workers(left, timeout=self.timeout, raise_for_error=False)
+
     def _calls(
         self,
         function: Callable[..., Any],
@@ -215,13 +330,23 @@ class Dask:
         steps = list(recipe.steps)
         if recipe.source:
             held = [_Held(one) for one in recipe.source]
-            parts = self._client.scatter(held, hash=False)
+            parts = self._scattered(held)
         else:
             first = steps.pop(0) if steps else []
             parts = self._client.map(_hold, first, pure=False) if first else []
         for calls in steps:
             parts = self._submitted(_hold, calls, parts)
         return list(parts)
+
+    def _scattered(self, held: list[_Held]) -> list[Any]:
+        """Send blocks to the workers that are there, again where one dies while it is sent to."""
+        for _ in range(ATTEMPTS):
+            with self._answering():
+                try:
+                    return list(self._client.scatter(held, hash=False))
+                except LOST:
+                    sleep(LOOK)
+        raise _given_up("workers died again and again")
 
     def _submitted(
         self, run: Callable[..., Any], calls: list[_Call], parts: list[Any]
@@ -243,10 +368,31 @@ class Dask:
         self.close()
 
 
+class _Sent(NamedTuple):
+    """An item that is on its way, and the answer to come."""
+
+    blocks: Blocks
+    call: _Call
+    futures: list[Any]
+
+
 def _run(call: _Call, *held: _Held) -> Any:
     if call.away:
         _one_thread_for_good()
-    return call.function(*(one.block for one in held), *call.args)
+    with using(Local(), threads=1 if call.away else None):
+        return call.function(*(one.block for one in held), *call.args)
+
+
+def _host(address: str) -> str:
+    """Return the host of a worker's address.
+
+    Examples
+    --------
+    >>> _host("tls://10.0.0.7:41234"), _host("inproc://10.0.0.7/12/3")
+    ('10.0.0.7', '127.0.0.1')
+    """
+    scheme, _, rest = address.partition("://")
+    return HERE if scheme == "inproc" else rest.rpartition(":")[0].strip("[]")
 
 
 def _hold(call: _Call, *held: _Held) -> _Held:

@@ -1,11 +1,12 @@
 """One machine: blocks are in memory (or mapped into it), one after the other or in threads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
-from riskadj.engine.blocks import Blocks
+from riskadj.engine.blocks import Blocks, in_turn
+from riskadj.engine.seats import HERE, free_ports, seats_at
 from riskadj.errors import StudyError
 
 
@@ -66,6 +67,30 @@ class Local:
     ) -> Blocks:
         """Return the blocks that a function makes of others."""
         return Blocks(self, self.map(function, blocks, *args, each=each))
+
+    def through(
+        self, function: Callable[..., Any], items: Iterable[Any], *args: Any
+    ) -> Iterator[Any]:
+        """Yield what a function says of each item, in order; each is let go of before the next."""
+        if self.threads == 1:
+            for item in items:
+                yield function(item, *args)
+                del item
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            yield from in_turn(
+                lambda item: pool.submit(function, item, *args), Future.result, items, self.threads
+            )
+
+    def together(self, function: Callable[..., Any], items: Sequence[Any], *args: Any) -> list[Any]:
+        """Return what a function says of each item and its seat, each in a thread of its own."""
+        seats = seats_at((HERE, port) for port in free_ports(len(items)))
+        with ThreadPoolExecutor(max(len(items), 1)) as pool:
+            calls = [
+                pool.submit(function, item, seat, *args)
+                for item, seat in zip(items, seats, strict=True)
+            ]
+            return [one.result() for one in calls]
 
     def _all(self, function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
         return list(self._one_by_one(function, calls))

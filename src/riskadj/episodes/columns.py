@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from riskadj.errors import StudyError
 from riskadj.instruments import INSTRUMENTS, Instrument
@@ -26,7 +26,7 @@ class Column(BaseModel):
     A `flag` is 1 for yes and 0 for no. `group` names what the column is about, for summaries.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     kind: Kind
@@ -41,6 +41,14 @@ class Column(BaseModel):
     required: bool = False
     unique: bool = False
     group: str = ""
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> "Column":
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"wanted low up to high; got {self.low:g} and {self.high:g}")
+        if self.kind != "text" and any(isinstance(one, str) for one in self.codes.values()):
+            raise ValueError(f"wanted codes that become numbers with kind {self.kind}; got a text")
+        return self
 
     @property
     def theme(self) -> str:

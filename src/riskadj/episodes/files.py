@@ -49,7 +49,11 @@ def check_there(path: Path) -> None:
     ------
     FileMissingError, FileFormatError
     """
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError:  # such as a name too long for any file
+        is_there = False
+    if not is_there:
         raise FileMissingError(
             f"{path}: wanted a file with episodes; there is none. Check data.paths."
         )

@@ -7,13 +7,17 @@ process.
 
 import mmap
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
+
+from riskadj.errors import OutputError
 
 MAPPED_FROM = 256 * 2**20
 """Bytes: smaller tables stay in memory."""
@@ -33,7 +37,7 @@ def mapped(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    OSError
+    OutputError
         When there is no room for the file.
 
     Examples
@@ -54,17 +58,54 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
     Raises
     ------
-    OSError
+    OutputError
         When there is no room for the file.
     """
     if not _is_large(parts):
         return pd.concat(parts, ignore_index=True)
     names = dict.fromkeys(name for one in parts for name in one.columns)
-    with tempfile.TemporaryFile(prefix="riskadj-") as file:
+    with _file() as file:
         pages = _Pages(file)
         for name in names:
             pages.keep(name, _column(parts, name))
         return pages.read()
+
+
+def room_for(rows: int, columns: int) -> NDArray[np.float64]:
+    """Return an array of zeros to be filled, a row for each column; a large one is mapped.
+
+    Raises
+    ------
+    OutputError
+        When there is no room for the file.
+
+    Examples
+    --------
+    >>> room_for(rows=2, columns=1)
+    array([[0., 0.]])
+    """
+    size = rows * columns * np.dtype(np.float64).itemsize
+    if size < MAPPED_FROM:
+        return np.zeros((columns, rows))
+    with _file() as file:
+        for start in range(0, size, MAPPED_FROM):  # written, or a full disk would end the process
+            file.write(bytes(min(MAPPED_FROM, size - start)))
+        file.flush()
+        pages = mmap.mmap(file.fileno(), size)
+    return np.frombuffer(pages, dtype=np.float64).reshape(columns, rows)
+
+
+@contextmanager
+def _file() -> Iterator[IO[bytes]]:
+    try:
+        with tempfile.TemporaryFile(prefix="riskadj-") as file:
+            yield file
+    except OSError as error:
+        raise OutputError(
+            "temporary files: wanted room for a large table; got "
+            f"{error.strerror or str(error)!r}. Free some space, or set TMPDIR to a folder that "
+            "has it."
+        ) from None
 
 
 def _is_large(parts: Iterable[pd.DataFrame]) -> bool:

@@ -35,6 +35,7 @@ from riskadj.errors import (
     did_you_mean,
     raise_all,
 )
+from riskadj.record import in_our_words
 from riskadj.yaml_text import parse_yaml, plain
 
 MAX_MAPPING_BYTES = 1_000_000
@@ -191,7 +192,9 @@ def _fault(error: Any, kind: type[BaseModel], path: Path) -> RiskadjError:
         return StudyError(f"{where}: wanted a known key; got {got!r}.{did_you_mean(got, known)}")
     if error["type"] == "missing":
         return StudyError(f"{where}: wanted a value; the key is missing. Add it.")
-    problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
+    if error["type"] == "too_short":
+        return StudyError(f"{where}: wanted one or more; got none.")
+    problem = in_our_words(str(error["msg"]))
     got = "" if "got" in problem else f"; got {_short(error['input'])}"
     return StudyError(f"{where}: {problem}{got}.")
 

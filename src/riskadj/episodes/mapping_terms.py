@@ -48,6 +48,7 @@ class OfInstrument(Record):
             raise ValueError(
                 f"wanted {wanted} items of {self.instrument}, in order; got {len(self.items)}"
             )
+        refuse_twice("items", self.items)
         if not self.items and self.score is None:
             raise ValueError(f"wanted items or score of {self.instrument}; got neither")
         return self

@@ -14,6 +14,7 @@ import pandas as pd
 from riskadj.episodes.columns import COMORBIDITIES
 from riskadj.episodes.distinct import map_distinct
 from riskadj.episodes.files import read_text_table
+from riskadj.episodes.shown import shown_cell, shown_list
 from riskadj.errors import ColumnError, FileFormatError
 
 _JOINTS = {
@@ -132,10 +133,11 @@ def read_nhs_file(path: Path) -> pd.DataFrame:
     """
     raw = read_text_table(path, encoding="latin-1")
     headers = {_plain(one): one for one in raw.columns}
+    _check_apart(raw.columns, headers, path)
     if not {"providercode", "procedure", "revisionflag"} <= set(headers):
         raise FileFormatError(
             f"{path}: wanted an NHS England PROMs record file (Provider Code, Procedure, Revision "
-            f"Flag, Year, ...); got a table that begins with {', '.join(raw.columns[:3])}."
+            f"Flag, Year, ...); got a table that begins with {shown_list(raw.columns[:3])}."
         )
     procedure = _one_procedure(raw[headers["procedure"]], path)
     joint, measure = _JOINTS[procedure]
@@ -158,12 +160,22 @@ def _plain(header: str) -> str:
     return "".join(letter for letter in header.lower() if letter.isalnum())
 
 
+def _check_apart(columns: pd.Index, headers: dict[str, str], path: Path) -> None:
+    """Refuse two columns whose names differ in signs only, as either might be meant."""
+    alike = next((one for one in columns if _plain(one) and headers[_plain(one)] != one), None)
+    if alike is not None:
+        raise ColumnError(
+            f"{path}: wanted each column once; got {shown_cell(alike)!r} and "
+            f"{shown_cell(headers[_plain(alike)])!r}. Use the file as published."
+        )
+
+
 def _one_procedure(column: pd.Series, path: Path) -> str:
     found = sorted(set(column))
     if len(found) != 1 or found[0] not in _JOINTS:
         raise FileFormatError(
             f"{path}: wanted one procedure among {', '.join(_JOINTS)}; "
-            f"got {', '.join(found[:5]) or 'none'}."
+            f"got {shown_list(found[:5]) or 'none'}."
         )
     return found[0]
 
@@ -172,8 +184,9 @@ def _stages(flags: pd.Series, path: Path) -> pd.Series:
     strange = flags[~flags.isin(_STAGES)]
     if not strange.empty:
         raise FileFormatError(
-            f"{path}: wanted a Revision Flag of 0 or 1 in every row; got {strange.iloc[0]!r} in "
-            f"{len(strange):,}, first in row {strange.index[0] + 1}."
+            f"{path}: wanted a Revision Flag of 0 or 1 in every row; got "
+            f"{shown_cell(strange.iloc[0])!r} in {len(strange):,}, first in row "
+            f"{strange.index[0] + 1}."
         )
     return flags.map(_STAGES)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from riskadj.digest import digest_of_file, digest_of_json
+from riskadj.engine import Local, in_use
 from riskadj.episodes.columns import Column, declared_columns
 from riskadj.episodes.fhir import read_fhir
 from riskadj.episodes.fhir_mapping import FhirMapping
@@ -16,7 +17,7 @@ from riskadj.episodes.files import check_there, read_text_table
 from riskadj.episodes.mapped import joined, mapped
 from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
-from riskadj.episodes.pieces import Pieces, one_piece, parquet_pieces
+from riskadj.episodes.pieces import Piece, Pieces, one_piece, parquet_pieces
 from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
@@ -207,12 +208,10 @@ class _Checks:
         parts: list[pd.DataFrame] = []
         faults: list[Fault] = []
         left_out: Counter[str] = Counter()
-        rows = 0
-        for raw in pieces.tables:
-            part, found = self._piece(raw, path, digest, rows)
-            faults += [one.below(rows) for one in _once_each(found)]
-            left_out.update(raw.attrs.get(LEFT_OUT, {}))
-            rows += len(part)
+        engine = in_use().engine if len(pieces.parts) > 1 else Local()
+        for part, found, gone in engine.through(_checked, pieces.parts, self, path, digest):
+            faults += found
+            left_out.update(gone)
             parts.append(mapped(part))
         table = joined(parts)
         faults = [*merged(faults), *find_repeats(table, self.declared)]
@@ -220,12 +219,13 @@ class _Checks:
             raise ValuesFault(str(path), faults)
         columns = {name: self.declared[name] for name in table}
         return Episodes(
-            table, columns, (Source(path.name, digest, rows), *beside), digest, dict(left_out)
+            table, columns, (Source(path.name, digest, len(table)), *beside), digest, dict(left_out)
         )
 
-    def _piece(
+    def piece(
         self, raw: pd.DataFrame, path: Path, digest: str, before: int
     ) -> tuple[pd.DataFrame, list[Fault]]:
+        """Return some rows of a file as declared, and what is wrong with them."""
         raw = raw.rename(columns=self.rename)
         _check_names(raw, path)
         table, faults = to_declared(raw, self.declared)
@@ -237,6 +237,16 @@ class _Checks:
         table, score_faults = add_scores(table, self.value_sets)
         faults += row_faults(table, self.declared) + score_faults
         return table[[name for name in self.declared if name in table.columns]], faults
+
+
+def _checked(
+    piece: Piece, checks: _Checks, path: Path, digest: str
+) -> tuple[pd.DataFrame, list[Fault], dict[str, int]]:
+    """Read and check a piece: its rows, its faults with their rows in the file, who is left out."""
+    raw = piece.read()
+    table, faults = checks.piece(raw, path, digest, piece.before)
+    found = [one.below(piece.before) for one in _once_each(faults)]
+    return table, found, raw.attrs.get(LEFT_OUT, {})
 
 
 def _with_period(table: pd.DataFrame, period_from: str, path: Path) -> pd.DataFrame:

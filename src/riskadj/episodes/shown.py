@@ -7,6 +7,7 @@ either, wherever it stands.
 
 import math
 import re
+from collections.abc import Iterable
 
 NOT_SHOWN = "(not shown)"
 LONGEST = 24
@@ -34,3 +35,14 @@ def shown_cell(value: object) -> str:
     few_digits = sum(one.isdigit() for one in text) <= MOST_DIGITS
     fits = text.isprintable() and len(text) <= LONGEST and (few_digits or _DATE.fullmatch(text))
     return text if fits else NOT_SHOWN
+
+
+def shown_list(values: Iterable[object]) -> str:
+    """Return cells as an error shows them, one after another.
+
+    Examples
+    --------
+    >>> shown_list(["M", "943 476 5919"])
+    'M, (not shown)'
+    """
+    return ", ".join(map(shown_cell, values))

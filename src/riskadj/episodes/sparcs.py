@@ -14,6 +14,7 @@ import pandas as pd
 from riskadj.episodes.distinct import map_distinct
 from riskadj.episodes.files import read_text_table
 from riskadj.episodes.mapping import LEFT_OUT
+from riskadj.episodes.shown import shown_list
 from riskadj.errors import ColumnError, FileFormatError
 
 INPATIENT = "INPATIENT"
@@ -76,7 +77,7 @@ def read_sparcs_file(path: Path) -> pd.DataFrame:
     if len(absent) > len(HEADERS) / 2:
         raise FileFormatError(
             f"{path}: wanted SPARCS inpatient discharges (Permanent Facility Id, APR DRG Code, "
-            f"Total Costs, ...); got a table that begins with {', '.join(raw.columns[:3])}."
+            f"Total Costs, ...); got a table that begins with {shown_list(raw.columns[:3])}."
         )
     if absent:
         raise ColumnError(

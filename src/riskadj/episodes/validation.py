@@ -201,7 +201,11 @@ _A_DAY = 1
 
 def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
     """Return the column as declared, and which of its cells could not be read as that."""
-    converted = map_distinct(raw, lambda values: _convert_values(values, column))
+    try:
+        converted = map_distinct(raw, lambda values: _convert_values(values, column))
+    except TypeError:  # lists and structures, which no cell of a table may hold
+        nothing = _convert_values(pd.Series(None, index=raw.index, dtype="str"), column)
+        return nothing["kept"].rename(column.name), raw.notna()
     return converted["kept"].rename(column.name), converted["wrong"]
 
 
@@ -222,6 +226,8 @@ def _convert_values(raw: pd.Series, column: Column) -> pd.DataFrame:
         values = raw if pd.api.types.is_numeric_dtype(raw) else text
         kept = pd.to_numeric(values.mask(missing), errors="coerce").astype("float64")
         wrong = ~np.isfinite(kept)
+    if column.kind != "flag" and raw.dtype != "str":
+        wrong |= np.array([isinstance(value, (bool, np.bool_)) for value in raw], dtype=bool)
     return pd.DataFrame({"kept": kept.mask(missing | wrong), "wrong": wrong & ~missing})
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.casemix import CaseMix, CaseMixEncoder
+from riskadj.engine import in_use
 from riskadj.episodes import Column
+from riskadj.episodes.mapped import room_for
 from riskadj.errors import StudyError, did_you_mean
 from riskadj.expected.ceiling import CeilingExpectation
 from riskadj.expected.cost_learners import (
@@ -73,6 +75,8 @@ class Lesson:
 
     def of(self, rows: NDArray[np.intp]) -> "Lesson":
         """Return the lesson of some of the episodes."""
+        if len(rows) == len(self.y) and (np.diff(rows) == 1).all():
+            return self
         return replace(
             self,
             X=self.X[rows],
@@ -98,12 +102,20 @@ def lesson(learner: Learner, casemix: CaseMix) -> Lesson:
     return Lesson(
         columns,
         encoder,
-        encoder.transform(train[[one.name for one in columns]]),
+        _encoded(encoder, train[[one.name for one in columns]]),
         y,
         train["provider_id"].to_numpy(),
         train["period"].to_numpy(),
         _parts(learner, cohort.outcome, train, y),
     )
+
+
+def _encoded(encoder: CaseMixEncoder, casemix: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the whole matrix; a large one mapped, so that encoding needs a block of it at once."""
+    X = room_for(len(encoder.features_), len(casemix))
+    for rows in in_use().cuts(len(casemix)):
+        X[rows] = encoder.transform(casemix.iloc[rows])
+    return X
 
 
 def inputs(learner: Learner, casemix: CaseMix) -> tuple[Column, ...]:

@@ -1,7 +1,7 @@
 """A fitted expectation as a value: it can be asked, saved as text, and read again."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from riskadj.casemix import CaseMixEncoder
 from riskadj.digest import digest_of_bytes
+from riskadj.engine import in_use
 from riskadj.episodes import Column
 from riskadj.errors import ChangedFileError, ColumnError, FileFormatError, ValuesError
 from riskadj.expected.ceiling import CeilingExpectation
 from riskadj.expected.written import read_learner, write_learner
 from riskadj.stats.links import link_named
 
+Floats = NDArray[np.float64]
 FORMAT = "riskadj expectation 2"
 DIGESTS = "digests.json"
 """Of a saved model: the digest of every other file of it, by its name."""
@@ -83,15 +85,20 @@ class ExpectationModel:
         self, casemix: pd.DataFrame, fold: ArrayLike | None = None
     ) -> NDArray[np.float64]:
         """Return what `expect` does, before recalibration."""
-        X = self.encode(casemix)
         if fold is not None and not np.isin(fold, np.arange(len(self.members))).all():
             raise ValuesError(
                 f"model {self.outcome}-{self.learner}: wanted folds from 0 to "
                 f"{len(self.members) - 1}; got others. Leave fold out to ask all of them."
             )
-        if fold is None:
-            return np.mean([one.predict(X) for one in self.members], axis=0)
-        return _by_fold(fold, len(X), lambda k, rows: self.members[k].predict(X[rows]))
+        return self._asked(casemix, fold, "predict")
+
+    def _asked(self, casemix: pd.DataFrame, fold: ArrayLike | None, what: str) -> Floats:
+        """Return what members say of each episode, a block of episodes at a time."""
+        tables = (self._inputs(casemix), None if fold is None else np.asarray(fold, dtype=int))
+        answers = np.empty(len(casemix))
+        for rows, found in in_use().over_rows(_said_of_block, tables, self, what):
+            answers[rows] = found
+        return answers
 
     def expected_share_at_ceiling(
         self, casemix: pd.DataFrame, fold: ArrayLike | None = None
@@ -99,15 +106,13 @@ class ExpectationModel:
         """Return each episode's chance of the best score; None where the learner has none."""
         if not isinstance(self.members[0], CeilingExpectation):
             return None
-        X = self.encode(casemix)
-        if fold is None:
-            return np.mean([one.expected_share_at_ceiling(X) for one in self.members], axis=0)
-        return _by_fold(
-            fold, len(X), lambda k, rows: self.members[k].expected_share_at_ceiling(X[rows])
-        )
+        return self._asked(casemix, fold, "expected_share_at_ceiling")
 
     def encode(self, casemix: pd.DataFrame) -> NDArray[np.float64]:
         """Return the matrix that the members take."""
+        return self.encoder.transform(self._inputs(casemix))
+
+    def _inputs(self, casemix: pd.DataFrame) -> pd.DataFrame:
         names = [one.name for one in self.columns]
         absent = [one for one in names if one not in casemix.columns]
         if absent:
@@ -115,7 +120,7 @@ class ExpectationModel:
                 f"model {self.outcome}-{self.learner}: wanted {len(names)} case-mix columns; got "
                 f"none called {', '.join(absent[:5])}."
             )
-        return self.encoder.transform(casemix[names])
+        return casemix[names]
 
     def recalibrated(self, intercept: float, slope: float) -> "ExpectationModel":
         """Return the same model on the line intercept + slope * what it says now."""
@@ -136,14 +141,16 @@ def moved(
     return scale.mean(intercept + slope * scale.predictor(expected))
 
 
-def _by_fold(
-    fold: ArrayLike, n: int, ask: Callable[[int, NDArray[np.bool_]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    folds = np.asarray(fold, dtype=int)
-    answers = np.empty(n)
-    for k in np.unique(folds):
-        rows = folds == k
-        answers[rows] = ask(int(k), rows)
+def _said_of_block(
+    casemix: pd.DataFrame, fold: NDArray[np.int_] | None, model: ExpectationModel, what: str
+) -> Floats:
+    X = model.encode(casemix)
+    if fold is None:
+        return np.mean([getattr(one, what)(X) for one in model.members], axis=0)
+    answers = np.empty(len(X))
+    for k in np.unique(fold):
+        rows = fold == k
+        answers[rows] = getattr(model.members[k], what)(X[rows])
     return answers
 
 

@@ -20,6 +20,7 @@ from riskadj.expected.learners import COSTS, Factor, LightGBMExpectation, Linear
 from riskadj.expected.nets import NetExpectation
 from riskadj.expected.parts import PartsExpectation
 from riskadj.expected.stacked import StackedExpectation
+from riskadj.expected.trees_text import check_trees
 
 Content = dict[str, Any]
 
@@ -103,6 +104,7 @@ def _read_lightgbm(content: Content) -> LightGBMExpectation:
         **settings | {"monotone": None if signs is None else {int(k): v for k, v in signs}}
     )
     learner.base_ = float(content["base"])
+    check_trees(content["trees"])
     try:
         learner.booster_ = lightgbm.Booster(model_str=content["trees"])
     except lightgbm.basic.LightGBMError as error:

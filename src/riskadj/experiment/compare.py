@@ -18,6 +18,8 @@ from riskadj.experiment.paired import Side, pair
 from riskadj.experiment.results import matching, sides
 from riskadj.payment.money import Currency, from_minor
 from riskadj.report.folder import json_text, read_provenance
+from riskadj.report.reading import as_a_run_writes_it
+from riskadj.study.load import build
 from riskadj.study.records import Study
 
 EPISODES = "expectations.parquet"
@@ -232,9 +234,14 @@ def compare_runs(
 
 
 def _open(folder: Path) -> tuple[Opened, dict[str, Side]]:
+    with as_a_run_writes_it(folder):
+        return _opened(folder)
+
+
+def _opened(folder: Path) -> tuple[Opened, dict[str, Side]]:
     run = open_run(folder)
     read_provenance(folder, (EPISODES,))
-    study = Study.model_validate(run.study)
+    study = build(Study, run.study, str(folder / "study.json"))
     better = {one.name: one.better for one in study.outcomes}
     try:
         episodes = pd.read_parquet(folder / EPISODES, columns=_KEYS)

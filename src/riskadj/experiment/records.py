@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from riskadj.study.load import build
 from riskadj.study.records import FEWEST_REPLICATES, Tracking
 
 FILE = "experiment.yaml"
+MOST_CELLS = 10_000
+"""Of a grid: more would take months."""
 Settings = tuple[str, ...]
 Options = dict[str, Settings]
 OF_SCENARIO = "scenario."
@@ -45,7 +48,7 @@ class Experiment(Record):
     )
     figures: tuple[str, ...] = Field(min_length=1, description="columns of the comparison table")
     chart: str | None = Field(None, description="the figure that is drawn; null: the first")
-    seed: int = Field(description="of the bootstrap behind intervals")
+    seed: int = Field(ge=0, description="of the bootstrap behind intervals")
     replicates: int = Field(1000, ge=FEWEST_REPLICATES, description="of the same")
     tracking: Tracking = Tracking(experiment="experiments")
 
@@ -61,6 +64,8 @@ class Experiment(Record):
             raise ValueError("wanted one option or more of every axis; got an axis without any")
         for settings in (one for axis in grid for one in axis.values()):
             _checked(settings)
+        if prod(map(len, grid)) > MOST_CELLS:
+            raise ValueError(f"wanted up to {MOST_CELLS:,} cells; got more")
         names = [" / ".join(one) for one in product(*grid)]
         twice = sorted({one for one in names if names.count(one) > 1})
         if twice:
@@ -78,7 +83,7 @@ class Experiment(Record):
                 )
         truths = [one for one in asked if one in NEEDS_TRUTH]
         if truths and self.scenario is None:
-            raise ValueError(f"wanted a scenario with {truths[0]}, as only a world has a truth")
+            raise ValueError(f"wanted a scenario with {truths[0]}, as only a world has a truth; got none")
         return self
 
     @model_validator(mode="after")

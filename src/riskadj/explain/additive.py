@@ -13,9 +13,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from riskadj.engine import in_use
 from riskadj.expected import (
     GammaExpectation,
     LightGBMExpectation,
@@ -52,11 +54,44 @@ class Contributions(NamedTuple):
     base: float
 
 
+class Taught:
+    """Whom a member learned from, and the means over them, each of which is worked out once.
+
+    Parameters
+    ----------
+    casemix : DataFrame
+        Of those episodes; looked at a block at a time.
+    encode : callable
+        From case mix to a matrix.
+    """
+
+    def __init__(
+        self, casemix: pd.DataFrame | None, encode: Callable[[pd.DataFrame], Floats]
+    ) -> None:
+        self._casemix, self._encode = casemix, encode
+        self._known: dict[tuple[Any, ...], Floats] = {}
+
+    def mean_terms(self, factors: list[Factor], coef: Floats) -> Floats:
+        """Return the mean of what each feature adds to a line."""
+        line = (*(one.feature for one in factors), coef.tobytes())
+        if line not in self._known and self._casemix is not None:
+            blocks = in_use().over_rows(_sum_terms, (self._casemix,), self._encode, factors, coef)
+            sums = np.sum([one for _, one in blocks], axis=0)
+            self._known[line] = sums / len(self._casemix)
+        return self._known[line]
+
+    def told(self) -> "Taught":
+        """Return the means that are known, without the episodes."""
+        without = Taught(None, self._encode)
+        without._known |= self._known
+        return without
+
+
 class Asked(NamedTuple):
-    """Who is explained, and whom their member learned from, as matrices; NaN is missing."""
+    """Who is explained, as a matrix; whom their member learned from; NaN is missing."""
 
     X: Floats
-    taught: Floats
+    taught: "Floats | Taught"
     threads: int = 1
 
 
@@ -121,7 +156,7 @@ def _why_not_stacked(stack: StackedExpectation) -> str:
 def _of_trees(member: LightGBMExpectation, asked: Asked) -> Contributions:
     forest = read_forest(member.booster_.model_to_string())
     if forest is not None and len(asked.X) * forest.value.size > FEW:
-        found = tree_contributions(forest, asked.X, asked.threads)
+        found = tree_contributions(forest, asked.X, in_use().threads_of(asked.threads))
         if found is not None:
             return Contributions(found.values, found.base + member.base_)
     values = member.contributions(asked.X)
@@ -147,8 +182,20 @@ class _Line(NamedTuple):
 
 
 def _line(factors: list[Factor], coef: Floats, constant: float, asked: Asked) -> _Line:
-    mean = _terms(factors, coef, asked.taught).mean(axis=0)
+    if isinstance(asked.taught, Taught):
+        mean = asked.taught.mean_terms(factors, coef)
+    else:
+        mean = _terms(factors, coef, asked.taught).mean(axis=0)
     return _Line(_terms(factors, coef, asked.X) - mean, float(constant + mean.sum()))
+
+
+def _sum_terms(
+    casemix: pd.DataFrame,
+    encode: Callable[[pd.DataFrame], Floats],
+    factors: list[Factor],
+    coef: Floats,
+) -> Floats:
+    return _terms(factors, coef, encode(casemix)).sum(axis=0)
 
 
 def _terms(factors: list[Factor], coef: Floats, X: Floats) -> Floats:

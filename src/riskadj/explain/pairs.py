@@ -41,8 +41,7 @@ def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray, seed: int) -> pd
     if not isinstance(model.members[0], LightGBMExpectation):
         return pd.DataFrame(columns=PAIR_COLUMNS[2:])
     forests = [read_forest(one.booster_.model_to_string()) for one in model.members]
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.choice(len(X), min(SAMPLE, len(X)), replace=False))
+    rows = sampled(len(X), seed)
     names = [one.name for one in model.columns]
     sources = _sources(model, names)
     sums = [_sum_of(one, X[rows[fold[rows] == k]], sources) for k, one in enumerate(forests)]
@@ -55,6 +54,17 @@ def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray, seed: int) -> pd
     found = found.nlargest(MOST, "mean_absolute").query("mean_absolute > 0")
     named = found.assign(**{side: [names[k] for k in found[side]] for side in ("first", "second")})
     return named.assign(n=len(rows))[PAIR_COLUMNS[2:]]
+
+
+def sampled(n: int, seed: int) -> NDArray[np.intp]:
+    """Return which of n episodes are looked at, in order.
+
+    Examples
+    --------
+    >>> sampled(3, seed=1)
+    array([0, 1, 2])
+    """
+    return np.sort(np.random.default_rng(seed).choice(n, min(SAMPLE, n), replace=False))
 
 
 def _sources(model: ExpectationModel, names: list[str]) -> Floats:

@@ -16,12 +16,13 @@ import pandas as pd
 from riskadj.casemix.roles import refusal, refusal_by
 from riskadj.cohort import Cohort
 from riskadj.digest import digest_of_frame
+from riskadj.engine import in_use
 from riskadj.episodes import Column
-from riskadj.episodes.mapped import joined, mapped
+from riskadj.episodes.mapped import joined, room_for
 from riskadj.errors import CaseMixError
 from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
-from riskadj.explain.additive import Asked, contributions_of, why_not
-from riskadj.explain.pairs import PAIR_COLUMNS, pairs_of
+from riskadj.explain.additive import Asked, Taught, contributions_of, why_not
+from riskadj.explain.pairs import PAIR_COLUMNS, pairs_of, sampled
 from riskadj.stats.links import link_named
 from riskadj.study.records import CaseMixRules
 
@@ -36,6 +37,8 @@ ADDITIVITY = 1e-6
 LARGEST = {"logit": 15.0}
 """By link: how far out numbers still tell chances from 0 and 1 to the last digits wanted."""
 ROUNDING = 1e-9
+AT_A_TIME = 8
+"""Columns of all episodes that are looked at together."""
 KEYS = ["outcome", "learner"]
 ROLE_COLUMNS = [*KEYS, "role", "columns", "mean_absolute", "share"]
 PART_COLUMNS = [*KEYS, "part", "n", "feature", "mean_absolute", "share", "rank"]
@@ -224,20 +227,17 @@ def _explain(
 def _episodes(
     expectations: Expectations, model: ExpectationModel, rows: pd.DataFrame
 ) -> pd.DataFrame:
-    values, base = _contributions(expectations, model, rows["fold"].to_numpy())
+    parts = _contributions(expectations, model, rows["fold"].to_numpy())
     table = pd.concat(
         [
             rows[[*KEYS, "episode_id", "provider_id"]].reset_index(drop=True),
-            pd.DataFrame({"base": model.intercept + model.slope * base}),
-            pd.DataFrame(
-                model.slope * sum_by_source(values, model), columns=[c.name for c in model.columns]
-            ),
+            pd.DataFrame(parts.T, columns=["base", *(c.name for c in model.columns)], copy=False),
             pd.DataFrame({"expected_score": _on_scale(model, rows["expected_score"])}),
         ],
         axis=1,
     )
     _check_additive(table, LARGEST.get(model.link, np.inf))
-    return mapped(table)
+    return table
 
 
 def _on_scale(model: ExpectationModel, expected: pd.Series) -> np.ndarray:
@@ -246,25 +246,45 @@ def _on_scale(model: ExpectationModel, expected: pd.Series) -> np.ndarray:
 
 def _contributions(
     expectations: Expectations, model: ExpectationModel, fold: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return contributions by feature, and what they start from, each by its own member."""
-    X = model.encode(expectations.cohort.test)
-    values, base, taught = np.zeros_like(X), np.zeros(len(X)), _taught(expectations, model)
+) -> np.ndarray:
+    """Return what each episode starts from, and what each column adds: a row of numbers each."""
+    test = expectations.cohort.test[[one.name for one in model.columns]]
+    taught = [_taught(expectations, model, k) for k in range(len(model.members))]
+    parts = room_for(len(test), 1 + len(model.columns))
+    for rows, found in in_use().over_rows(_parts_of_block, (test, fold), model, taught):
+        parts[:, rows] = found
+    return parts
+
+
+def _parts_of_block(
+    casemix: pd.DataFrame, fold: np.ndarray, model: ExpectationModel, taught: list[Taught]
+) -> np.ndarray:
+    """Return the parts of each episode, each by its own member."""
+    X = model.encode(casemix)
+    values, base = np.zeros_like(X), np.zeros(len(X))
     for k, member in enumerate(model.members):
         inside = fold == k
         if inside.any():
-            asked = Asked(X[inside], taught(k), getattr(member, "threads", 1))
+            asked = Asked(X[inside], taught[k], getattr(member, "threads", 1))
             values[inside], base[inside] = contributions_of(member, asked)
-    return values, base
+    by_column = model.slope * sum_by_source(values, model)
+    return np.vstack([model.intercept + model.slope * base, by_column.T])
 
 
-def _taught(expectations: Expectations, model: ExpectationModel) -> Callable[[int], np.ndarray]:
-    """Return what tells whom a member learned from; of trees, whose mean is their own, nobody."""
-    train = expectations.cohort.train
-    if isinstance(model.members[0], LightGBMExpectation):
-        return lambda _: np.empty((0, 0))
-    X, learned = model.encode(train), expectations.learned[model.learner]
-    return lambda k: X[train["episode_id"].isin(learned[k].episode_ids).to_numpy()]
+def _taught(expectations: Expectations, model: ExpectationModel, k: int) -> Taught:
+    """Return what is asked of those whom a member learned from; of trees, which know it, nothing.
+
+    One episode is asked for all the means that the others will want.
+    """
+    member = model.members[k]
+    if isinstance(member, LightGBMExpectation):
+        return Taught(None, model.encode)
+    train, learned = expectations.cohort.train, expectations.learned[model.learner][k]
+    inside = train["episode_id"].isin(learned.episode_ids).to_numpy()
+    casemix = train[[one.name for one in model.columns]]
+    taught = Taught(casemix if inside.all() else casemix[inside], model.encode)
+    contributions_of(member, Asked(model.encode(casemix.iloc[:1]), taught))
+    return taught.told()
 
 
 def sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
@@ -277,12 +297,18 @@ def sum_by_source(values: np.ndarray, model: ExpectationModel) -> np.ndarray:
 
 
 def _check_additive(table: pd.DataFrame, most: float) -> None:
-    total = table["base"] + table[feature_columns(table)].sum(axis=1)
-    gap = float((total.clip(-most, most) - table["expected_score"].clip(-most, most)).abs().max())
+    gaps = [_gap(table.iloc[rows], most) for rows in in_use().cuts(len(table))]
+    gap = float(np.max(gaps))
     if not gap <= ADDITIVITY:
         raise ArithmeticError(
             f"wanted base plus contributions within {ADDITIVITY:g} of the expectation; got {gap:g}"
         )
+
+
+def _gap(table: pd.DataFrame, most: float) -> float:
+    total = table["base"] + table[feature_columns(table)].sum(axis=1)
+    apart = total.clip(-most, most) - table["expected_score"].clip(-most, most)
+    return float(apart.abs().max())
 
 
 # --- what may carry weight ------------------------------------------------------------------------
@@ -324,7 +350,7 @@ def _by_part(episodes: pd.DataFrame, fold: np.ndarray, members: int, seed: int) 
     """Return the size of contributions by fold, or of a single model by half of the providers."""
     part = fold if members > 1 else _halves(episodes["provider_id"], seed)
     word = "fold" if members > 1 else "half"
-    size = episodes[feature_columns(episodes)].abs().groupby(part).mean()
+    size = _by_columns(episodes, feature_columns(episodes), lambda v: v.abs().groupby(part).mean())
     table = size.stack().rename("mean_absolute").rename_axis(["at", "feature"]).reset_index()
     sums = table.groupby("at")["mean_absolute"]
     table = table.assign(
@@ -351,8 +377,9 @@ def _share(part: pd.Series, whole: Any) -> pd.Series:
 def _pairs(
     expectations: Expectations, model: ExpectationModel, rows: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
-    fold, X = rows["fold"].to_numpy(), model.encode(expectations.cohort.test)
-    found = pairs_of(model, X, fold, seed)
+    few = sampled(len(rows), seed)
+    X = model.encode(expectations.cohort.test.iloc[few])
+    found = pairs_of(model, X, rows["fold"].to_numpy()[few], seed)
     return _keyed(found, rows, PAIR_COLUMNS[len(KEYS) :])
 
 
@@ -361,7 +388,7 @@ def _themes(model: ExpectationModel) -> dict[str, str]:
 
 
 def _by_feature(episodes: pd.DataFrame, model: ExpectationModel) -> pd.DataFrame:
-    size = episodes[feature_columns(episodes)].abs().mean()
+    size = _by_columns(episodes, feature_columns(episodes), lambda v: v.abs().mean())
     table = size.rename("mean_absolute").rename_axis("feature").reset_index()
     table["share"] = _share(table["mean_absolute"], table["mean_absolute"].sum())
     table = table.sort_values(["mean_absolute", "feature"], ascending=[False, True])
@@ -371,14 +398,20 @@ def _by_feature(episodes: pd.DataFrame, model: ExpectationModel) -> pd.DataFrame
 
 
 def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:
-    values = episodes[["base", *feature_columns(episodes)]]
     sign = 1 if cohort.outcome.compares.family == "gamma" else cohort.outcome.better
+    start = None
     if cohort.outcome.kind == "gain":
-        values = values.assign(**{START: -cohort.test["baseline_score"].to_numpy()})
+        start = pd.DataFrame({START: -cohort.test["baseline_score"].to_numpy()})
         sign = cohort.outcome.measured.direction
-    values = values * sign
-    gap = values.groupby(episodes["provider_id"]).mean() - values.mean()
-    gap = gap.rename(columns={"base": FOLD})
+    codes, labels = pd.factorize(episodes["provider_id"], sort=True)
+
+    def gap_of(values: pd.DataFrame) -> pd.DataFrame:
+        values = values * sign
+        return values.groupby(codes).mean() - values.mean()
+
+    gap = _by_columns(episodes, ["base", *feature_columns(episodes)], gap_of)
+    gap = gap if start is None else gap.join(gap_of(start))
+    gap = gap.set_axis(labels).rename(columns={"base": FOLD})
     if gap[FOLD].abs().max() <= ROUNDING:
         gap = gap.drop(columns=FOLD)
     table = gap.stack().rename("contribution").rename_axis(["provider_id", "feature"])
@@ -388,6 +421,15 @@ def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort)
     table["theme"] = table["feature"].map(themes)
     wanted = ["provider_id", "n", "feature", "theme", "contribution", "difference"]
     return _keyed(table, episodes, wanted)
+
+
+def _by_columns(
+    table: pd.DataFrame, names: list[str], summarise: Callable[[pd.DataFrame], Any]
+) -> Any:
+    """Return a summary of columns that takes a few of them at a time, as each is in memory then."""
+    few = [names[k : k + AT_A_TIME] for k in range(0, len(names), AT_A_TIME)]
+    found = [summarise(table[some]) for some in few]
+    return pd.concat(found, axis=0 if isinstance(found[0], pd.Series) else 1)
 
 
 def _keyed(table: pd.DataFrame, episodes: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

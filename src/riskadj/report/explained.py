@@ -25,6 +25,7 @@ from riskadj.report.folder import (
     write_json,
     write_text,
 )
+from riskadj.report.provenance import FORMAT
 from riskadj.report.words import (
     FOLD_TITLE,
     called,
@@ -638,4 +639,5 @@ def write_explanation(answer: Answer, out: str | Path) -> None:
         if isinstance(answer, ProviderAnswer) and len(answer.peers):
             write_text(draw_peers(answer), staging / "peers.svg")
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
-        write_json({"explanation": answer.run, "files": digests}, staging / MARK)
+        told = {"format": FORMAT, "explanation": answer.run, "files": digests}
+        write_json(told, staging / MARK)

@@ -16,6 +16,7 @@ from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.lookup import rows_of
 from riskadj.report.places import Places
+from riskadj.report.reading import as_a_run_writes_it, check_table
 from riskadj.stats.links import link_named
 from riskadj.study import Outcome, Study
 from riskadj.study.load import build
@@ -172,9 +173,10 @@ def read_explained(folder: str | Path, *, episodes: bool = False) -> Ran:
         raise UnknownNameError(f"{folder}: {_UNEXPLAINED}")
     provenance = read_provenance(folder, names)
     study = build(Study, read_json(folder / "study.json"), str(folder / "study.json"))
-    tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
-    tables |= {name.removesuffix(".parquet"): pd.read_parquet(folder / name) for name in rows}
-    return Ran(study, MappingProxyType(tables), str(provenance["stages"][-1]["digest"]))
+    with as_a_run_writes_it(folder):
+        tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
+        tables |= {name.removesuffix(".parquet"): pd.read_parquet(folder / name) for name in rows}
+        return Ran(study, MappingProxyType(tables), str(provenance["stages"][-1]["digest"]))
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -182,6 +184,7 @@ def _table(path: Path) -> pd.DataFrame:
     table = read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
     texts = [name for name in _TEXTS if name in table]
     table[texts] = table[texts].fillna("")
+    check_table(table, path, KEYS, ("n", "adjusted", "z", "contribution"))
     return table
 
 

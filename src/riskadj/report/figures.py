@@ -204,7 +204,10 @@ def _calibration_words(one: Comparison) -> tuple[str, ...]:
 
 
 def _describe_calibration(one: Comparison) -> str:
-    worst = one.calibration.loc[one.calibration["difference"].abs().idxmax()]
+    shown = one.calibration.dropna(subset="difference")
+    if shown.empty:
+        return f"Observed against expected {one.target}: no tenth has episodes enough to be shown."
+    worst = shown.loc[shown["difference"].abs().idxmax()]
     return (
         f"Observed against expected {one.target} in tenths of what is expected, {one.title}. "
         f"The largest difference, {one.with_unit(worst['difference'], 1)}, is in tenth "

@@ -1,19 +1,23 @@
 """The run folder: all of it or nothing, and the same bytes for the same inputs."""
 
 import csv
+import errno
+import fcntl
 import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.errors import FileFormatError, FileMissingError, OutputError, did_you_mean
+from riskadj.report.provenance import check_format
 
 MARK = "provenance.json"
 """Names every file of a run, so that a run can be told from anything else in its folder."""
@@ -28,26 +32,125 @@ _OF_EXPERIMENTS = {
 def run_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to write into, which becomes `out` at the end or vanishes on any error.
 
+    Nobody else writes to `out` meanwhile: a lock beside it goes with the process, however it ends.
+    What a process that was ended left beside `out` is taken away by the next one. Where a file
+    system knows no locks, neither holds.
+
     Raises
     ------
     OutputError
-        When `out` holds something else than a run, cannot be written, or the disk is full.
+        When `out` holds something else than a run, another process writes there, it cannot be
+        written, or the disk is full.
     """
     _check_replaceable(out)
     target = out.resolve()  # a link to an earlier run stays one
     staging = target.with_name(f"{target.name}.partial-{os.getpid()}")
     above = [one for one in staging.parents if not one.exists()]
     try:
-        staging.mkdir(parents=True)
-        yield staging
-        _swap(staging, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target, out), _vanishing(staging):
+            yield staging
+            flushed(staging)
+            _swap(staging, target)
     except OSError as error:
         raise _unwritable(out, error) from None
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         for one in above:
             with suppress(OSError):  # it holds the results
                 one.rmdir()
+
+
+@contextmanager
+def _vanishing(staging: Path) -> Iterator[None]:
+    try:
+        staging.mkdir()
+        yield
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+
+
+@contextmanager
+def _alone(target: Path, out: Path) -> Iterator[None]:
+    """Be the only one who writes to a place, and take away what is left of those who were ended."""
+    path = target.with_name(f"{target.name}.partial-lock")
+    with _locked(path, out) as is_locked:
+        if is_locked:
+            _sweep(target)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
+@contextmanager
+def _locked(path: Path, out: Path) -> Iterator[bool]:
+    """Hold the lock of a file, which says by whom; False where a file system knows no locks."""
+    with path.open("a+", encoding="utf-8") as stream:
+        is_locked = _lock(stream, out)
+        if not is_locked or _is_at(path, stream):
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+            stream.flush()
+            yield is_locked
+            return
+    with _locked(path, out) as is_locked:  # whoever had it has just taken it away
+        yield is_locked
+
+
+def _lock(stream: IO[str], out: Path) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _taken(out, stream) from None
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True
+
+
+def _is_at(path: Path, stream: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _taken(out: Path, stream: IO[str]) -> OutputError:
+    stream.seek(0)
+    by = " ".join(stream.read(200).split()) or "another process"
+    return OutputError(
+        f"{out}: wanted to write results alone; got that {by} is writing there. Wait for it, or "
+        "choose another --out."
+    )
+
+
+def _sweep(target: Path) -> None:
+    """Take away what ended processes left beside a place; an earlier run that was moved comes back.
+
+    All of it is theirs: one that is still at work would hold the lock.
+    """
+    left = re.compile(rf"{re.escape(target.name)}\.partial-(old-)?\d+")
+    for one in [*target.parent.iterdir()]:
+        found = left.fullmatch(one.name)
+        if found and found[1] and not target.exists():
+            one.rename(target)
+        elif found:
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def flushed(folder: Path) -> None:
+    """Wait until every file of a folder is on disk, so that its name may say that it is whole."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -168,6 +271,20 @@ def write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def write_whole(text: str, path: Path) -> None:
+    """Write a text that has no folder of its own: all of it takes its place at once, or none."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():  # a device
+        write_text(text, target)
+        return
+    staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        write_text(text, staging)
+        staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return what a file of a run folder says.
 
@@ -189,7 +306,8 @@ def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     Raises
     ------
     FileMissingError, FileFormatError
-        When the folder is none of a finished run, or a file is not what its run wrote.
+        When the folder is none of a finished run, a newer version wrote it, or a file is not what
+        its run wrote.
     """
     check_there(folder, _WANTED)
     if not folder.is_dir():
@@ -203,8 +321,10 @@ def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:
             "Give the folder that riskadj run wrote."
         )
     provenance = read_json(folder / MARK)
+    check_format(folder / MARK, provenance)
+    written = provenance.get("files")
     for name in names:
-        if provenance.get("files", {}).get(name) != digest_of_file(folder / name):
+        if not isinstance(written, dict) or written.get(name) != digest_of_file(folder / name):
             raise FileFormatError(
                 f"{folder / name}: wanted the file as its run wrote it ({MARK} has its digest); "
                 "got another. Run the study again."

@@ -22,11 +22,11 @@ from riskadj.study.load import DATA_PATHS
 PACKAGES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "mlflow", "shap",
 )  # fmt: skip
-_CHANGES_NO_RESULT = ("tracking", "compute", "export")
+_CHANGES_NO_RESULT = ("tracking", "compute", "export", "engine")
 _CODE = (".py", ".yaml", ".jinja", ".css", ".js")
 _ROOT = Path(riskadj.__file__).parent
 FORMAT = 1
-"""Of `provenance.json` and `card.json`: newer ones are refused."""
+"""Of every folder with a `provenance.json`, and of cards: newer ones are refused."""
 AGAIN = "RISKADJ_AGAIN"
 """Names the provenance of a run that is made again: its times are taken over, nothing is logged."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from riskadj.digest import digest_of_file
+from riskadj.journal import write_entry
 from riskadj.payment.contract import Contract
 from riskadj.payment.settle import Settlement, recheck, settle_tables
 from riskadj.payment.statement import file_names, statement_texts, statements_html
@@ -22,7 +23,10 @@ from riskadj.report.folder import (
     write_json,
     write_text,
 )
+from riskadj.report.provenance import FORMAT
+from riskadj.report.reading import as_a_run_writes_it, check_table
 
+_KEYS = ("outcome", "learner", "provider_id")
 _TABLES = ("providers", "rates", "reference", "analyses")
 _READ = (*(f"{one}.csv" for one in _TABLES), "study.json")
 
@@ -50,13 +54,16 @@ def read_run(folder: str | Path, provider_table: Path | None = None) -> Tables:
     """
     folder = Path(folder)
     provenance = read_provenance(folder, _READ)
-    tables = {name: _text_table(folder / f"{name}.csv") for name in _TABLES}
-    return Tables(
-        **tables,
-        given=None if provider_table is None else _provider_table(provider_table),
-        study=read_json(folder / "study.json"),
-        digest=provenance["stages"][-1]["digest"],
-    )
+    given = None if provider_table is None else _provider_table(provider_table)
+    with as_a_run_writes_it(folder):
+        tables = {name: _text_table(folder / f"{name}.csv") for name in _TABLES}
+        check_table(tables["providers"], folder / "providers.csv", _KEYS)
+        return Tables(
+            **tables,
+            given=given,
+            study=read_json(folder / "study.json"),
+            digest=provenance["stages"][-1]["digest"],
+        )
 
 
 def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
@@ -90,8 +97,18 @@ def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
             write_text(text, staging / "statements" / f"{names[provider_id]}.txt")
         write_json(_summary(settlement), staging / "settlement.json")
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
-        write_json({"settlement": settlement.digest, "files": digests}, staging / MARK)
+        told = {"format": FORMAT, "settlement": settlement.digest, "files": digests}
+        write_json(told, staging / MARK)
+        write_entry("settle", out, _made_from(settlement))
     return {one: f"statements/{name}.txt" for one, name in names.items()}
+
+
+def _made_from(settlement: Settlement) -> dict[str, str]:
+    return {
+        "run": settlement.run_digest,
+        "contract": settlement.contract.digest,
+        "settlement": settlement.digest,
+    }
 
 
 def _summary(settlement: Settlement) -> dict[str, Any]:

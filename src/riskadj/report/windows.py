@@ -11,7 +11,9 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.expected.windows import COMPONENTS, HOW
+from riskadj.journal import write_entry
 from riskadj.profile.windows import FEWEST_IN_FIFTHS, TOTAL, WindowVariation
+from riskadj.report.acts import made_from
 from riskadj.report.charts.drawing import BLUE, GREY, INK, ORANGE, padded, records, to_svg
 from riskadj.report.folder import (
     MARK,
@@ -472,6 +474,7 @@ def write_windows(
             write(staging / name)
         files = {name: digest_of_file(path) for name, path in files_in(staging).items()}
         write_json({**provenance, "windows": found.digest, "files": files}, staging / MARK)
+        write_entry("windows", out, made_from(provenance) | {"windows": found.digest})
 
 
 def summary(found: WindowVariation, provenance: Mapping[str, Any]) -> dict[str, Any]:

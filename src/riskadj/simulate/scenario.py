@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -58,6 +58,9 @@ class Providers(Record):
     )
 
 
+LogOdds = Annotated[float, Field(ge=-20, le=20)]
+
+
 class FollowUp(Record):
     """Who does not answer the second questionnaire, and what that depends on.
 
@@ -71,11 +74,11 @@ class FollowUp(Record):
     unsent: float = Field(
         ge=0, le=0.9, description="share never sent one, by chance; a part of `missing`"
     )
-    by_baseline: float = Field(description="log-odds per SD of worse health before")
-    by_age: float = Field(description="log-odds per SD (9.2 years) of younger age")
-    by_depression: float = Field(description="log-odds for those with depression")
-    by_outcome: float = Field(description="log-odds per SD of worse health after")
-    by_provider: float = Field(ge=0, description="SD of the log-odds between providers")
+    by_baseline: LogOdds = Field(description="log-odds per SD of worse health before")
+    by_age: LogOdds = Field(description="log-odds per SD (9.2 years) of younger age")
+    by_depression: LogOdds = Field(description="log-odds for those with depression")
+    by_outcome: LogOdds = Field(description="log-odds per SD of worse health after")
+    by_provider: LogOdds = Field(ge=0, description="SD of the log-odds between providers")
 
     @model_validator(mode="after")
     def _unsent_is_a_part(self) -> "FollowUp":

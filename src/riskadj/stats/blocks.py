@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from riskadj.engine import Blocks, in_use
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats
 from riskadj.stats.groups import Groups
@@ -117,6 +118,19 @@ class Block:
             offset=None if self.offset is None else self.offset[rows],
             groups=groups,
         )
+
+
+def laid(rows: Rows) -> Blocks:
+    """Return rows with the engine in use, in blocks where they are many; unchecked."""
+    tables = (rows.y, rows.X, rows.provider, rows.weights, rows.offset)
+    lengths = {_length(one) for one in tables if one is not None}
+    return in_use().lay(Rows, tables, lengths.pop() if len(lengths) == 1 else 0)
+
+
+def _length(table: Any) -> int:
+    """Return the number of rows of what can be cut by rows, 0 of anything else."""
+    shape = table.shape if isinstance(table, np.ndarray) or hasattr(table, "iloc") else ()
+    return int(shape[0]) if shape else 0
 
 
 def attempt(block: Any, function: Callable[..., Any], *args: Any) -> Any:

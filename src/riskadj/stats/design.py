@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from riskadj.engine import Blocks, Local
+from riskadj.engine import Blocks
 from riskadj.errors import ArrayError
 from riskadj.stats.arrays import Floats, at_least, finite
 from riskadj.stats.blocks import (
@@ -21,6 +21,7 @@ from riskadj.stats.blocks import (
     attempt,
     few_outcomes,
     in_order,
+    laid,
     of_providers,
     sound,
 )
@@ -154,7 +155,7 @@ def build_design(
         When lengths differ, a value is missing or not finite, or a provider is left without an
         episode of weight above 0.
     """
-    return design_over(Local().place([Rows(y, X, provider, weights, offset)]))
+    return design_over(laid(Rows(y, X, provider, weights, offset)))
 
 
 def design_over(blocks: Blocks) -> Design:

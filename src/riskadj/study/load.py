@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from riskadj.errors import FileMissingError, RiskadjError, StudyError, did_you_mean
+from riskadj.record import in_our_words
 from riskadj.study.records import Study
 from riskadj.yaml_text import MOST_BYTES, parse_yaml, plain
 
@@ -208,7 +209,7 @@ def _step_into(content: Any, step: str, whole: str) -> Any:
 
 
 def _index(content: list[Any], step: str, whole: str) -> int:
-    if not step.isdigit() or int(step) >= len(content):
+    if not (step.isascii() and step.isdecimal()) or int(step) >= len(content):
         raise StudyError(
             f"--set {whole}: wanted a position from 0 to {len(content) - 1}; got {step!r}."
         )
@@ -281,8 +282,7 @@ def _fault(
         return StudyError(f"{where}: wanted one or more; got none.")
     if error["type"].startswith("union_tag"):
         return StudyError(f"{where}: {_tag_problem(error)}")
-    problem = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
-    problem = _MAPPING_WANTED.sub("a mapping", problem)
+    problem = in_our_words(str(error["msg"]))
     got = "" if "got" in problem else f"; got {_short(error['input'])}"
     return StudyError(_ended(f"{where}: {problem}{got}"))
 
@@ -316,7 +316,6 @@ def _without_tags(location: Sequence[Any], content: Any) -> list[Any]:
     return steps
 
 
-_MAPPING_WANTED = re.compile(r"a valid dictionary( or instance of \w+)?")
 _ALTERNATIVE = re.compile(r"(literal\[.*\]|float|int|str|bool|[A-Z]\w+)$")
 """How pydantic names the members of a union in a location."""
 
@@ -378,4 +377,6 @@ def _short(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else f"a single value, {_short(value)}"

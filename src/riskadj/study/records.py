@@ -430,6 +430,12 @@ class LightGBMLearner(Record):
     objective: Literal["gamma", "tweedie"] = Field(
         "gamma", description="of costs: whose likelihood trees climb"
     )
+    shares: int = Field(
+        1,
+        ge=1,
+        description="parts of the episodes that trees are grown from at the same time, each by a "
+        "worker of `engine`; other numbers grow slightly other trees",
+    )
     tune: int = Field(0, ge=0, description=_TUNE)
 
 
@@ -530,7 +536,7 @@ class Split(Record):
         description="what is kept whole in a fold; with episode a model has seen others of the "
         "same provider",
     )
-    seed: int = Field(description="of folds and trees")
+    seed: int = Field(ge=0, description="of folds and trees")
 
     @field_validator("train", "test", mode="before")
     @classmethod
@@ -999,6 +1005,27 @@ class Compute(Record):
     threads: int = Field(2, ge=1)
 
 
+class EngineRules(Record):
+    """Where a run is computed; it changes no result beyond the last digits."""
+
+    name: str = Field(
+        "local",
+        pattern=r"^(local|dask|(tcp|tls|ucx|ws|wss)://[^\s/@]+)$",
+        description="local: this process; dask: worker processes on this machine; or the address "
+        "of a running Dask scheduler, such as tls://host:8786, whose workers see data.paths and "
+        "have this package",
+    )
+    workers: int = Field(2, ge=1, description="processes to start, with dask")
+    rows: int = Field(
+        250_000, ge=1, description="of a block: what is encoded, scored or sent at a time"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class Study(Record):
     """One study: a question about providers, with every choice that answers it."""
 
@@ -1025,6 +1052,7 @@ class Study(Record):
     export: Export = Export()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()
+    engine: EngineRules = EngineRules()
 
     @field_validator("version", mode="before")
     @classmethod

@@ -5,8 +5,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import riskadj
 from riskadj.expected import ExpectationModel, load_model
 from riskadj.masking import without_password
+from riskadj.report.acts import note_done
 from riskadj.report.folder import MARK, read_json, read_provenance
-from riskadj.tracking.registry import register
+from riskadj.tracking.opening import alone_at, is_new, open_store, turn_at
+from riskadj.tracking.registry import SEAL, register
 from riskadj.tracking.store import (
     check_somewhere,
     database_of,
-    find_or_create,
+    ended,
     mlflow_at_work,
     one_line_refusals,
-    reach,
 )
+from riskadj.tracking.unfinished import end_unfinished
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,6 +66,8 @@ class LoggedRun:
         A model URI each, as `mlflow.pyfunc.load_model` takes it.
     new_store : Path or None
         The SQLite database, where there was none before.
+    failed : tuple of str
+        Runs that earlier calls for the same folder left unfinished, and this one marked as failed.
     """
 
     run_id: str
@@ -72,6 +75,7 @@ class LoggedRun:
     uri: str
     models: tuple[str, ...]
     new_store: Path | None = None
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     FileMissingError, FileFormatError
         When the folder does not hold a finished run, or one that was changed.
     TrackingError
-        When the run could not be logged. What was logged by then is marked as failed.
+        When the run could not be logged. What was logged by then is marked as failed: now, or
+        where the store is away by the next call that logs the same folder there.
 
     Examples
     --------
@@ -113,19 +118,17 @@ def log_run(folder: str | Path, uri: str | None = None, experiment: str | None =
     uri = uri or str(finished.study["tracking"]["uri"])
     check_somewhere(uri, finished.folder)
     experiment = experiment or finished.study["tracking"]["experiment"]
-    with mlflow_at_work(), one_line_refusals(finished.folder, uri):
+    with mlflow_at_work(), one_line_refusals(finished.folder, uri), turn_at(uri):
         database = database_of(uri)
-        new = None if database is None or database.exists() else database
-        reach(uri)
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=uri)
-        experiment_id = find_or_create(client, experiment, uri)
-        run_id, models = _log(client, experiment_id, finished)
+        new = database if database is not None and is_new(database) else None
+        client, experiment_id = open_store(uri, experiment)
+        written = note_done("log", finished.folder, without_password(uri)).digest
+        run_id, models, failed = _log(client, experiment_id, finished, written)
         name = finished.study["tracking"].get("registered_model")
         if name:
-            register(client, run_id, name, models)
-    return LoggedRun(run_id, experiment, without_password(uri), models, new)
+            with alone_at(uri):
+                register(client, run_id, name, models)
+    return LoggedRun(run_id, experiment, without_password(uri), models, new, failed)
 
 
 def _read_folder(folder: Path) -> _Finished:
@@ -149,33 +152,27 @@ def _leaving(folder: Path, *more: str) -> list[Path]:
 
 
 def _log(
-    client: "MlflowClient", experiment_id: str, finished: _Finished
-) -> tuple[str, tuple[str, ...]]:
+    client: "MlflowClient", experiment_id: str, finished: _Finished, written: str
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Log a run; return its id, the URIs of its models, and runs that were never ended."""
     name = f"{finished.study['name']} {finished.study['version']}"
-    run_id = client.create_run(experiment_id, tags=_tags(finished), run_name=name).info.run_id
+    tags = _tags(finished, written)
+    run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
     with ended(partial(client.set_terminated, run_id), "FINISHED"):
+        failed = end_unfinished(client, experiment_id, SEAL, tags[SEAL], run_id)
         log_params(client, run_id, flatten(_without_places(finished.study)))
         client.log_inputs(run_id, datasets=_datasets(finished.provenance))
         _log_files(client, run_id, finished)
         models = _log_models(client, experiment_id, run_id, finished)
         client.log_batch(run_id, metrics=_metrics(finished.metrics, models))
-    return run_id, tuple(f"models:/{one}" for one in models.values())
+    return run_id, tuple(f"models:/{one}" for one in models.values()), failed
 
 
-@contextmanager
-def ended(end: Callable[[str], Any], well: str) -> Iterator[None]:
-    """Say how it ended: `well`, or FAILED whatever the reason, interruption among them."""
-    try:
-        yield
-    except BaseException:
-        with suppress(Exception):  # the first fault is the one to hear of
-            end("FAILED")
-        raise
-    end(well)
+def _tags(finished: _Finished, written: str) -> dict[str, str]:
+    """Return the chain of digests, and what MLflow's pages show above a run.
 
-
-def _tags(finished: _Finished) -> dict[str, str]:
-    """Return the chain of digests, and what MLflow's pages show above a run."""
+    `riskadj.journal` is the head of the log, kept where who changes the log may not come.
+    """
     provenance = finished.provenance
     return {
         "mlflow.source.name": "riskadj",
@@ -184,7 +181,8 @@ def _tags(finished: _Finished) -> dict[str, str]:
         "riskadj.code.digest": provenance["code"]["digest"],
         "riskadj.study.digest": provenance["study"]["digest"],
         "riskadj.created": provenance["created"],
-        "riskadj.seal": provenance.get("seal", "none"),
+        SEAL: provenance.get("seal", "none"),
+        "riskadj.journal": written,
         **{
             f"riskadj.stage.{position:02d}.{one['stage']}": one["digest"]
             for position, one in enumerate(provenance["stages"])

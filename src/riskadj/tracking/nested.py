@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import riskadj
 from riskadj.digest import digest_of_json
-from riskadj.tracking.log import ended, flatten, log_params, safe_key
-from riskadj.tracking.store import (
-    check_somewhere,
-    find_or_create,
-    mlflow_at_work,
-    one_line_refusals,
-    reach,
-)
+from riskadj.tracking.log import flatten, log_params, safe_key
+from riskadj.tracking.opening import open_store, turn_at
+from riskadj.tracking.store import check_somewhere, ended, mlflow_at_work, one_line_refusals
+from riskadj.tracking.unfinished import end_unfinished
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +41,7 @@ class NestedRuns:
     client: "MlflowClient"
     experiment_id: str
     run_id: str
-    refusals: Callable[[], AbstractContextManager[None]]
+    turn: Callable[[], AbstractContextManager[None]]
     logged: set[str] = field(default_factory=set)
 
     def add(
@@ -62,16 +58,21 @@ class NestedRuns:
             "riskadj.version": riskadj.__version__,
             "mlflow.source.name": "riskadj",
         }
-        with self.refusals():
+        with self.turn():
             made = self.client.create_run(self.experiment_id, tags=tags, run_name=label)
             with ended(partial(self.client.set_terminated, made.info.run_id), "FINISHED"):
                 log_params(self.client, made.info.run_id, _params(label, settings))
                 self.client.log_batch(made.info.run_id, metrics=_metrics(rows))
         self.logged.add(digest)
 
+    def end(self, status: str) -> None:
+        """Say how the experiment ended."""
+        with self.turn():
+            self.client.set_terminated(self.run_id, status)
+
     def finish(self, folder: Path, results: Mapping[str, Any]) -> None:
         """Log the files of the experiment's folder that hold its results, and nothing else."""
-        with self.refusals(), TemporaryDirectory() as staging:
+        with self.turn(), TemporaryDirectory() as staging:
             for name in _MAY_LEAVE:
                 if (folder / name).is_file():
                     shutil.copyfile(folder / name, Path(staging, name))
@@ -102,24 +103,23 @@ def nested_runs(
     kept = Path("runs", "experiments", name)
     check_somewhere(uri, kept)
     with mlflow_at_work():
-        with _refusals(kept, uri):
-            reach(uri)
-            from mlflow import MlflowClient
-
-            client = MlflowClient(tracking_uri=uri)
-            experiment_id = find_or_create(client, experiment, uri)
+        with _turn(kept, uri):
+            client, experiment_id = open_store(uri, experiment)
             digest = digest_of_json([name, content])
             run_id = _parent(client, experiment_id, name, digest, content)
-            runs = NestedRuns(client, experiment_id, run_id, partial(_refusals, kept, uri))
+            runs = NestedRuns(client, experiment_id, run_id, partial(_turn, kept, uri))
             runs.logged |= _children(client, experiment_id, run_id)
-        with ended(partial(client.set_terminated, run_id), "FINISHED"):
+            end_unfinished(client, experiment_id, _PARENT, run_id)
+        with ended(runs.end, "FINISHED"):
             yield runs
 
 
-def _refusals(kept: Path, uri: str) -> AbstractContextManager[None]:
-    return one_line_refusals(
-        kept, uri, "Its cells are kept; call it again, or go without: --tracking-uri off"
-    )
+@contextmanager
+def _turn(kept: Path, uri: str) -> Iterator[None]:
+    """Write to the store while nobody else of us does; a refusal says that cells are kept."""
+    way_out = "Its cells are kept; call it again, or go without: --tracking-uri off"
+    with one_line_refusals(kept, uri, way_out), turn_at(uri):
+        yield
 
 
 def _parent(

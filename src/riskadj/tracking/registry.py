@@ -14,8 +14,10 @@ from riskadj.errors import (
     ValuesError,
 )
 from riskadj.masking import without_password
+from riskadj.report.acts import note_done
 from riskadj.report.card.published import read_card, unwritten_of_card
 from riskadj.report.folder import read_json, read_provenance
+from riskadj.tracking.opening import alone_at, turn_at
 from riskadj.tracking.serve import find_experiment
 from riskadj.tracking.store import mlflow_at_work, one_line_refusals
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CANDIDATE, APPROVED = "candidate", "approved"
+SEAL = "riskadj.seal"
 CARD = "card.json"
 
 
@@ -129,7 +132,12 @@ def approve_run(
     store, place = uri or str(tracking["uri"]), experiment or str(tracking["experiment"])
     number = find_experiment(store, place)
     way_out = f"Nothing was approved. Log the run again (riskadj log {folder})."
-    with mlflow_at_work(), one_line_refusals(folder, store, way_out):
+    with (
+        mlflow_at_work(),
+        one_line_refusals(folder, store, way_out),
+        turn_at(store),
+        alone_at(store),
+    ):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=store)
@@ -137,6 +145,7 @@ def approve_run(
         versions = _versions(client, run_id, name or tracking.get("registered_model"), folder)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         told = {"by": by.strip(), "at": at, "card": digest, "run": _run_of(provenance)}
+        note_done("approve", folder, by.strip(), card=digest)
         for one in versions:
             _approve(client, one, told)
     names = tuple(f"{one.name} version {one.version}" for one in versions)
@@ -176,7 +185,7 @@ def _logged(
 ) -> str:
     """Return the latest MLflow run of a run folder, by its seal."""
     seal = str(provenance.get("seal", "none"))
-    wanted = f"tags.`riskadj.seal` = '{seal}' and attributes.status = 'FINISHED'"
+    wanted = f"tags.`{SEAL}` = '{seal}' and attributes.status = 'FINISHED'"
     found = client.search_runs([number], wanted, max_results=1)
     if found and seal != "none":
         return str(found[0].info.run_id)

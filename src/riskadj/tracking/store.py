@@ -6,27 +6,28 @@ import re
 import socket
 import sqlite3
 import textwrap
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from riskadj.errors import RiskadjError, TrackingError
 from riskadj.masking import is_masked, without_password
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 _SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # A server may be away for 14 seconds: tries at once, and after 2, 4 and 8 seconds more.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",  # would add the lock file of whatever folder we are in
 }
+_ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_LOST = ("NewConnectionError", "ProtocolError", "Connection aborted")  # as requests tell it
 _PATIENCE = 5.0  # seconds, for a server or a locked database to answer at all
 
 
@@ -48,16 +49,19 @@ def way_out_of(folder: Path) -> str:
 
 def reach(uri: str) -> None:
     """Knock first: MLflow itself would try for minutes."""
-    scheme = uri.partition("://")[0].split("+")[0]
-    database = database_of(uri)
-    if database:
-        database.parent.mkdir(parents=True, exist_ok=True)
+    scheme, database = scheme_of(uri), database_of(uri)
+    if database is not None and database.exists():
         with closing(sqlite3.connect(database, timeout=_PATIENCE)) as connection:
             connection.execute("BEGIN IMMEDIATE")
     elif scheme in _PORTS:
         host, port = _address_of(uri, scheme)
         if host and not _by_proxy(scheme, host):
             socket.create_connection((host, port), timeout=_PATIENCE).close()
+
+
+def scheme_of(uri: str) -> str:
+    """Return what kind of store a URI names, without its driver."""
+    return uri.partition("://")[0].split("+")[0]
 
 
 def _address_of(uri: str, scheme: str) -> tuple[str | None, int]:
@@ -87,27 +91,40 @@ def _by_proxy(scheme: str, host: str) -> bool:
     return scheme in getproxies() and not proxy_bypass(host)
 
 
-def find_or_create(client: "MlflowClient", experiment: str, uri: str) -> str:
-    """Return the id of an experiment, made where there is none."""
-    found = client.get_experiment_by_name(experiment)
-    if found:
-        return str(found.experiment_id)
-    database = database_of(uri)
-    artifacts = (database.parent / "mlartifacts").as_uri() if database else None
-    return str(client.create_experiment(experiment, artifact_location=artifacts))
-
-
 @contextmanager
 def mlflow_at_work() -> Iterator[None]:
     """Import MLflow, and keep it quiet and impatient for as long as it is ours."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    before = {name: os.environ.get(name) for name in _SETTINGS}
-    os.environ.update({name: before[name] or value for name, value in _SETTINGS.items()})
-    try:
+    chosen = {name: os.environ.get(name) or value for name, value in _SETTINGS.items()}
+    with _environment(chosen):
         import mlflow  # noqa: F401
 
-        with _only_errors("mlflow"), _only_errors("alembic"):
+        with (
+            _no_less_than("mlflow", logging.ERROR),
+            _no_less_than("mlflow.store.db", logging.CRITICAL),  # what it logs there, it raises
+            _no_less_than("alembic", logging.ERROR),
+        ):
             yield
+
+
+@contextmanager
+def ended(end: Callable[[str], Any], well: str) -> Iterator[None]:
+    """Say how it ended: `well`, or FAILED whatever the reason, interruption among them."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception), _environment(_ONE_TRY):  # the first fault is the one to hear of
+            end("FAILED")
+        raise
+    end(well)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
     finally:
         for name, value in before.items():
             os.environ.pop(name, None)
@@ -115,10 +132,10 @@ def mlflow_at_work() -> Iterator[None]:
 
 
 @contextmanager
-def _only_errors(name: str) -> Iterator[None]:
+def _no_less_than(name: str, level: int) -> Iterator[None]:
     logger = logging.getLogger(name)
     before = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(level)
     try:
         yield
     finally:
@@ -138,9 +155,23 @@ def one_line_refusals(folder: Path, uri: str, way_out: str = "") -> Iterator[Non
         raise
     except refusals as error:
         raise TrackingError(
-            f"{without_password(uri)}: wanted to log a run; got {first_words(error, uri)} "
-            f"{way_out or way_out_of(folder)}"
+            f"{without_password(uri)}: wanted to log a run; got "
+            f"{_away(uri, error) or first_words(error, uri)} {way_out or way_out_of(folder)}"
         ) from None
+
+
+def _away(uri: str, error: Exception) -> str:
+    """Say that a server does not answer, if so; what MLflow says then is long."""
+    if scheme_of(uri) not in _PORTS:
+        return ""
+    try:
+        reach(uri)
+    except OSError as refused:
+        return f"a server that does not answer ({refused.strerror or refused})."
+    except ValueError:
+        return ""
+    lost = any(word in str(error) for word in _LOST)
+    return "a server that went away while it was asked." if lost else ""
 
 
 def first_words(error: Exception, uri: str = "") -> str:

@@ -17,6 +17,7 @@ from riskadj.report.folder import (
     write_json,
     write_text,
 )
+from riskadj.report.provenance import FORMAT
 from riskadj.trial.drift import found_in
 from riskadj.trial.figures import draw_trial
 from riskadj.trial.run import Trial
@@ -58,7 +59,7 @@ def write_trial(trial: Trial, out: str | Path) -> None:
             write_text(svg, staging / "figures" / name)
         write_json(_summary(trial), staging / "operating.json")
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
-        write_json({_MARK: trial.digest, "files": digests}, staging / MARK)
+        write_json({"format": FORMAT, _MARK: trial.digest, "files": digests}, staging / MARK)
 
 
 def _summary(trial: Trial) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from riskadj.digest import digest_of_file
 from riskadj.errors import FileFormatError, FileMissingError, OutputError
+from riskadj.report.acts import note_done
 from riskadj.report.card.person import ASKED, unwritten
 from riskadj.report.folder import MARK, check_there, files_in, read_json, read_provenance
 from riskadj.report.provenance import FORMAT, check_format
@@ -127,11 +129,30 @@ def _check_card(file: Path, card: Mapping[str, Any]) -> None:
             "riskadj run wrote."
         )
     check_format(file, card)
+    if not _is_built_as_one(card):
+        raise FileFormatError(
+            f"{file}: wanted a card; got JSON whose parts are of other kinds. Give the {CARD} that "
+            "riskadj run wrote."
+        )
     if got != FORMAT or "provenance" not in card:
         raise FileFormatError(
             f"{file}: wanted format {FORMAT}; got {'none' if got is None else repr(got)}: a card "
             "of an older version, or a changed one. Run the study again."
         )
+
+
+def _is_built_as_one(card: Mapping[str, Any]) -> bool:
+    """Whether a card has the parts that are looked into, whatever they say."""
+    try:
+        texts = [card["study"][one] for one in ("name", "version")] + list(card["todo"])
+        for section in card["sections"]:
+            for block in section["blocks"]:
+                texts += [block["kind"], block.get("file", "")]
+                if block["kind"] == "facts":
+                    texts += [one["label"] for one in block["items"] if one["todo"]]
+    except (LookupError, TypeError, AttributeError):
+        return False
+    return all(isinstance(one, str) for one in texts)
 
 
 def publish_card(folder: Path, shelf: Path) -> Path:
@@ -154,6 +175,7 @@ def publish_card(folder: Path, shelf: Path) -> Path:
         When there is something else in the place of the card, or it cannot be written.
     """
     card = read_card(folder)
+    unwritten_of_card(card)
     names = [CARD, *RENDERINGS, *(f"{FIGURES}/{one}" for one in figures_of(card))]
     read_provenance(folder, names)
     place = shelf / card["study"]["name"] / card["study"]["version"]
@@ -163,6 +185,7 @@ def publish_card(folder: Path, shelf: Path) -> Path:
         for name in names:
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, staging / name)
+        note_done("publish", folder, shelf.name, card=digest_of_file(staging / CARD))
         shutil.rmtree(place, ignore_errors=True)
         staging.rename(place)
     except OSError as error:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from riskadj.errors import OutputError
-from riskadj.report.folder import MARK, read_json, read_provenance, write_text
+from riskadj.report.folder import MARK, read_json, read_provenance, write_whole
 from riskadj.report.page.content import PAGE, page_content
 from riskadj.report.page.render import render_page
 from riskadj.report.page.tables import files_read
+from riskadj.report.reading import as_a_run_writes_it
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def write_page(folder: Path, out: Path, settlement: Path | None = None) -> Writt
     """
     _check_apart(out, folder, settlement)
     there = read_json(folder / MARK).get("files", {}) if (folder / MARK).is_file() else {}
-    provenance = read_provenance(folder, files_read(there))
+    provenance = read_provenance(folder, files_read(there if isinstance(there, dict) else {}))
     content, text = _page(folder, provenance, settlement)
     try:
-        write_text(text, out)
+        write_whole(text, out)
     except OSError as error:
         raise OutputError(
             f"{out}: wanted to write the page; got {error.strerror or str(error)!r}. Choose "
@@ -104,8 +105,9 @@ def page_of(folder: Path, provenance: Mapping[str, Any]) -> str:
 def _page(
     folder: Path, provenance: Mapping[str, Any], settlement: Path | None
 ) -> tuple[dict[str, Any], str]:
-    content = page_content(folder, provenance, settlement)
-    return content, render_page(content, read_json(folder / "card.json"))
+    with as_a_run_writes_it(folder):
+        content = page_content(folder, provenance, settlement)
+        return content, render_page(content, read_json(folder / "card.json"))
 
 
 def _check_apart(out: Path, folder: Path, settlement: Path | None) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from riskadj.errors import ValuesError
 from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.page.tables import EXACT, packed
+from riskadj.report.reading import as_a_run_writes_it
 
 FILES = ("settlement.csv", "lines.csv", "settlement.json")
 _TEXTS = ("provider_id", "status", "rule", "label", "kind", "formula", "value", "source", "gates")
@@ -36,6 +37,11 @@ def settlement_content(folder: Path, run_digest: str) -> dict[str, Any]:
         When it settles another run.
     """
     read_provenance(folder, FILES)
+    with as_a_run_writes_it(folder):
+        return _content(folder, run_digest)
+
+
+def _content(folder: Path, run_digest: str) -> dict[str, Any]:
     summary = read_json(folder / "settlement.json")
     if summary["run"] != run_digest:
         raise ValuesError(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from riskadj.digest import digest_of_file
 from riskadj.episodes.files import read_text_table
 from riskadj.errors import (
     ColumnError,
@@ -17,6 +18,7 @@ from riskadj.errors import (
     StudyError,
     ValuesError,
 )
+from riskadj.report.acts import note_done
 from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.lookup import rows_of
 from riskadj.report.portal.skde import (
@@ -145,7 +147,14 @@ def export_skde(
         for outcome, indicator in rules.indicators.items()
     }
     table = pd.concat([one.table for one in made.values()], ignore_index=True)
-    write_skde(table, out, dict.fromkeys(made, rules.type))
+    write_skde(
+        table,
+        out,
+        dict.fromkeys(made, rules.type),
+        before=lambda file: note_done(
+            "export", folder, f"skde: {out.name}", file=digest_of_file(file)
+        ),
+    )
     return Exported(
         out,
         {name: len(one.table) for name, one in made.items()},

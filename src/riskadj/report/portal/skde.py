@@ -345,6 +345,7 @@ def write_skde(
     path: Path,
     types: Mapping[str, str] | None = None,
     organisations: Collection[int] | None = None,
+    before: Callable[[Path], object] = lambda _: None,
 ) -> None:
     """Write the portal's file, all of it or nothing.
 
@@ -354,6 +355,8 @@ def write_skde(
         As in `portal_faults`.
     path : Path
         A file there is replaced.
+    before : callable, optional
+        Told of the file when it is written, before it takes its place.
 
     Raises
     ------
@@ -371,6 +374,7 @@ def write_skde(
     staging = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         staging.write_text(_csv(table), encoding="utf-8", newline="")
+        before(staging)
         staging.replace(path)
     except OSError as error:
         raise OutputError(

@@ -43,7 +43,8 @@ def calibration(findings: Findings) -> Iterable[Block]:
     for outcome in findings.study.outcomes:
         rows = rows_of(findings.calibration, outcome=outcome.name)
         if not rows.empty:
-            worst = rows.loc[rows["difference"].abs().idxmax(), "learner"]
+            apart = rows["difference"].abs().fillna(-1.0)  # of few episodes all tenths are hidden
+            worst = rows.loc[apart.idxmax(), "learner"]
             yield _tenths(rows_of(rows, learner=worst), outcome, worst)
         yield from figure_blocks(findings, "calibration", outcome)
         yield from _at_the_ceiling(findings, outcome)

@@ -1,0 +1,471 @@
+"""Tables that are not what they claim to be: a good one and one change."""
+
+import gzip
+import io
+import zipfile
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bad_input.changes import (
+    both,
+    cell,
+    every,
+    folder_instead,
+    gone,
+    key,
+    named,
+    of_parquet,
+    of_table,
+    raw,
+    text,
+    without,
+)  # fmt: skip
+from riskadj.errors import (
+    ColumnError,
+    EmptyCohortError,
+    FileFormatError,
+    FileMissingError,
+    NoVariationError,
+    StudyError,
+    TooFewProvidersError,
+    UnknownNameError,
+    ValuesError,
+)
+
+E, P, N, D = "episodes.csv", "episodes.parquet", "records.csv", "discharges.csv"
+HIP = "Primary Hip Replacement"
+F = "participation.csv"
+
+
+def zipped(*members):
+    """Return a change of a CSV file's bytes into a zip with some members of them."""
+
+    def change(content: bytes) -> bytes:
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as archive:
+            for name in members:
+                archive.writestr(name, content)
+        return made.getvalue()
+
+    return change
+
+
+def as_file(name: str, content):
+    """Write the episodes as another file, of other bytes, and let the study name it."""
+
+    def change(folder):
+        (folder / name).write_bytes(content((folder / E).read_bytes()))
+        (folder / E).unlink()
+
+    return both(change, key("data.paths", [name]))
+
+
+def as_parquet(make):
+    """Put what `make` writes of the table in the place of a Parquet file."""
+
+    def change(folder):
+        make(pq.read_table(folder / P), folder / P)
+
+    return change
+
+
+def column_of(name, array):
+    """Put another column in the place of one of a Parquet file."""
+
+    def make(table, path):
+        place = table.column_names.index(name)
+        pq.write_table(table.set_column(place, name, array(len(table))), path)
+
+    return as_parquet(make)
+
+
+def spoiled(at: float, by: int = 0xFF):
+    """Return a change of one byte, at a share of the file."""
+
+    def change(content: bytes) -> bytes:
+        place = int(at * (len(content) - 1))
+        return content[:place] + bytes([content[place] ^ by]) + content[place + 1 :]
+
+    return change
+
+
+CSV = [
+    ("no file", gone(E), FileMissingError, "wanted a file with episodes; there is none"),
+    ("a folder", folder_instead(E), FileFormatError, "wanted a file with episodes; got a folder"),
+    ("nothing", raw(E, ""), FileFormatError, "wanted a CSV table in utf-8"),
+    ("a header alone", raw(E, lambda old: old.splitlines()[0]),
+     FileFormatError, "wanted rows under the header; got none"),
+    ("lines of nothing", raw(E, "\n\n\n\n"), FileFormatError, "wanted a CSV table in utf-8"),
+    ("Latin-1", raw(E, lambda old: old.replace(b"female", "fem\xe4le".encode("latin-1"))),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("UTF-16", raw(E, lambda old: old.decode().encode("utf-16")),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("semicolons", raw(E, lambda old: old.replace(b",", b";")),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("tabs", raw(E, lambda old: old.replace(b",", b"\t")),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("a page of HTML", raw(E, "<html><body>Not found</body></html>\n"),
+     FileFormatError, "wanted rows under the header; got none"),
+    ("a JSON", raw(E, '{"episodes": []}\n'),
+     FileFormatError, "wanted rows under the header; got none"),
+    ("a spreadsheet", raw(E, zipped("xl/workbook.xml")),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("a Parquet file", raw(E, b"PAR1" + bytes(99) + b"PAR1"),
+     FileFormatError, "wanted rows under the header; got none"),
+    ("null bytes", raw(E, lambda old: old + bytes(50)),
+     ValuesError, "wanted text without control characters; 1 row differs (row 201: (not shown))"),
+    ("random bytes", raw(E, bytes(range(256)) * 8), FileFormatError, "wanted a CSV table in utf-8"),
+    ("a quote that is not closed", raw(E, lambda old: old.replace(b"\nE00003,", b'\n"E00003,')),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("a cell too many", raw(E, lambda old: old.replace(b"\nE00003,", b"\nE00003,9,")),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("a cell too many in every row", raw(E, lambda old: old.replace(b"\n", b"\n1,")),
+     FileFormatError, "wanted as many cells in a row as in the header; got more in the first row"),
+    ("a last line cut off", raw(E, lambda old: old[:-30]),
+     ValuesError, "wanted one of 1, 2, 3, 4, alone, care_home, other, with_family; 1 row differs"),
+    ("shifted by one column",
+     of_table(E, lambda table: table.assign(**{new: table[old] for old, new in zip(table.columns,
+      table.columns[1:], strict=False) })),
+     ValuesError, "wanted a number; 200 rows differ (row 1: HIP_PRIM; row 2: HIP_PRIM; row 3"),
+    ("a header given twice", named(E, "comorb_heart", "sex"),
+     ColumnError, "wanted each column once; got 'sex' twice"),
+    ("headers in another language",
+     of_table(E, lambda table: table.rename(columns=lambda name: f"k\xf6ln_{name}")),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("no provider", without(E, "provider_id"),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("a provider of another name", named(E, "provider_id", "provider"),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("no period", without(E, "period"), ColumnError, "wanted the column 'period'; there is none"),
+    ("no procedure", without(E, "procedure_group"),
+     ColumnError, "wanted the column 'procedure_group'; there is none"),
+    ("no outcome before", without(E, "q1_score_ohs"),
+     ColumnError, "wanted the column 'q1_score_ohs' in the episodes; there is none"),
+    ("no outcome after", without(E, "q2_score_ohs"),
+     ColumnError, "wanted the column 'q2_score_ohs' in the episodes; there is none"),
+    ("no outcome after and no case mix", without(E, "q2_score_ohs", "age_years", "sex"),
+     ColumnError, "wanted the column 'q2_score_ohs' in the episodes; there is none"),
+    ("no case mix", without(E, "living_arrangements"),
+     UnknownNameError, "wanted columns of the episodes; got 'living_arrangements', which matches"),
+    ("a provider of nothing", cell(E, "provider_id", ""),
+     ValuesError, "wanted a value; 1 row differs (row 2: (not shown))"),
+    ("a provider of an escape sequence", cell(E, "provider_id", "H\x1b[2J"),
+     ValuesError, "wanted text without control characters; 1 row differs (row 2: (not shown))"),
+    ("a provider of a null byte", cell(E, "provider_id", "H\x000"),
+     ValuesError, "wanted text without control characters; 1 row differs (row 2: (not shown))"),
+    ("one provider", every(E, "provider_id", "H01"),
+     TooFewProvidersError, "wanted two providers or more to compare; got 1"),
+    ("an episode twice", cell(E, "episode_id", "E00000"),
+     ValuesError, "wanted each value once; 2 rows differ (row 1: (not shown); row 2: (not shown))"),
+    ("an age of letters", cell(E, "age_years", "old"),
+     ValuesError, "wanted a number; 1 row differs (row 2: old)"),
+    ("an age below zero", cell(E, "age_years", "-1"),
+     ValuesError, "wanted 0 to 120 years; 1 row differs (row 2: -1)"),
+    ("an age above all", cell(E, "age_years", "999"),
+     ValuesError, "wanted 0 to 120 years; 1 row differs (row 2: 999)"),
+    ("an age that is no number", cell(E, "age_years", "nan"),
+     ValuesError, "wanted a number; 1 row differs (row 2: nan)"),
+    ("an age without end", cell(E, "age_years", "inf"),
+     ValuesError, "wanted a number; 1 row differs (row 2: inf)"),
+    ("an age of many digits", cell(E, "age_years", "9" * 400),
+     ValuesError, "wanted a number; 1 row differs (row 2: (not shown))"),
+    ("an age with a comma", cell(E, "age_years", "70,5"),
+     ValuesError, "wanted a number; 1 row differs (row 2: 70,5)"),
+    ("an age in Arabic digits", cell(E, "age_years", "\u0661\u0662x"),
+     ValuesError, "wanted a number; 1 row differs (row 2: \u0661\u0662x)"),
+    ("an age with an underscore", cell(E, "age_years", "7_0"),
+     ValuesError, "wanted a number; 1 row differs (row 2: 7_0)"),
+    ("an age in hexadecimal", cell(E, "age_years", "0x46"),
+     ValuesError, "wanted a number; 1 row differs (row 2: 0x46)"),
+    ("a sex that is no code", cell(E, "sex", "M"),
+     ValuesError, "wanted one of 1, 2, female, male; 1 row differs (row 2: M)"),
+    ("a sex of markup", cell(E, "sex", "<script>"),
+     ValuesError, "wanted one of 1, 2, female, male; 1 row differs (row 2: <script>)"),
+    ("a sex that is a patient's number", cell(E, "sex", "943 476 5919"),
+     ValuesError, "wanted one of 1, 2, female, male; 1 row differs (row 2: (not shown))"),
+    ("a flag of two", cell(E, "comorb_heart", "2"),
+     ValuesError, "wanted one of 0, 0.0, 1, 1.0, False, True, false, no, true, yes; 1 row differs"),
+    ("a score out of range", cell(E, "q1_score_ohs", "49"),
+     ValuesError, "wanted 0 to 48 points; 1 row differs (row 2: 49)"),
+    ("a score after out of range", cell(E, "q2_score_ohs", "-1"),
+     ValuesError, "wanted 0 to 48 points; 1 row differs (row 2: -1)"),
+    ("days below zero", cell(E, "q2_days", "-3"),
+     ValuesError, "wanted 0 to 3650 days; 1 row differs (row 2: -3)"),
+    ("half a day too many", cell(E, "q2_days", "1e9"),
+     ValuesError, "wanted 0 to 3650 days; 1 row differs (row 2: (not shown))"),
+    ("a date that is none", of_table(E, lambda table: table.assign(index_date="2021-02-30")),
+     ValuesError, "wanted a date such as 2019-03-31; 200 rows differ (row 1: 2021-02-30; row 2"),
+    ("a date of an age ago", of_table(E, lambda table: table.assign(index_date="0001-01-01x")),
+     ValuesError, "wanted a date such as 2019-03-31; 200 rows differ (row 1: (not shown); row 2"),
+    ("a date in another order", of_table(E, lambda table: table.assign(index_date="31/12/2021")),
+     ValuesError, "wanted a date such as 2019-03-31; 200 rows differ (row 1: 31/12/2021; row 2"),
+    ("a score without its items", of_table(E, lambda table: table.assign(q1_item_ohs_01="7")),
+     ValuesError, "wanted 0 to 4 code; 200 rows differ (row 1: 7; row 2: 7; row 3: 7; row 4: 7"),
+    ("nobody's outcome", every(E, "q2_score_ohs", ""),
+     EmptyCohortError, "wanted episodes in split.test (2022); got none of 200"),
+    ("an outcome in which nothing differs",
+     both(every(E, "q1_score_ohs", "20"), every(E, "q2_score_ohs", "30")),
+     NoVariationError, "wanted results (gain) that differ in test; got 30 for all 110 episodes"),
+    ("all in one period", every(E, "period", "2021"),
+     EmptyCohortError, "wanted periods of the episodes (2021); got '2022', which has none"),
+    ("nobody in this cohort", every(E, "procedure_group", "KNEE_PRIM"),
+     EmptyCohortError, "wanted episodes in split.test (2022); got none of 200"),
+    ("a gzip that is none", as_file("e.csv.gz", lambda old: old),
+     FileFormatError, "wanted a .gz file that opens"),
+    ("a gzip cut off", as_file("e.csv.gz", lambda old: gzip.compress(old)[:-20]),
+     FileFormatError, "wanted a .gz file that opens"),
+    ("a gzip with a byte changed",
+     as_file("e.csv.gz", lambda old: spoiled(0.5)(gzip.compress(old))),
+     FileFormatError, "wanted a .gz file that opens"),
+    ("a gzip of nothing", as_file("e.csv.gz", lambda old: gzip.compress(b"")),
+     FileFormatError, "wanted a CSV table in utf-8"),
+    ("a zip that is none", as_file("e.zip", lambda old: old),
+     FileFormatError, "wanted a .zip file that opens"),
+    ("a zip cut off", as_file("e.zip", lambda old: zipped("e.csv")(old)[:-30]),
+     FileFormatError, "wanted a .zip file that opens"),
+    ("a zip with a byte changed", as_file("e.zip", lambda old: spoiled(0.5)(zipped("e.csv")(old))),
+     FileFormatError, "wanted a .zip file that opens"),
+    ("a zip with two tables", as_file("e.zip", zipped("a.csv", "b.csv")),
+     FileFormatError, "wanted a zip with one CSV file in it; got 2: a.csv, b.csv"),
+    ("a zip without a table", as_file("e.zip", zipped("readme.txt")),
+     FileFormatError, "wanted a zip with one CSV file in it; got 0"),
+    ("a zip that leads out", as_file("e.zip", zipped("../a.csv")),
+     FileFormatError, "wanted names of files inside the zip; got '../a.csv', which leads out of"),
+]  # fmt: skip
+
+PARQUET = [
+    ("no file", gone(P), FileMissingError, "wanted a file with episodes; there is none"),
+    ("nothing", raw(P, b""), FileFormatError, "wanted a Parquet file that opens"),
+    ("a CSV", raw(P, "provider_id,period\nH01,2021\n"),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("the first half", raw(P, lambda old: old[: len(old) // 2]),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("the last half", raw(P, lambda old: old[len(old) // 2 :]),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("the magic alone", raw(P, b"PAR1PAR1"), FileFormatError, "wanted a Parquet file that opens"),
+    ("a footer of all zeros", raw(P, lambda old: old[:-100] + bytes(92) + old[-8:]),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("a footer longer than the file", raw(P, lambda old: old[:-8] + b"\xff\xff\xff\x7fPAR1"),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("a footer below zero", raw(P, lambda old: old[:-8] + b"\xff\xff\xff\xffPAR1"),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("an encrypted footer", raw(P, lambda old: b"PARE" + old[4:-4] + b"PARE"),
+     FileFormatError, "wanted a Parquet file that opens"),
+    ("no rows", of_parquet(P, lambda table: table.head(0)),
+     FileFormatError, "wanted rows; got none"),
+    ("no columns", of_parquet(P, lambda table: table[[]]),
+     FileFormatError, "wanted rows; got none"),
+    ("no provider", of_parquet(P, lambda table: table.drop(columns="provider_id")),
+     ColumnError, "wanted the column 'provider_id'; there is none"),
+    ("a provider of nothing", of_parquet(P, lambda table: table.assign(provider_id=None)),
+     ValuesError, "wanted a value; 200 rows differ (row 1: (not shown); row 2: (not shown); row"),
+    ("an age of letters", of_parquet(P, lambda table: table.assign(age_years="old")),
+     ValuesError, "wanted a number; 200 rows differ (row 1: old; row 2: old; row 3: old; row 4"),
+    ("an age of dates",
+     of_parquet(P, lambda table: table.assign(age_years=pd.Timestamp("2021-01-01"))),
+     ValuesError, "wanted a number; 200 rows differ (row 1: 2021-01-01 00:00:00; row 2"),
+    ("an age without end", of_parquet(P, lambda table: table.assign(age_years=float("inf"))),
+     ValuesError, "wanted a number; 200 rows differ (row 1: inf; row 2: inf; row 3: inf; row 4"),
+    ("an age of lists", column_of("age_years", lambda n: pa.array([[1, 2]] * n)),
+     ValuesError, "wanted a number; 200 rows differ (row 1: [1 2]; row 2: [1 2]; row 3: [1 2]"),
+    ("an age of structures", column_of("age_years", lambda n: pa.array([{"a": 1}] * n)),
+     ValuesError, "wanted a number; 200 rows differ (row 1: {'a': 1}; row 2: {'a': 1}; row 3"),
+    ("an age of bytes", column_of("age_years", lambda n: pa.array([b"\xff\xfe"] * n)),
+     ValuesError, "wanted a number; 200 rows differ (row 1: b'\\xff\\xfe'; row 2: b'\\xff\\xfe'"),
+    ("a sex of bytes", column_of("sex", lambda n: pa.array([b"\xff\xfe"] * n)),
+     ValuesError, "wanted one of 1, 2, female, male; 200 rows differ (row 1: b'\\xff\\xfe'; row"),
+    ("an age of exact decimals out of range",
+     column_of("age_years", lambda n: pa.array([10**30] * n, pa.decimal128(38, 2))),
+     ValuesError, "wanted 0 to 120 years; 200 rows differ (row 1: (not shown); row 2: (not"),
+    ("a sex that is true", column_of("sex", lambda n: pa.array([True] * n)),
+     ValuesError, "wanted one of 1, 2, female, male; 200 rows differ (row 1: True; row 2: True"),
+    ("a sex of numbers", column_of("sex", lambda n: pa.array([3.5] * n)),
+     ValuesError, "wanted one of 1, 2, female, male; 200 rows differ (row 1: 3.5; row 2: 3.5; row"),
+    ("a period of dates", column_of("period", lambda n: pa.array([pd.Timestamp("2021-05-05")] * n)),
+     EmptyCohortError, "wanted periods of the episodes (2021-05-05 00:00:00); got '2021', which"),
+    ("a score of durations",
+     column_of("q1_score_ohs", lambda n: pa.array([pd.Timedelta(1, "D")] * n)),
+     ValuesError, "wanted a number; 200 rows differ (row 1: (not shown); row 2: (not shown); row"),
+    ("a column twice",
+     as_parquet(lambda table, path: pq.write_table(table.append_column("sex", table["sex"]), path)),
+     ColumnError, "wanted each column once; got 'sex' twice"),
+    ("a column whose name is nothing",
+     as_parquet(lambda table, path: pq.write_table(table.rename_columns(
+         [one.replace("sex", "") for one in table.column_names]), path)),
+     UnknownNameError, "wanted columns of the episodes; got 'sex', which matches none. riskadj"),
+    ("a spoilt page", raw(P, spoiled(0.2)), FileFormatError, "wanted a Parquet file that opens"),
+    ("a spoilt footer", raw(P, spoiled(0.93)), FileFormatError, "wanted a Parquet file that opens"),
+    ("a spoilt middle", raw(P, lambda old: old[:2000] + bytes(3000) + old[5000:]),
+     FileFormatError, "wanted a Parquet file that opens"),
+]  # fmt: skip
+
+NHS = [
+    ("no file", gone(N), FileMissingError, "wanted a file with episodes; there is none"),
+    ("another table", raw(N, "a,b\n1,2\n"),
+     FileFormatError, "wanted an NHS England PROMs record file (Provider Code, Procedure"),
+    ("a header alone", raw(N, lambda old: old.splitlines()[0]),
+     FileFormatError, "wanted rows under the header; got none"),
+    ("no provider", without(N, "Provider Code"),
+     FileFormatError, "wanted an NHS England PROMs record file (Provider Code, Procedure"),
+    ("a column of another year", without(N, "Pre-Op Q Mobility"),
+     ColumnError, "wanted the published columns; got none called 'Pre-Op Q Mobility'"),
+    ("two procedures", cell(N, "Procedure", "Knee Replacement"),
+     FileFormatError, "wanted one procedure among Hip Replacement, Knee Replacement; got Hip"),
+    ("an unknown procedure", every(N, "Procedure", "Varicose Vein"),
+     FileFormatError, "wanted one procedure among Hip Replacement, Knee Replacement; got Varicose"),
+    ("a procedure of a patient's number", every(N, "Procedure", "943 476 5919"),
+     FileFormatError, "wanted one procedure among Hip Replacement, Knee Replacement; got (not"),
+    ("a stage that is none", cell(N, "Revision Flag", "2"),
+     FileFormatError, "wanted a Revision Flag of 0 or 1 in every row; got '2' in 1, first in row"),
+    ("a stage of nothing", cell(N, "Revision Flag", ""),
+     FileFormatError, "wanted a Revision Flag of 0 or 1 in every row; got '' in 1, first in row 2"),
+    ("a stage that is a patient's number", cell(N, "Revision Flag", "943 476 5919"),
+     FileFormatError, "wanted a Revision Flag of 0 or 1 in every row; got '(not shown)' in 1"),
+    ("an age band of letters", cell(N, "Age Band", "old"),
+     ValuesError, "wanted a number; 1 row differs (row 2: old)"),
+    ("a sex that is no code", cell(N, "Gender", "7"),
+     ValuesError, "wanted one of 1, 2, female, male; 1 row differs (row 2: 7)"),
+    ("an answer out of range", cell(N, "Hip Replacement Pre-Op Q Pain", "8"),
+     ValuesError, "wanted 0 to 4 code; 1 row differs (row 2: 8)"),
+    ("a score out of range", cell(N, "Hip Replacement Pre-Op Q Score", "480"),
+     ValuesError, "wanted 0 to 48 points; 1 row differs (row 2: 480)"),
+    ("a score that its items do not give", cell(N, "Hip Replacement Pre-Op Q Score", "25"),
+     ValuesError, "wanted the score that its items give; 1 row differs (row 2: 25, its items give"),
+    ("an index above one", cell(N, "Pre-Op Q EQ5D Index", "1.5"),
+     ValuesError, "wanted -0.594 to 1 index; 1 row differs (row 2: 1.5)"),
+    ("a scale of 1000", cell(N, "Pre-Op Q EQ VAS", "1000"),
+     ValuesError, "wanted 0 to 100 points; 1 row differs (row 2: 1000)"),
+    ("a comorbidity of letters", cell(N, "Heart Disease", "yes?"),
+     ValuesError, "wanted one of 0, 0.0, 1, 1.0, False, True, false, no, true, yes; 1 row differs"),
+    ("two headers alike",
+     of_table(N, lambda table: table.assign(**{"provider code": table["Provider Code"]})),
+     ColumnError, "wanted each column once; got 'Provider Code' and 'provider code'"),
+]  # fmt: skip
+
+SPARCS = [
+    ("no file", gone(D), FileMissingError, "wanted a file with episodes; there is none"),
+    ("another table", raw(D, "a,b\n1,2\n"),
+     FileFormatError, "wanted SPARCS inpatient discharges (Permanent Facility Id, APR DRG Code"),
+    ("no cost", without(D, "Total Costs"),
+     ColumnError, "wanted the published columns; got none called 'Total Costs'"),
+    ("a cost below zero", cell(D, "Total Costs", "-5"),
+     ValuesError, "wanted 0 to 1e+08 currency; 1 row differs (row 2: -5)"),
+    ("a cost of letters", cell(D, "Total Costs", "five"),
+     ValuesError, "wanted a number; 1 row differs (row 2: five)"),
+    ("a cost without end", cell(D, "Total Costs", "1e999"),
+     ValuesError, "wanted a number; 1 row differs (row 2: 1e999)"),
+    ("a stay of letters", cell(D, "Length of Stay", "long"),
+     ValuesError, "wanted a number; 1 row differs (row 2: long)"),
+    ("a sex that is no code", cell(D, "Gender", "X"),
+     ValuesError, "wanted one of 1, 2, female, male; 1 row differs (row 2: X)"),
+    ("a severity out of range", cell(D, "APR Severity of Illness Code", "9"),
+     ValuesError, "wanted 1 to 4 grade; 1 row differs (row 2: 9)"),
+    ("a risk that is no word", cell(D, "APR Risk of Mortality", "Huge"),
+     ValuesError, "wanted a number; 1 row differs (row 2: Huge)"),
+    ("a weight of letters", cell(D, "Birth Weight", "light"),
+     ValuesError, "wanted a number; 1 row differs (row 2: light)"),
+    ("an emergency of maybe", cell(D, "Emergency Department Indicator", "maybe"),
+     ValuesError, "wanted one of 0, 0.0, 1, 1.0, False, True, false, no, true, yes; 1 row differs"),
+    ("all facilities withheld", every(D, "Permanent Facility Id", ""),
+     EmptyCohortError, "wanted periods of the episodes (); got '2021', which has none. (1 more"),
+    ("one facility", every(D, "Permanent Facility Id", "1454"),
+     TooFewProvidersError, "wanted two providers or more to compare; got 1"),
+    ("every row the same", of_table(D, lambda table: table.head(1).loc[[0] * 40]),
+     EmptyCohortError, "wanted periods of the episodes (2021); got '2022', which has none"),
+]  # fmt: skip
+
+PARTICIPATION = [
+    ("no file", gone(F), FileMissingError, "wanted a file with episodes; there is none"),
+    ("a folder", folder_instead(F), FileFormatError, "wanted a file with episodes; got a folder"),
+    ("nothing", raw(F, ""), FileFormatError, "wanted a CSV table in latin-1"),
+    ("another table", raw(F, "a,b\n1,2\n"),
+     ColumnError, "wanted the columns of a participation file (a group of procedures, '-', and"),
+    ("no code", without(F, "Organisation Code"),
+     ColumnError, "wanted 'Organisation Code' and counts of procedures; there are none"),
+    ("no returned questionnaires", without(F, f"{HIP} - Total Q2s returned to date"),
+     ColumnError, "wanted 'Primary Hip Replacement - Total Q2s returned to date'; there is none"),
+    ("an unknown count", named(F, f"{HIP} - Total Linked", f"{HIP} - Total Likned"),
+     ColumnError, "wanted the columns of a participation file (a group of procedures, '-', and"),
+    ("a provider twice", cell(F, "Organisation Code", "H00"),
+     ValuesError, "wanted each provider once; got 'H00' twice"),
+    ("a count of letters", cell(F, f"{HIP} - Total Linked", "few"),
+     ValuesError, "wanted counts, or * where suppressed; got 'few' in row 2"),
+    ("half a count", cell(F, f"{HIP} - Total Linked", "2.5"),
+     ValuesError, "wanted counts, or * where suppressed; got '2.5' in row 2"),
+    ("a count below zero", cell(F, f"{HIP} - Total Linked", "-2"),
+     ValuesError, "wanted counts, or * where suppressed; got '-2' in row 2"),
+    ("a count without end", cell(F, f"{HIP} - Total Linked", "inf"),
+     ValuesError, "wanted counts, or * where suppressed; got 'inf' in row 2"),
+    ("more returned than sent", cell(F, f"{HIP} - Total Q2s returned to date", "31"),
+     ValuesError, "wanted no more 'Total Q2s returned to date' than 'Total Q2s sent to date', or"),
+    ("more linked than asked", cell(F, f"{HIP} - Total Linked", "31"),
+     ValuesError, "wanted no more 'Total Linked' than 'Total Pre-Op Qs', or a rate is above 100"),
+    ("another procedure", raw(F, lambda old: old.replace(b"Hip", b"Knee")),
+     ColumnError, "wanted counts of Primary Hip Replacement or Hip Replacement; got those of"),
+]  # fmt: skip
+
+VALUE_SETS = [
+    ("no folder", key("data.value_sets.folder", "nowhere"),
+     FileMissingError, "wanted the sources of the value sets; got no such file"),
+    ("a file for a folder", key("data.value_sets.folder", "episodes.csv"),
+     FileMissingError, "wanted the sources of the value sets; got no such file"),
+    ("no references", gone("sets/references.csv"),
+     FileMissingError, "wanted the sources of the value sets; got no such file"),
+    ("no tables", gone("sets/TTO.csv"),
+     FileMissingError, "wanted one of TTO.csv, VAS.csv, RCW.csv.gz, VT.csv, CW.csv.gz; got none"),
+    ("an unknown country", key("data.value_sets.EQ5D3L", "EQ-5D-3L/TTO/Germny"),
+     UnknownNameError, "wanted a value set of sets; got 'EQ-5D-3L/TTO/Germny'"),
+    ("a weight of letters", text("sets/TTO.csv", "MO2,-0.1", "MO2,low"),
+     FileFormatError, "wanted numbers or NA; got another cell (could not convert string to float"),
+    ("a weight without end", text("sets/TTO.csv", "MO2,-0.1", "MO2,-inf"),
+     FileFormatError, "wanted finite weights; got others for MO2"),
+    ("a value above full health", text("sets/TTO.csv", "MO2,-0.1", "MO2,0.5"),
+     FileFormatError, "wanted no value above that of 11111, and that at most 1; got 1.5 and 1"),
+    ("a weight missing", text("sets/TTO.csv", "MO2,-0.1\n", ""),
+     FileFormatError, "wanted a weight for MO2; got none"),
+    ("a term that nobody knows", text("sets/TTO.csv", "MO2", "XX7"),
+     FileFormatError, "wanted a weight for MO2; got none"),
+    ("a term twice", text("sets/TTO.csv", "MO3", "MO2"),
+     FileFormatError, "wanted each row to have a name of its own; got others"),
+    ("no source", text("sets/references.csv", "Germany", "Italy"),
+     FileFormatError, "wanted its source in references.csv; got none"),
+    ("references without a column", text("sets/references.csv", "DOI", "doi"),
+     FileFormatError, "wanted a column DOI; got none"),
+    ("a table of random bytes", raw("sets/TTO.csv", bytes(range(256))),
+     FileFormatError, "wanted a CSV table in UTF-8"),
+    ("a table of nothing", raw("sets/TTO.csv", ""), FileFormatError, "wanted a CSV table in UTF-8"),
+    ("a row too long", text("sets/TTO.csv", "MO2,-0.1", "MO2,-0.1,3,4"),
+     FileFormatError, "wanted a CSV table in UTF-8"),
+    ("references of nothing", raw("sets/references.csv", ""),
+     FileFormatError, "wanted a CSV table in UTF-8"),
+    ("references with a row too long",
+     raw("sets/references.csv", lambda old: old + b"a,b,c,d,e,f,g,h,i\n"),
+     FileFormatError, "wanted a CSV table in UTF-8"),
+]  # fmt: skip
+
+PSEUDONYMS = [
+    ("no key", gone("key"),
+     FileMissingError, "wanted a file with the key at key; got 'No such file or directory'"),
+    ("a folder for a key", folder_instead("key"),
+     FileMissingError, "wanted a file with the key at key; got 'Is a directory'"),
+    ("a key of nothing", raw("key", ""),
+     StudyError, "wanted a key of 32 random bytes or more; got one of 0"),
+    ("a short key", raw("key", "key-of-the"),
+     StudyError, "wanted a key of 32 random bytes or more; got one of 10"),
+    ("a key that repeats itself", raw("key", "ab" * 40),
+     StudyError, "wanted a key of 32 random bytes or more; got one that repeats itself"),
+    ("a key and a variable", key("data.pseudonymise.key_variable", "RISKADJ_KEY"),
+     StudyError, "wanted one of key_file and key_variable; got both"),
+    ("neither key nor variable", key("data.pseudonymise", {}),
+     StudyError, "wanted one of key_file and key_variable; got neither"),
+    ("a variable that is not set", key("data.pseudonymise", {"key_variable": "RISKADJ_NO"}),
+     StudyError, "wanted the variable 'RISKADJ_NO' in the environment; it is not set"),
+    ("a column that is no identifier", key("data.pseudonymise.columns", ["age_years"]),
+     StudyError, "wanted identifiers (episode_id, patient_id, administering_provider_id"),
+    ("a column that a report is about", key("data.pseudonymise.columns", ["provider_id"]),
+     StudyError, "wanted identifiers (episode_id, patient_id, administering_provider_id"),
+    ("no columns", key("data.pseudonymise.columns", []),
+     StudyError, "wanted one or more; got none"),
+]  # fmt: skip
