@@ -31,17 +31,27 @@ def parse_yaml(text: str) -> Any:
     Traceback (most recent call last):
     ValueError: the tag 'tag:yaml.org,2002:python/name:os.system', which names a class
     """
-    from ruamel.yaml import YAML
-
     _check_text(text)
     try:
-        content = YAML(typ="rt", pure=True).load(text)
+        content = _loaded(text)
         values, _ = _measured(content, {})
     except RecursionError:
         raise ValueError(f"parts nested more than {DEEPEST} deep") from None
     if values > MOST_VALUES:
         raise ValueError(f"parts that are named again until they are {values:.0g} values")
     return content
+
+
+def _loaded(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    try:
+        return YAML(typ="rt", pure=True).load(text)
+    except (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError) as error:
+        # The parser has no words of its own for some faults, such as a list for a key.
+        raise ValueError(
+            f"a key or a value that stands for nothing ({type(error).__name__})"
+        ) from None
 
 
 def plain(value: Any) -> Any:

@@ -197,6 +197,8 @@ def run(folder: Path) -> None:
     _write(
         folder / "table.csv", "provider_id,registry\n" + "".join(f"{one},0.9\n" for one in names)
     )
+    numbers = "".join(f"{one},97400000{at}\n" for at, one in enumerate(names))
+    _write(folder / "numbers.csv", f"provider_id,orgnr\n{numbers}")
     gate = {"kind": "gate", "name": "registry", "source": "ours", "confirmed": False, "criteria": [
         {"kind": "table", "label": "registry", "column": "registry", "at_least": 0.85,
          "not_known": "fails", "source": "ours", "confirmed": False}]}  # fmt: skip
@@ -220,25 +222,9 @@ def model(folder: Path) -> None:
     save_model(made.models["lightgbm"], folder / "model")
 
 
-GOOD: dict[str, Callable[[Path], None]] = {
-    one.__name__: one
-    for one in (
-        csv,
-        parquet,
-        nhs,
-        sparcs,
-        redcap,
-        fhir,
-        claims,
-        participation,
-        value_sets,
-        pseudonyms,
-        scenario,
-        experiment,
-        run,
-        model,
-    )  # fmt: skip
-}
+_ALL = (csv, parquet, nhs, sparcs, redcap, fhir, claims, participation, value_sets, pseudonyms,
+        scenario, experiment, run, model)  # fmt: skip
+GOOD: dict[str, Callable[[Path], None]] = {one.__name__: one for one in _ALL}
 
 
 def _study_of(

@@ -18,6 +18,7 @@ from riskadj.expected import load_model
 from riskadj.experiment import load_experiment
 from riskadj.experiment.compare import compare_runs
 from riskadj.instruments import read_value_sets
+from riskadj.journal import read_journal
 from riskadj.payment.contract import load_contract
 from riskadj.report.card.published import read_card, unwritten_of_card
 from riskadj.report.explaining import explain_provider, read_explained
@@ -27,6 +28,7 @@ from riskadj.report.settlement import settle_run
 from riskadj.simulate import load_scenario
 from riskadj.study import load_study
 
+MAPPED = {"mapping": "mapping.yaml", "period_from": "calendar_year"}
 Spoil = Callable[[bytes, bytes], bytes]
 
 
@@ -39,8 +41,8 @@ class Target(NamedTuple):
         Which of `good.GOOD` it reads of.
     file : str
         What is spoilt.
-    read : function of no argument
-        In the folder of the good one.
+    how : str
+        Which of `READS` is called.
     spoil : function of the good bytes and of bytes that decide
     sealed : str
         `run` or `model` where digests are written anew, so that they do not stop everything.
@@ -48,9 +50,13 @@ class Target(NamedTuple):
 
     good: str
     file: str
-    read: Callable[[], object]
+    how: str
     spoil: Spoil
     sealed: str = ""
+
+    def read(self) -> object:
+        """Read it, in the folder of the good one."""
+        return READS[self.how]()
 
     def put(self, content: bytes, home: Path) -> None:
         """Write the file, and the digests that fit."""
@@ -74,107 +80,102 @@ def _episodes(name: str, format: str, **more: str) -> Callable[[], object]:
 
 
 def _claims() -> object:
-    study = load_study("study.yaml")
-    rules = study.data.claims
+    rules = load_study("study.yaml").data.claims
     assert rules is not None
     return read_claims(["claims.csv"], rules, threads=1, memory_limit="500MB")
 
 
-def _settled() -> object:
-    return settle_run(load_contract("contract.yaml"), "run")
+def _page(*settlement: Path) -> object:
+    return write_page(Path("run"), Path("page.html"), *settlement)
 
 
-def _page() -> object:
-    return write_page(Path("run"), Path("page.html"))
-
-
-def _page_settled() -> object:
-    return write_page(Path("run"), Path("page.html"), Path("run-settled"))
-
-
-def _explained() -> object:
-    return explain_provider(read_explained("run", episodes=True), "H01")
-
-
-def _card() -> object:
-    return unwritten_of_card(read_card("run/card.json"))
+def _compared() -> object:
+    return compare_runs(["run", "run"], replicates=2)
 
 
 def _experiment() -> object:
-    found = load_experiment("experiment.yaml")
-    return [one.label for one in found.cells()]
+    return [one.label for one in load_experiment("experiment.yaml").cells()]
 
 
-def _setting() -> object:
-    text = Path("setting").read_bytes().decode("utf-8", "replace")
-    return load_study("study.yaml", [text])
-
-
-TARGETS: dict[str, Target] = {
-    "study": Target("csv", "study.yaml", lambda: load_study("study.yaml"), spoil_json),
-    "study_claims": Target("claims", "study.yaml", lambda: load_study("study.yaml"), spoil_json),
-    "yaml": Target("csv", "study.yaml", lambda: load_study("study.yaml"), spoil_bytes),
-    "setting": Target("csv", "setting", _setting, spoil_bytes),
-    "scenario": Target("scenario", "scenario.yaml", lambda: load_scenario("scenario.yaml"), spoil_json),
-    "contract": Target("run", "contract.yaml", lambda: load_contract("contract.yaml"), spoil_json),
-    "settle": Target("run", "contract.yaml", _settled, spoil_json),
-    "provider_table": Target("run", "table.csv", _settled, spoil_csv),
-    "experiment": Target("experiment", "experiment.yaml", _experiment, spoil_json),
-    "redcap_mapping": Target(
-        "redcap", "mapping.yaml", lambda: read_mapping("mapping.yaml", RedcapMapping), spoil_json
+READS: dict[str, Callable[[], object]] = {
+    "study": lambda: load_study("study.yaml"),
+    "setting": lambda: load_study("study.yaml", [Path("setting").read_text(errors="replace")]),
+    "scenario": lambda: load_scenario("scenario.yaml"),
+    "contract": lambda: load_contract("contract.yaml"),
+    "settled": lambda: settle_run(load_contract("contract.yaml"), "run"),
+    "experiment": _experiment,
+    "redcap_mapping": lambda: read_mapping("mapping.yaml", RedcapMapping),
+    "fhir_mapping": lambda: read_mapping("mapping.yaml", FhirMapping),
+    "csv": _episodes("episodes.csv", "csv"),
+    "parquet": _episodes("episodes.parquet", "parquet"),
+    "nhs": _episodes("records.csv", "nhs_proms"),
+    "sparcs": _episodes("discharges.csv", "sparcs"),
+    "redcap": _episodes("export.csv", "redcap", **MAPPED),
+    "fhir": _episodes("bundle.json", "fhir", **MAPPED),
+    "claims": _claims,
+    "participation": lambda: read_participation(["participation.csv"]),
+    "value_sets": lambda: read_value_sets("sets"),
+    "key": lambda: read_key(Path("key")),
+    "organisations": lambda: _read_organisations(Path("numbers.csv")),
+    "model": lambda: load_model("model"),
+    "opened": lambda: open_run("run"),
+    "explained": lambda: explain_provider(read_explained("run", episodes=True), "H01"),
+    "compared": _compared,
+    "page": _page,
+    "page_settled": lambda: _page(Path("run-settled")),
+    "card": lambda: unwritten_of_card(read_card("run/card.json")),
+    "journal": lambda: read_journal(Path("journal.jsonl")),
+}
+"""What is called in the folder of a good one."""
+RUN, SETTLED, MODEL = "run", "run-settled", "model"
+TARGETS = {
+    "study": Target("csv", "study.yaml", "study", spoil_json),
+    "study_claims": Target("claims", "study.yaml", "study", spoil_json),
+    "yaml": Target("csv", "study.yaml", "study", spoil_bytes),
+    "setting": Target("csv", "setting", "setting", spoil_bytes),
+    "scenario": Target("scenario", "scenario.yaml", "scenario", spoil_json),
+    "contract": Target("run", "contract.yaml", "contract", spoil_json),
+    "settle": Target("run", "contract.yaml", "settled", spoil_json),
+    "provider_table": Target("run", "table.csv", "settled", spoil_csv),
+    "experiment": Target("experiment", "experiment.yaml", "experiment", spoil_json),
+    "redcap_mapping": Target("redcap", "mapping.yaml", "redcap_mapping", spoil_json),
+    "fhir_mapping": Target("fhir", "mapping.yaml", "fhir_mapping", spoil_json),
+    "csv": Target("csv", "episodes.csv", "csv", spoil_csv),
+    "csv_bytes": Target("csv", "episodes.csv", "csv", spoil_bytes),
+    "parquet": Target("parquet", "episodes.parquet", "parquet", spoil_parquet),
+    "nhs": Target("nhs", "records.csv", "nhs", spoil_csv),
+    "sparcs": Target("sparcs", "discharges.csv", "sparcs", spoil_csv),
+    "redcap": Target("redcap", "export.csv", "redcap", spoil_csv),
+    "fhir": Target("fhir", "bundle.json", "fhir", spoil_json),
+    "fhir_bytes": Target("fhir", "bundle.json", "fhir", spoil_bytes),
+    "claims": Target("claims", "claims.csv", "claims", spoil_csv),
+    "claims_bytes": Target("claims", "claims.csv", "claims", spoil_bytes),
+    "patients": Target("claims", "patients.csv", "claims", spoil_csv),
+    "proms": Target("claims", "proms.csv", "claims", spoil_csv),
+    "participation": Target("participation", "participation.csv", "participation", spoil_csv),
+    "value_sets": Target("value_sets", "sets/TTO.csv", "value_sets", spoil_csv),
+    "references": Target("value_sets", "sets/references.csv", "value_sets", spoil_csv),
+    "key": Target("pseudonyms", "key", "key", spoil_bytes),
+    "organisations": Target("run", "numbers.csv", "organisations", spoil_csv),
+    "journal": Target("run", "journal.jsonl", "journal", spoil_bytes),
+    "model": Target("model", "model/model.json", "model", spoil_json, MODEL),
+    "trees": Target("model", "model/trees_0.txt", "model", spoil_bytes, MODEL),
+    "run_mark": Target("run", "run/provenance.json", "opened", spoil_json),
+    "run_study": Target("run", "run/study.json", "explained", spoil_json, RUN),
+    "run_study_page": Target("run", "run/study.json", "page", spoil_json, RUN),
+    "run_providers": Target("run", "run/providers.csv", "explained", spoil_csv, RUN),
+    "run_providers_page": Target("run", "run/providers.csv", "page", spoil_csv, RUN),
+    "run_providers_settled": Target("run", "run/providers.csv", "settled", spoil_csv, RUN),
+    "run_reference": Target("run", "run/reference.csv", "page", spoil_csv, RUN),
+    "run_flow": Target("run", "run/flow.csv", "opened", spoil_csv, RUN),
+    "run_expectations": Target("run", "run/expectations.parquet", "compared", spoil_parquet, RUN),
+    "card": Target("run", "run/card.json", "card", spoil_json, RUN),
+    "card_page": Target("run", "run/card.json", "page", spoil_json, RUN),
+    "settlement": Target("run", "run-settled/settlement.json", "page_settled", spoil_json, SETTLED),
+    "settlement_totals": Target(
+        "run", "run-settled/settlement.csv", "page_settled", spoil_csv, SETTLED
     ),
-    "fhir_mapping": Target(
-        "fhir", "mapping.yaml", lambda: read_mapping("mapping.yaml", FhirMapping), spoil_json
-    ),
-    "csv": Target("csv", "episodes.csv", _episodes("episodes.csv", "csv"), spoil_csv),
-    "csv_bytes": Target("csv", "episodes.csv", _episodes("episodes.csv", "csv"), spoil_bytes),
-    "parquet": Target("parquet", "episodes.parquet", _episodes("episodes.parquet", "parquet"), spoil_parquet),
-    "nhs": Target("nhs", "records.csv", _episodes("records.csv", "nhs_proms"), spoil_csv),
-    "sparcs": Target("sparcs", "discharges.csv", _episodes("discharges.csv", "sparcs"), spoil_csv),
-    "redcap": Target(
-        "redcap", "export.csv", _episodes("export.csv", "redcap", mapping="mapping.yaml"), spoil_csv
-    ),
-    "fhir": Target(
-        "fhir", "bundle.json", _episodes("bundle.json", "fhir", mapping="mapping.yaml"), spoil_json
-    ),
-    "fhir_bytes": Target(
-        "fhir", "bundle.json", _episodes("bundle.json", "fhir", mapping="mapping.yaml"), spoil_bytes
-    ),
-    "claims": Target("claims", "claims.csv", _claims, spoil_csv),
-    "claims_bytes": Target("claims", "claims.csv", _claims, spoil_bytes),
-    "patients": Target("claims", "patients.csv", _claims, spoil_csv),
-    "proms": Target("claims", "proms.csv", _claims, spoil_csv),
-    "participation": Target(
-        "participation", "participation.csv", lambda: read_participation(["participation.csv"]), spoil_csv
-    ),
-    "value_sets": Target("value_sets", "sets/TTO.csv", lambda: read_value_sets("sets"), spoil_csv),
-    "references": Target(
-        "value_sets", "sets/references.csv", lambda: read_value_sets("sets"), spoil_csv
-    ),
-    "key": Target("pseudonyms", "key", lambda: read_key(Path("key")), spoil_bytes),
-    "organisations": Target(
-        "run", "table.csv", lambda: _read_organisations(Path("table.csv")), spoil_csv
-    ),
-    "model": Target("model", "model/model.json", lambda: load_model("model"), spoil_json, "model"),
-    "trees": Target("model", "model/trees_0.txt", lambda: load_model("model"), spoil_bytes, "model"),
-    "run_mark": Target("run", "run/provenance.json", lambda: open_run("run"), spoil_json),
-    "run_study": Target("run", "run/study.json", _explained, spoil_json, "run"),
-    "run_page": Target("run", "run/study.json", _page, spoil_json, "run"),
-    "run_providers": Target("run", "run/providers.csv", _explained, spoil_csv, "run"),
-    "run_providers_page": Target("run", "run/providers.csv", _page, spoil_csv, "run"),
-    "run_providers_settled": Target("run", "run/providers.csv", _settled, spoil_csv, "run"),
-    "run_reference": Target("run", "run/reference.csv", _page, spoil_csv, "run"),
-    "run_flow": Target("run", "run/flow.csv", lambda: open_run("run"), spoil_csv, "run"),
-    "run_expectations": Target(
-        "run", "run/expectations.parquet", lambda: compare_runs(["run", "run"], replicates=2), spoil_parquet, "run"
-    ),
-    "card": Target("run", "run/card.json", _card, spoil_json, "run"),
-    "card_page": Target("run", "run/card.json", _page, spoil_json, "run"),
-    "settlement": Target("run", "run-settled/settlement.json", _page_settled, spoil_json, "run-settled"),
-    "settlement_totals": Target("run", "run-settled/settlement.csv", _page_settled, spoil_csv, "run-settled"),
-}  # fmt: skip
-
-
+}
 FIRST = {"setting": b"split.test=[2022]"}
 """What is spoilt where no good one holds the file."""
 

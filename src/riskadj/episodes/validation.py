@@ -203,7 +203,7 @@ def _convert(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
     """Return the column as declared, and which of its cells could not be read as that."""
     try:
         converted = map_distinct(raw, lambda values: _convert_values(values, column))
-    except TypeError:  # lists and structures, which no cell of a table may hold
+    except (TypeError, NotImplementedError):  # lists, structures, half floats: none of them cells
         nothing = _convert_values(pd.Series(None, index=raw.index, dtype="str"), column)
         return nothing["kept"].rename(column.name), raw.notna()
     return converted["kept"].rename(column.name), converted["wrong"]

@@ -1,10 +1,11 @@
 """Whether a text is trees that can be given to LightGBM.
 
-LightGBM reads trees in several threads, and ends the whole program over one that is none; of a
-text that is cut off it takes what there is. So a text is looked through before.
+LightGBM reads trees in several threads, and ends the whole program over one that is none, or over
+settings that are cut off; of trees that are cut off it takes what there is. So a text is looked
+through before.
 """
 
-from collections.abc import Iterator
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,29 +30,42 @@ def check_trees(text: str) -> None:
     --------
     >>> check_trees("tree\nversion=v4\n")
     Traceback (most recent call last):
-    ValueError: trees: wanted max_feature_idx in the head; got none
+    ValueError: trees: wanted a head as LightGBM writes it; got another text
     """
+    _wanted(text.isascii() and "\r" not in text, "plain text")
     head, _, _ = text.partition("\n\n")
+    _wanted(_HEAD.fullmatch(head) is not None, "a head as LightGBM writes it")
     settings = _fields(head)
-    for name in ("version", "max_feature_idx", "tree_sizes"):
-        _wanted(name in settings, f"{name} in the head; got none")
-    _wanted(text.isascii() and "\r" not in text, "plain text; got other signs")
-    _wanted("average_output" not in settings, "trees that are added up; got averaged ones")
     features = int(settings["max_feature_idx"]) + 1
-    for number, block in enumerate(_blocks(text, settings["tree_sizes"])):
-        _check_tree(_fields(block), features, f"tree {number}")
-
-
-def _blocks(text: str, sizes: str) -> Iterator[str]:
-    """Yield the text of each tree, which is as long as the head says."""
+    for name in _OF_FEATURES:
+        many = len(settings.get(name, "0 " * features).split())
+        _wanted(many == features, f"{features} {name}")
     at = text.find("\n\nTree=0\n") + 2
-    _wanted(at > 1, "a first tree; got none")
-    for number, size in enumerate(map(int, sizes.split())):
+    for number, size in enumerate(map(int, settings["tree_sizes"].split())):
         block = text[at : at + size]
         _wanted(size > 0 and block.startswith(f"Tree={number}\n"), f"tree {number} in its place")
-        yield block
+        _check_tree(_fields(block), features, f"tree {number}")
         at += size
-    _wanted(text.startswith("end of trees\n", at), "as many trees as the head says")
+    _wanted(_TAIL.fullmatch(text, at) is not None, "an end as LightGBM writes it")
+
+
+_NUMBER = r"-?[\d.e+-]+"
+_HEAD = re.compile(
+    r"tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"
+    r"max_feature_idx=\d{1,5}\n"
+    rf"objective=[a-z_]+( [a-z_]+:{_NUMBER})*\n"
+    r"feature_names=[\w ]+\n"
+    r"(monotone_constraints=[-\d ]+\n)?"
+    rf"feature_infos=((\[{_NUMBER}:{_NUMBER}\]|none) ?)+\n"
+    r"tree_sizes=\d{1,9}( \d{1,9})*"
+)
+_TAIL = re.compile(
+    r"end of trees\n\n"
+    r"(feature_importances:\n(\w+=\d+\n)*)?\n?"
+    r"parameters:\n(\[\w+: [\w.,+-]*\]\n)+\nend of parameters\n\n"
+    r"pandas_categorical:(null|\[\])\n?"
+)
+_OF_FEATURES = ("feature_names", "feature_infos", "monotone_constraints")
 
 
 def _check_tree(tree: dict[str, str], features: int, where: str) -> None:
@@ -60,12 +74,13 @@ def _check_tree(tree: dict[str, str], features: int, where: str) -> None:
     _wanted(tree.get("num_cat") == "0" and tree.get("is_linear") == "0", f"plain splits of {where}")
     float(tree["shrinkage"])
     if leaves == 1:
-        _numbers(tree["leaf_value"], 1, where)
+        _wanted(np.isfinite(_numbers(tree["leaf_value"], 1, where)), f"a leaf of {where}")
         return
     nodes = leaves - 1
     for names, many in ((_OF_NODES, nodes), (_OF_LEAVES, leaves)):
         for name in names:
             _numbers(tree[name], many, where)
+    _wanted(np.isfinite(_numbers(tree["leaf_value"], leaves, where)), f"leaves of {where}")
     feature, kind, left, right = (_whole(tree[name], nodes, where) for name in _WHOLE)
     _wanted((feature >= 0) & (feature < features), f"features of the model in {where}")
     _wanted((kind >= 0) & (kind < _MOST_KINDS) & (kind % 2 != _CATEGORICAL), f"kinds in {where}")
@@ -83,8 +98,9 @@ def _check_ways(left: NDArray[np.int64], right: NDArray[np.int64], leaves: int, 
 
 
 def _numbers(text: str, many: int, where: str) -> NDArray[np.float64]:
+    """Return numbers; a threshold is infinite where only what is missing goes the other way."""
     numbers = np.array(text.split(), dtype=np.float64)
-    _wanted(len(numbers) == many and np.isfinite(numbers).all(), f"{many} numbers in {where}")
+    _wanted(len(numbers) == many and not np.isnan(numbers).any(), f"{many} numbers in {where}")
     return numbers
 
 
@@ -99,6 +115,6 @@ def _fields(block: str) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-def _wanted(holds: bool | NDArray[np.bool_], what: str) -> None:
+def _wanted(holds: bool | np.bool_ | NDArray[np.bool_], what: str) -> None:
     if not np.all(holds):
-        raise ValueError(f"trees: wanted {what}{'' if 'got' in what else '; got others'}")
+        raise ValueError(f"trees: wanted {what}; got another text")

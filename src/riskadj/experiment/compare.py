@@ -18,7 +18,7 @@ from riskadj.experiment.paired import Side, pair
 from riskadj.experiment.results import matching, sides
 from riskadj.payment.money import Currency, from_minor
 from riskadj.report.folder import json_text, read_provenance
-from riskadj.report.reading import as_a_run_writes_it
+from riskadj.report.reading import as_a_run_writes_it, check_table
 from riskadj.study.load import build
 from riskadj.study.records import Study
 
@@ -245,10 +245,16 @@ def _opened(folder: Path) -> tuple[Opened, dict[str, Side]]:
     better = {one.name: one.better for one in study.outcomes}
     try:
         episodes = pd.read_parquet(folder / EPISODES, columns=_KEYS)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ColumnError(
             f"{folder / EPISODES}: wanted {', '.join(_KEYS)}; got {error}. Run the study again."
         ) from None
+    check_table(episodes, folder / EPISODES, _KEYS, ("observed_score", "expected_score"))
+    if episodes.duplicated(_KEYS[:3]).any():
+        raise ValuesError(
+            f"{folder / EPISODES}: wanted each episode once for an outcome and a learner; got one "
+            "twice. Run the study again."
+        )
     table = run.providers.assign(adjusted=pd.to_numeric(run.providers["adjusted"]))
     rules = study.profile
     return run, sides(episodes, table, better, rules.labels, rules.levels)

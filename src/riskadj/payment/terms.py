@@ -60,9 +60,12 @@ class ContractCurrency(Record):
     @model_validator(mode="before")
     @classmethod
     def _own_digits(cls, content: object) -> object:
-        if not isinstance(content, dict) or content.get("code") not in CURRENCIES:
+        if not isinstance(content, dict):
             return content
-        return {"minor_digits": CURRENCIES[content["code"]].minor_digits} | content
+        code = content.get("code")
+        if not isinstance(code, str) or code not in CURRENCIES:
+            return content
+        return {"minor_digits": CURRENCIES[code].minor_digits} | content
 
     @field_validator("code")
     @classmethod

@@ -212,6 +212,7 @@ def _one_of(what: str, wanted: str | None, known: list[str]) -> str:
 # --- a provider -----------------------------------------------------------------------------------
 
 
+@as_a_run_writes_it("the run folder")
 def explain_provider(
     ran: Ran, provider_id: str, outcome: str | None = None, learner: str | None = None
 ) -> ProviderAnswer:
@@ -306,6 +307,7 @@ def _peers(providers: pd.DataFrame, parts: pd.DataFrame, provider_id: str) -> pd
 # --- an episode -----------------------------------------------------------------------------------
 
 
+@as_a_run_writes_it("the run folder")
 def explain_episode(
     ran: Ran, episode_id: str, outcome: str | None = None, learner: str | None = None
 ) -> EpisodeAnswer:

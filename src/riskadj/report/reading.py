@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import UndefinedError
 
 from riskadj.errors import FileFormatError, RiskadjError
 
 _NOT_AS_WRITTEN = (
     LookupError, ValueError, TypeError, AttributeError, ArithmeticError, NotImplementedError,
-    RecursionError,
+    RecursionError, UndefinedError,
 )  # fmt: skip
 """What comes of looking for something where a changed file has something else, or nothing."""
 

@@ -49,6 +49,16 @@ class KeptStages:
         As from `of_run`. What is there of other studies, data or code is removed.
     fresh : bool
         Whether to remove what is there of these, too.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as runs:
+    ...     stages = KeptStages(Path(runs, "hips"), "0" * 64)
+    ...     stages.keep([1.5], "ohs: expect", "digest of the cohort")
+    ...     stages.find("ohs: expect", "digest of the cohort")
+    True
+    [1.5]
     """
 
     def __init__(self, folder: Path, of: str, fresh: bool = False) -> None:

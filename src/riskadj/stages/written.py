@@ -69,6 +69,14 @@ def read_record(folder: Path, at_hand: Mapping[str, Any] | None = None) -> Any:
         As it was written: nobody here looks whether it is whole.
     at_hand : mapping of str to anything, optional
         The same as when it was written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_record({"a": (1, float("nan"))}, Path(folder))
+    ...     read_record(Path(folder))
+    {'a': (1, nan)}
     """
     held = json.loads((folder / CONTENT).read_bytes())
     reader = _Reader(folder, at_hand or {})
