@@ -165,7 +165,10 @@ def study_of(paths: list[Path]) -> dict[str, Any]:
             "exclude": [],
         },
         "outcomes": [{"name": "ohs", "instrument": "OHS", "kind": "gain"}],
-        "casemix": {"columns": ["age_years", "sex", "q1_score_*", "risk_*"]},
+        "casemix": {
+            "columns": ["age_years", "sex", "q1_score_*", "risk_*"],
+            "allow_provider_influenced": False,
+        },
         "learners": [
             {"kind": "linear"},
             {"kind": "lightgbm", "trees": 200, "min_episodes_per_leaf": 50},

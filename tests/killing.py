@@ -35,7 +35,7 @@ WITHIN, KEEPING, AFTER = "within", "keeping", "after"
 """So far into a stage, while what it made is being kept, and just after it."""
 MEANWHILE = 0.03
 """Seconds after a stage: after the report, in which a run folder takes its place."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 
 class Moment(NamedTuple):

@@ -128,7 +128,7 @@ SETTLEMENTS = [
     ("totals that were changed", cell(TOTALS, "total", "7", row=0),
      FileFormatError, "wanted the file as its run wrote it (provenance.json has its digest); got"),
     ("a summary of another run", settled(key("run", "ab", SUMMARY)),
-     ValuesError, "wanted a settlement of this run, 560b99198246; got one of ab"),
+     ValuesError, "got one of ab. Settle this run, or report the other"),
     ("a summary of nothing", settled(raw(SUMMARY, "{}")),
      FileFormatError, "wanted files as a run writes them; got others, whose digests were made to"),
     ("a summary without a contract", settled(drop("contract", SUMMARY)),

@@ -83,7 +83,9 @@ class Experiment(Record):
                 )
         truths = [one for one in asked if one in NEEDS_TRUTH]
         if truths and self.scenario is None:
-            raise ValueError(f"wanted a scenario with {truths[0]}, as only a world has a truth; got none")
+            raise ValueError(
+                f"wanted a scenario with {truths[0]}, as only a world has a truth; got none"
+            )
         return self
 
     @model_validator(mode="after")
