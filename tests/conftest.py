@@ -14,7 +14,9 @@ from worlds import OUT_OF_FOLD, episode_frame, expectations_of, make_study
 from riskadj.expected import Expectations
 
 # How fast examples are drawn depends on who else uses the machine.
-settings.register_profile("shared cores", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "shared cores", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("shared cores")
 
 
