@@ -45,6 +45,7 @@ from riskadj.report.provenance import build_provenance, digest_of_study, is_made
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
 from riskadj.stages import NOTHING, KeptStages, of_run
+from riskadj.stopping import heed, was_told
 from riskadj.study import Outcome, Study, load_study, read_yaml
 from riskadj.study.load import anchor_paths, build
 from riskadj.study.records import Data
@@ -445,6 +446,7 @@ class Stages:
     @contextmanager
     def _timed(self, name: str, outcome: str) -> Iterator[list[type[float]]]:
         """Yield what kind of seconds these are, for whoever knows better."""
+        heed()
         self.on_stage(name, outcome, None)
         kind: list[type[float]] = [float]
         began = perf_counter()
@@ -520,8 +522,10 @@ def _said_if_interrupted(what_is_left: Callable[[], str]) -> Iterator[None]:
     """Let an interruption say what it left behind."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(what_is_left()) from None
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, KeyboardInterrupt) or was_told():
+            raise KeyboardInterrupt(what_is_left()) from None
+        raise
 
 
 def _log(study: Study, folder: Path, stages: Stages) -> "LoggedRun | None":

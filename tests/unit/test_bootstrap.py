@@ -58,14 +58,17 @@ def test_a_few_steps_from_the_fit_are_as_good_as_a_full_refit(worlds, family):
     assert np.abs(near.sigma - full.sigma).max() < 0.05 * full.sigma.std()
 
 
-def test_a_replicate_is_the_fit_to_the_providers_drawn_each_as_another(worlds):
-    y, x, provider = worlds["binomial"]
-    got = bootstrap_predicted_over_expected(y, x, provider, replicates=3, seed=9, refit=True)
+@pytest.mark.parametrize(("family", "unit"), [("binomial", 1.0), ("gaussian", 7.0)])
+def test_a_replicate_is_the_fit_to_the_providers_drawn_each_as_another(worlds, family, unit):
+    y, x, provider = worlds[family]
+    got = bootstrap_predicted_over_expected(
+        unit * y, x, provider, family, replicates=3, seed=9, refit=True
+    )
     drawn = np.random.default_rng([9, 1]).integers(0, 25, 25)
     rows = [np.flatnonzero(provider == one) for one in drawn]
     copies = np.repeat(np.arange(25), [len(one) for one in rows])
     at = np.concatenate(rows)
-    fit = fit_random_intercept(y[at], x[at], copies, "binomial")
+    fit = fit_random_intercept(unit * y[at], x[at], copies, family)
     assert got.sigma[1] == pytest.approx(fit.sigma, rel=1e-4)
 
 

@@ -68,6 +68,20 @@ def test_recalibrated_risks_have_slope_one_and_intercept_zero(seed):
     assert again.in_the_large.value == pytest.approx(0, abs=1e-8)
 
 
+def test_a_slope_is_found_where_newton_steps_too_far():
+    """Risks the wrong way round, some far out: there a whole step makes the fit worse."""
+    rng = np.random.default_rng(351)
+    x = np.clip(rng.standard_t(1, 40) * 4, -18, 18)
+    event = (rng.random(40) < expit(3 - x)).astype(float)
+    risk = np.clip(expit(x), 1e-9, 1 - 1e-9)
+    got = assess_calibration(event, risk, "risk")
+    found = LogisticRegression(C=1e12, tol=1e-12, max_iter=10_000).fit(
+        np.log(risk / (1 - risk))[:, None], event
+    )
+    assert got.slope.value == pytest.approx(found.coef_[0, 0], rel=1e-3)
+    assert got.slope.value < -3
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.2, 5), st.floats(-50, 50))
 def test_recalibrated_means_have_slope_one_and_no_bias(seed, stretch, shift):

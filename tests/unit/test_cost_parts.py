@@ -175,3 +175,17 @@ def test_with_equal_sizes_and_no_case_mix_it_is_the_analysis_of_variance():
 def test_what_cannot_be_compared_is_refused(change, error, told):
     with pytest.raises(error, match=told):
         part_excess(*change(*world(8)))
+
+
+def test_a_provider_counts_by_its_chance_and_what_lies_between():
+    sizes = np.array([5, 10, 20, 40, 80, 160])
+    provider = np.repeat(np.arange(6), sizes)
+    rng = np.random.default_rng(3)
+    true = np.array([0.5, -0.4, 0.3, -0.3, 0.2, -0.1])
+    cost = 100 * (1 + true[provider] + rng.normal(0, 0.2, provider.size))
+    found = part_excess(cost[:, None], np.full((cost.size, 1), 100.0), provider)
+    means = np.bincount(provider, cost / 100) / sizes
+    within = ((cost / 100 - means[provider]) ** 2).sum() / (cost.size - 6)
+    between = 1 / found.weight - within / sizes
+    assert between == pytest.approx(np.full(6, between[0]))
+    assert 0.05 < between[0] < 0.3  # of the true ones: 0.13

@@ -312,6 +312,20 @@ def test_the_rest_is_as_if_providers_without_contrast_were_not_there(names):
     assert found.sigma == pytest.approx(other.sigma, abs=1e-6)
 
 
+@pytest.mark.parametrize("without", [[0], [5], [0, 1], [0, 5], [2]])
+def test_the_rest_is_the_same_wherever_those_without_contrast_stand(without):
+    world = make_world("binomial", seed=9)
+    gone = np.isin(world.code, without)
+    world.y[gone] = 1.0
+    fewer = SimpleNamespace(**{name: row[~gone] for name, row in vars(world).items()})
+    with pytest.warns(AllOrNoneWarning):
+        found = fit(world, "binomial")
+    other = fit(fewer, "binomial")
+    np.testing.assert_allclose(found.coef, other.coef, atol=1e-9)
+    np.testing.assert_allclose(np.delete(found.effects, without), other.effects, atol=1e-9)
+    assert found.loglik == pytest.approx(other.loglik, abs=1e-9)
+
+
 @pytest.mark.parametrize("slope_of_year", [0.5, -0.5, 1.0])
 def test_the_rest_stays_the_same_when_a_covariate_is_far_from_0(slope_of_year):
     rng = np.random.default_rng(8)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from riskadj.errors import ArrayError, NoVariationError, TooFewProvidersError
 from riskadj.stats.joint import joint_profile
@@ -230,3 +231,12 @@ def test_costs_exactly_as_expected_are_refused():
     arrays[2] = arrays[3]
     with pytest.raises(NoVariationError, match="cost: wanted episodes"):
         profile(arrays)
+
+
+def test_chances_are_those_of_the_shrunken_pair_and_its_covariance():
+    found = profile(world(providers=40, seed=8)[0], replicates=100)
+    sd = np.sqrt(np.diagonal(found.shrunken_covariance, axis1=1, axis2=2))
+    better, cheaper = special.ndtr(found.shrunken / sd * [1, -1]).T
+    each = chances(found)
+    assert np.abs(each[:, :2].sum(axis=1) - better).max() < 0.02
+    assert np.abs(each[:, [0, 2]].sum(axis=1) - cheaper).max() < 0.02

@@ -290,8 +290,12 @@ def test_whole_amounts_stay_as_they_are(amounts):
 def test_a_pool_that_does_not_balance_is_refused():
     with pytest.raises(ValuesError, match=r"wanted them to sum to 0 minor units; got \+0\.9 on"):
         round_to_sum([0.5, 0.4], 0)
-    with pytest.raises(ValuesError, match=r"got -3 on top"):
+    with pytest.raises(ValuesError) as refused:
         round_to_sum([], 3)
+    assert str(refused.value) == (
+        "amounts: wanted them to sum to 3 minor units; got -3 on top. "
+        "Rounding does not balance a pool; scale the amounts first."
+    )
 
 
 def test_labels_are_rounded_together_too():

@@ -105,6 +105,10 @@ def test_providers_that_all_or_nobody_answered_have_finite_effects(kind):
 def test_when_everybody_answered_there_is_nothing_to_model(kind):
     model = fit_response(np.ones(6), np.arange(6.0), list("aabbcc"), kind)
     assert (model.probability == 1).all()
+    assert model.providers.tolist() == ["a", "b", "c"]
+    assert model.effects.tolist() == [0, 0, 0]
+    assert (model.coef.tolist(), model.sigma, model.provider_effect) == ([0], 0, kind)
+    assert (model.intercept, model.converged) == (np.inf, True)
     found = response_weights(np.ones(6), model.probability, list("aabbcc"))
     assert (found.weight == 1).all()
     assert found.effective.tolist() == [2, 2, 2]

@@ -317,6 +317,13 @@ def test_what_was_withheld_comes_back_as_gates_are_passed():
     assert total(odi=bad, steps=[step("reconcile"), gate, held]) == PLUS - TARGET * 75 // 1000
 
 
+def test_what_waits_for_a_gate_that_was_not_reached_stays_withheld():
+    shut = step("gate", name="g", criteria=[PART | {"not_known": "fails"}])
+    behind = step("gate", name="h", needs="g", criteria=[CRITERION])
+    held = step("withhold", share=0.1, returned=[{"share": 1.0, "when": "h"}])
+    assert total(steps=[step("reconcile"), shut, behind, held]) == PLUS - TARGET // 10
+
+
 def test_procedures_are_counted_where_the_contract_says_so():
     made, odi = gated(PART, count="procedures")
     found = settle(made, odi, RATES, study=STUDY)
@@ -865,6 +872,25 @@ def test_scaling_leaves_losses_alone_where_gains_are_too_many():
     assert before.sum() > 0
     assert (after[before < 0] == before[before < 0]).all()
     assert (after[before > 0] < before[before > 0]).all()
+
+
+@pytest.mark.parametrize("how", ["scale", "shift"])
+def test_a_budget_that_is_met_moves_nothing(how):
+    met = costs(observed=(19_000.0, 21_000.0, 19_500.0, 22_750.5))
+    budget = {"kind": "neutral", "how": how} | OURS
+    found = settle(contract(budget=budget), pd.concat([rows("odi"), met]), study=STUDY)
+    assert found.totals["total"].tolist() == ["100000.00", "0.00", "0.00", "-100000.00"]
+    assert not found.lines["rule"].str.startswith("budget").any()
+
+
+def test_losses_are_cut_where_they_are_too_many():
+    dear = costs(observed=(19_000.0, 22_000.0, 20_500.0, 20_250.5))
+    budget = {"kind": "neutral", "how": "scale"} | OURS
+    found = settle(contract(budget=budget), pd.concat([rows("odi"), dear]), study=STUDY)
+    assert found.totals["total_minor"].tolist() == [10_000_000, -5_714_286, -4_285_714, 0]
+    cut = found.lines[found.lines["rule"] == "budget neutral"]
+    assert cut["provider_id"].tolist() == ["B", "C"]
+    assert set(cut["label"]) == {"Neutral budget: losses cut in proportion"}
 
 
 def test_a_settlement_that_does_not_add_up_is_refused(monkeypatch):

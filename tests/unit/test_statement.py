@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -232,6 +233,12 @@ def test_the_page_opens_with_what_is_due_and_who_gets_what():
     assert places == sorted(places)
 
 
+def test_the_page_says_who_is_owed_nothing():
+    even = pd.concat([rows("odi"), costs(observed=(20_000.0, 21_000.0, 19_500.0, 20_000.0))])
+    page = statements_html(settle(contract(), even, study=STUDY))
+    assert "EUR 10,020.00 in all: 1 are paid, 3 neither." in page
+
+
 def test_the_results_behind_ranks_are_a_table_of_those_shown():
     table = hidden(tables(), "B")
     scored = step("composite", no_score="full_cut", positive=0.1, negative=0.1, measures=[
@@ -292,3 +299,53 @@ def test_what_has_to_be_paid_back_is_said_so():
 def test_all_statements_together_are_each_of_them():
     found = settled()
     assert dict(statement_texts(found)) == {one: statement_text(found, one) for one in "ABCD"}
+
+
+# --- every word as it was -------------------------------------------------------------------------
+
+WRITTEN = Path(__file__).parents[1] / "examples" / "statements.txt"
+OTHER_STEPS = steps(
+    step("gate", name="care", criteria=[
+        OURS | {"kind": "not_negative_outlier", "label": "ODI", "outcome": "odi",
+                "beyond": "outer", "not_known": "passes"},
+        OURS | {"kind": "table", "label": "Reviewed", "column": "reviewed", "at_least": 0.9,
+                "not_known": "fails"}]),
+    step("risk_share", gain=HALF, loss={"provider": 0.25, "payer": 0.75}),
+    step("penalty", base_column="base", reduction={"floor": 0.001, "cap": 0.03}, measures=[
+        {"name": "returns", "ratio_column": "err", "n_column": "cases", "weight": 0.1},
+        {"name": "falls", "ratio_column": "falls", "n_column": "cases", "median": 1.0,
+         "weight": 0.05}]),
+    step("composite", no_score="median", positive=0.1, negative=0.15, measures=[
+        {"name": "odi", "weight": 0.5, "outcome": "odi", "scale": {"kind": "percentile"}},
+        {"name": "review", "weight": 0.5, "column": "reviewed",
+         "scale": {"kind": "linear", "zero": 0.5, "full": 1.0}}]),
+    step("outcome_payment", outcome="odi", paid_for="answered", no_result="floor", amount=40,
+         reliability=False, within={"floor": -0.001, "cap": 0.01}),
+    step("uplift", amount=12.5, needs="care", not_passed="losses"),
+)  # fmt: skip
+GIVEN = pd.DataFrame(
+    {"provider_id": list("ABCD"), "reviewed": [0.95, 0.6, 0.9, None], "cases": [25, 26, 24, 80],
+     "err": [1.02, 0.98, 1.4, 1.1], "falls": [1.2, 0.9, 1.0, 1.0],
+     "base": [10_000.0, 20_000.0, 30_000.0, 40_000.0]}
+)  # fmt: skip
+
+
+def other_settlements():
+    """Yield settlements that between them say most of what there is to say, and for whom."""
+    yield settled(), "AD"
+    open_ = contract(steps=OTHER_STEPS, too_few="at_target", budget={"kind": "open"} | OURS)
+    yield settle(open_, hidden(tables(), "B"), None, GIVEN, study=STUDY), "ABCD"
+    shifted = {"kind": "neutral", "how": "shift"} | OURS
+    yield settle(contract(budget=shifted), tables(), study=KNOWN), "A"
+    few = pd.concat([rows("odi"), costs(observed=(20_000.0, 21_000.0, 19_500.0, 20_250.5))])
+    limits = steps(step("risk_share", gain=HALF, loss=HALF), step("stop_gain", share=0.1),
+                   step("stop_loss", share=0.1))  # fmt: skip
+    yield settle(contract(steps=limits), few, study=STUDY), "AC"
+
+
+def test_statements_read_as_they_did():
+    told = "\n\n".join(
+        statement_text(found, one) for found, names in other_settlements() for one in names
+    )
+    told = re.sub(r"^Settlement [0-9a-f]{16}$", "Settlement (its digest)", told, flags=re.M)
+    assert told == WRITTEN.read_text(encoding="utf-8")

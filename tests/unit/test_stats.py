@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from riskadj.errors import ArrayError
 from riskadj.stats import (
     Z95,
     Z998,
@@ -38,11 +39,18 @@ def test_total_ratio_to_a_total_of_0_is_nan() -> None:
     assert np.isnan(accuracy([1.0, 2.0], [1.0, -1.0]).total_ratio)
 
 
-@pytest.mark.parametrize(("observed", "expected"), [([], []), ([1.0, 2.0], [1.0])])
+@pytest.mark.parametrize(
+    ("observed", "expected", "says"),
+    [
+        ([], [], "observed: wanted one number per episode"),
+        ([1.0, 2.0], [1.0], r"expected: wanted shape \(2,\)"),
+        ([1.0, np.nan], [1.0, 1.0], "observed: wanted finite numbers"),
+    ],
+)
 def test_accuracy_refuses_what_cannot_be_paired(
-    observed: list[float], expected: list[float]
+    observed: list[float], expected: list[float], says: str
 ) -> None:
-    with pytest.raises(ValueError, match="as many expected as observed"):
+    with pytest.raises(ArrayError, match=f"^{says}"):
         accuracy(observed, expected)
 
 

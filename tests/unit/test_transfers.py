@@ -141,7 +141,11 @@ def test_the_pool_pays_out_what_it_takes_in(members, threshold, share):
         ({"premium": {"a": 1.0}}, ValuesError, "got none for 'b'"),
         ({"premium": {"a": 0.0, "b": 0.0}}, ValuesError, "got none above 0"),
         ({"cost": [1.0, -1.0]}, ArrayError, "cost: wanted numbers of 0 or more"),
-        ({"threshold": -1.0}, ArrayError, "threshold"),
+        ({"threshold": -1.0}, ArrayError, "threshold: wanted numbers of 0 or more; got -1"),
+        ({"threshold": [1.0]}, ArrayError, "threshold: wanted one number; got shape"),
+        ({"cost": [1.0]}, ArrayError, r"cost: wanted shape \(2,\); got \(1,\)"),
+        ({"share": -0.1}, ValuesError, "share: wanted a number from 0 to 1; got -0.1"),
+        ({"premium": {"a": 1.0, "b": -1.0}}, ArrayError, "premium: wanted numbers of 0 or more"),
     ],
 )
 def test_a_pool_that_cannot_be_is_refused(changed, error, words):
@@ -160,7 +164,17 @@ def test_a_payable_score_undoes_to_the_raw_one(raw, mean, coding):
     assert got <= raw / mean
 
 
-@pytest.mark.parametrize("arguments", [(-1, 1, 0), (1, 0, 0), (1, 1, 5.9), (np.nan, 1, 0)])
-def test_a_score_that_cannot_be_is_refused(arguments):
-    with pytest.raises((ArrayError, ValuesError), match="wanted"):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((-1, 1, 0), "score: wanted numbers of 0 or more; got -1"),
+        ((1, 0, 0), "normalisation: wanted numbers above 0; got 0"),
+        ((1, [1], 0), "normalisation: wanted one number; got shape"),
+        ((1, 1, 5.9), "coding_adjustment: wanted a share from 0 to 1; got 5.9"),
+        ((1, 1, -0.1), "coding_adjustment: wanted a share from 0 to 1; got -0.1"),
+        ((np.nan, 1, 0), "score: wanted finite numbers"),
+    ],
+)
+def test_a_score_that_cannot_be_is_refused(arguments, words):
+    with pytest.raises((ArrayError, ValuesError), match=f"^{words}"):
         payable_score(*arguments)

@@ -1,8 +1,9 @@
 """The command line: one thin file per verb, and one place that turns errors into exit codes."""
 
 import os
-import signal
 import sys
+
+from riskadj.stopping import listen
 
 DEBUG = "RISKADJ_DEBUG"
 UNEXPECTED = 70
@@ -12,7 +13,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every refusal is one line on stderr and an exit code of its own."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
+    listen()
     from riskadj.cli.app import Interrupted, app
     from riskadj.errors import RiskadjError
 

@@ -27,6 +27,7 @@ from riskadj.cli.thresholds import thresholds
 from riskadj.cli.ui import ui
 from riskadj.cli.validate import validate
 from riskadj.cli.windows import windows
+from riskadj.stopping import was_told
 
 EPILOG = (
     "Exit codes: 0 done, 2 command line, 10-12 study, 20-23 data, 30-34 cohort and comparison, "
@@ -48,6 +49,10 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as stopped:
             raise Interrupted(str(stopped)) from None
+        except Exception:
+            if was_told():  # and it came out as something else
+                raise Interrupted("") from None
+            raise
 
 
 app = typer.Typer(

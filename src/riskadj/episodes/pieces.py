@@ -97,7 +97,7 @@ class _RowGroups:
         try:
             with pq.ParquetFile(self.path) as file:
                 return file.read_row_groups(self.groups).to_pandas(ignore_metadata=True)
-        except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        except (ValueError, pa.ArrowException, OSError) as error:
             raise _does_not_open(self.path, error) from None
 
 
@@ -122,7 +122,7 @@ def parquet_pieces(path: Path) -> Pieces:
     try:
         with pq.ParquetFile(path) as file:
             names, metadata = tuple(file.schema_arrow.names), file.metadata
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+    except (ValueError, pa.ArrowException, OSError) as error:
         raise _does_not_open(path, error) from None
     _check_cells(metadata, path)
     return Pieces(names, tuple(_parts(metadata, path)))

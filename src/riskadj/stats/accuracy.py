@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from riskadj.stats.arrays import a_row, finite
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -40,17 +42,16 @@ def accuracy(observed: ArrayLike, expected: ArrayLike) -> Accuracy:
 
     Raises
     ------
-    ValueError
-        When the shapes differ or there is nothing to compare.
+    ArrayError
+        When the shapes differ, a value is missing or there is nothing to compare.
 
     Examples
     --------
     >>> accuracy([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).r2
     0.5
     """
-    o, e = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
-    if o.shape != e.shape or o.size == 0:
-        raise ValueError(f"wanted as many expected as observed values; got {e.shape}, {o.shape}")
+    o = a_row("observed", observed, "episode")
+    e = finite("expected", expected, o.shape)
     residual = o - e
     spread = float(np.sum((o - o.mean()) ** 2))
     squared = float(np.sum(residual**2))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from riskadj.errors import ArrayError
-from riskadj.stats.arrays import Floats, at_least, covariate_rows
+from riskadj.stats.arrays import Floats, a_row, at_least, covariate_rows
 from riskadj.stats.groups import Groups, group_rows
 
 
@@ -61,7 +61,7 @@ def balance(X: ArrayLike, weight: ArrayLike, provider: ArrayLike | None = None) 
     >>> table.unweighted_difference.round(3).tolist(), table.weighted_difference.tolist()
     ([0.333], [0.0])
     """
-    w = at_least("weight", weight, 0.0)
+    w = at_least("weight", a_row("weight", weight, "episode"), 0.0)
     x = covariate_rows(X, w.size)
     if not w.any():
         raise ArrayError("weight: wanted some above 0; got none.")

@@ -122,12 +122,17 @@ def calibration_line(observed: ArrayLike, expected: ArrayLike) -> tuple[float, f
     intercept, slope : float
         NaN slope when the expectation is the same for all.
 
+    Raises
+    ------
+    ArrayError
+
     Examples
     --------
     >>> calibration_line([1.0, 3.0, 5.0], [0.0, 1.0, 2.0])
     (1.0, 2.0)
     """
-    o, e = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
+    o = a_row("observed", observed, "episode")
+    e = finite("expected", expected, o.shape)
     centred = e - e.mean()
     spread = float(centred @ centred)
     if spread == 0.0:
@@ -146,12 +151,16 @@ def groups_by_rank(values: ArrayLike, groups: int = 10) -> NDArray[np.intp]:
     values : array-like of shape (n_episodes,)
     groups : int
 
+    Raises
+    ------
+    ArrayError
+
     Examples
     --------
     >>> groups_by_rank([5.0, 1.0, 3.0, 2.0], groups=2)
     array([2, 1, 2, 1])
     """
-    v = np.asarray(values, dtype=float)
+    v = finite("values", values, (np.size(values),))
     rank = np.empty(v.size, dtype=np.intp)
     rank[np.argsort(v, kind="stable")] = np.arange(v.size)
     return rank * groups // max(v.size, 1) + 1

@@ -294,7 +294,10 @@ def wald_test(
     if average.shape not in {(1,), value.shape}:
         raise ArrayError(f"reference: wanted one, or {value.size}; got shape {average.shape}.")
     known = np.isfinite(value)
-    error = above("standard_error", np.where(known, standard_error, 1.0), 0.0, value.shape)
+    given = np.atleast_1d(standard_error)
+    if given.shape not in {(1,), value.shape}:
+        raise ArrayError(f"standard_error: wanted one, or {value.size}; got shape {given.shape}.")
+    error = above("standard_error", np.where(known, given, 1.0), 0.0)
     if df is not None and not df > 0:
         raise ArrayError(f"df: wanted a number above 0; got {plain(df)!r}.")
     z = (np.where(known, value, np.nan) - average) / error

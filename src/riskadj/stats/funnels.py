@@ -387,6 +387,8 @@ def predictive_limits_of_binomial(
     if (size != np.rint(size)).any():
         raise ArrayError("n: wanted whole numbers; got others.")
     chance = _probabilities("target", target)
+    if chance.shape not in {(), size.shape} and size.shape:
+        raise ArrayError(f"target: wanted one, or shape {size.shape}; got {chance.shape}.")
     return _by_rule(_cuts(stats.binom(size, chance), tail), tail, rule)
 
 

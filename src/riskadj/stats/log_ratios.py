@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from riskadj.errors import ArrayError, NoVariationError
-from riskadj.stats.arrays import Floats, a_number, above, at_least, tail_of, whole
+from riskadj.stats.arrays import Floats, a_number, a_row, above, at_least, finite, tail_of, whole
 from riskadj.stats.dispersion import between_variance
 from riskadj.stats.groups import Groups, group_rows
 from riskadj.stats.shrinkage import shrink
@@ -202,15 +202,17 @@ def shrunken_ratios(
     >>> bool(0 < effect[0] < 0.2), bool((sd < 0.2).all())
     (True, True)
     """
-    y, s = np.asarray(effect, dtype=float), np.asarray(error, dtype=float)
+    y = a_row("effect", effect)
+    s = finite("error", error, y.shape)
     enough = y.size >= FEWEST_TO_ALLOW
     if y.size == 1:
         return np.zeros(1), s
-    if covariate is None or np.ptp(np.asarray(covariate, dtype=float)) == 0:
+    x = np.zeros(y.size) if covariate is None else finite("covariate", covariate, y.shape)
+    if np.ptp(x) == 0:
         tau2 = between_variance(y, s, "reml").tau2
         found = shrink(y, s, tau2, centre=None, allow_for_estimation=enough)
         return found.effect, found.sd
-    line, tau2 = _line_of(y, s, np.asarray(covariate, dtype=float))
+    line, tau2 = _line_of(y, s, x)
     found = shrink(y - line, s, tau2, allow_for_estimation=enough)
     return line + found.effect, found.sd
 
@@ -243,7 +245,8 @@ def drawn_ratios(
     >>> bool((got.lower < got.upper).all())
     True
     """
-    y, s = np.asarray(effect, dtype=float), above("error", error, 0.0)
+    y = a_row("effect", effect)
+    s = above("error", error, 0.0, y.shape)
     whole("replicates", replicates, 2)
     tail, rng = tail_of(level), np.random.default_rng(seed)
     ratios = np.full((replicates, y.size), np.nan)

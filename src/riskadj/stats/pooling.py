@@ -171,7 +171,10 @@ def pool(estimates: ArrayLike, variances: ArrayLike, complete_df: ArrayLike = np
 
 def _complete(name: str, degrees: ArrayLike) -> Floats:
     """Return degrees of freedom as floats, above 0, which may be infinite."""
-    df = np.asarray(degrees, dtype=np.float64)
+    try:
+        df = np.asarray(degrees, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArrayError(f"{name}: wanted numbers; got others ({error}).") from None
     if not (df > 0).all():
         raise ArrayError(f"{name}: wanted numbers above 0; got others.")
     return df

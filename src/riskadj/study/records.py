@@ -433,6 +433,7 @@ class LightGBMLearner(Record):
     shares: int = Field(
         1,
         ge=1,
+        exclude_if=lambda shares: shares == 1,  # so that studies from before it keep their digest
         description="parts of the episodes that trees are grown from at the same time, each by a "
         "worker of `engine`; other numbers grow slightly other trees",
     )
