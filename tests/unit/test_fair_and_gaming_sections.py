@@ -45,6 +45,11 @@ def test_a_study_that_asks_for_neither_has_no_such_section():
 # --- being fair to groups ---
 
 
+def test_a_group_whose_rows_are_all_hidden_has_a_fit_and_no_table_of_its_own(findings):
+    whole = findings.fair[findings.fair["group"] == "(all)"]
+    assert list(tables(fair(replace(findings, fair=whole)))) == [FITS]
+
+
 def test_fair_regressions_show_n_and_intervals_in_words(findings):
     found = tables(fair(findings))
     fits, whole = found[FITS], findings.fair[findings.fair["group"] == "(all)"]

@@ -9,7 +9,7 @@ from scipy.special import expit
 from riskadj.errors import ArrayError
 from riskadj.fairness.graded import expected_at
 from riskadj.stats import fit_fixed_effects
-from riskadj.stats.graded import crossing, shift_to_total, slope_between, slopes_within
+from riskadj.stats.graded import LOOSE, crossing, shift_to_total, slope_between, slopes_within
 from riskadj.stats.links import link_named
 
 FAMILIES = ("gaussian", "binomial", "gamma")
@@ -37,6 +37,26 @@ def fitted(one, family, offset=None, **more):
     return slopes_within(
         one["y"], offset, one["poor"], one["provider"], family, one["casemix"], **more
     )
+
+
+def test_small_providers_are_held_as_a_dense_fit_with_the_penalty_holds_them():
+    rng = np.random.default_rng(4)
+    provider, X = np.repeat(np.arange(15), 6), rng.normal(size=(90, 2))
+    y = (rng.random(90) < expit(X @ [0.7, -0.5])).astype(float)
+    Z = np.eye(15)[provider]
+    rows, penalty = np.hstack([X, Z]), np.diag([0.0, 0.0, *[LOOSE] * 15])
+    at = np.zeros(17)
+    for _ in range(50):
+        p = expit(rows @ at)
+        information = (rows * (p * (1 - p))[:, None]).T @ rows + penalty
+        at += np.linalg.solve(information, rows.T @ (y - p) - penalty @ at)
+    inner = np.linalg.inv(np.linalg.inv(information)[:2, :2])
+    away = X - Z @ np.linalg.solve(information[2:, 2:], information[2:, :2])
+    scores = Z.T @ (away * (y - p)[:, None])
+    spread = np.linalg.inv(inner) @ (scores.T @ scores * 15 / 14) @ np.linalg.inv(inner)
+    got = slopes_within(y, np.zeros(90), X, provider, "binomial")
+    np.testing.assert_allclose(got.coef, at[:2], rtol=1e-6)
+    np.testing.assert_allclose(got.covariance, spread, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -51,7 +51,7 @@ def run_folder(out: Path) -> Iterator[Path]:
         with _alone(target, out), _vanishing(staging):
             yield staging
             flushed(staging)
-            _swap(staging, target)
+            put_in_place(staging, target)
     except OSError as error:
         raise _unwritable(out, error) from None
     finally:
@@ -461,7 +461,7 @@ def _files_of_run(folder: Path) -> list[str]:
         return []
 
 
-def _swap(staging: Path, out: Path) -> None:
+def put_in_place(staging: Path, out: Path) -> None:
     """Put the new folder in the place of the old one, which is deleted last."""
     old = out.with_name(f"{out.name}.partial-old-{os.getpid()}")
     if out.exists():

@@ -11,7 +11,14 @@ from riskadj.digest import digest_of_file
 from riskadj.errors import FileFormatError, FileMissingError, OutputError
 from riskadj.report.acts import note_done
 from riskadj.report.card.person import ASKED, unwritten
-from riskadj.report.folder import MARK, check_there, files_in, read_json, read_provenance
+from riskadj.report.folder import (
+    MARK,
+    check_there,
+    files_in,
+    put_in_place,
+    read_json,
+    read_provenance,
+)
 from riskadj.report.provenance import FORMAT, check_format
 from riskadj.study import Study
 
@@ -186,8 +193,7 @@ def publish_card(folder: Path, shelf: Path) -> Path:
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, staging / name)
         note_done("publish", folder, shelf.name, card=digest_of_file(staging / CARD))
-        shutil.rmtree(place, ignore_errors=True)
-        staging.rename(place)
+        put_in_place(staging, place)
     except OSError as error:
         raise OutputError(
             f"{place}: wanted to write the card; got {error.strerror!r}. Choose another --to."

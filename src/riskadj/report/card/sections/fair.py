@@ -56,7 +56,8 @@ def fair(findings: Findings) -> Iterable[Block]:
         if not rows.empty:
             yield _fits(outcome, rows)
             yield from _useless(outcome, rows)
-            yield _nets(findings, outcome, rows)
+            if (rows.loc[rows["group"] != ALL, "model"] == LEARNER).any():
+                yield _nets(findings, outcome, rows)
 
 
 def _fits(outcome: Outcome, rows: pd.DataFrame) -> Block:
