@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # In so many processes tests run, a file at a time each.
 WORKERS ?= 2
 
-.PHONY: help demo test lint slow recovery bench cards clean
+.PHONY: help demo test lint coverage slow recovery bench cards clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,6 +29,10 @@ lint: $(READY)  ## Check style, types, the layers and security.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -c pyproject.toml -r src
+
+coverage: $(READY)  ## Say which branches of the code the tests pass through; kernels as plain Python.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/unit/test_shap.py --cov --cov-append
 
 slow: $(READY)  ## Pass the slow tests: scale and recovery.
 	$(BIN)/python -m pytest -m slow

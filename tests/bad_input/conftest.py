@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from bad_input.good import GOOD
 from riskadj.cli import main
 
-SOON = 10.0
-"""Seconds within which a file is refused."""
+SOON, STUCK = 10.0, 120.0
+"""Seconds of work within which a file is refused; seconds after which nothing more is awaited."""
 
 
 @pytest.fixture(scope="session")
@@ -44,16 +45,20 @@ def home(good, tmp_path, monkeypatch) -> Callable[[str], Path]:
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
+    """Stop what stands still, and refuse what works for too long; others use the machine, too."""
+
     def stop(*_: object) -> None:
-        raise AssertionError(f"not refused within {seconds:g} s")
+        raise AssertionError(f"not refused within {STUCK:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, STUCK)
+    began = process_time()
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    assert process_time() - began < seconds
 
 
 @pytest.fixture

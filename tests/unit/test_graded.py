@@ -43,7 +43,7 @@ def test_small_providers_are_held_as_a_dense_fit_with_the_penalty_holds_them():
     rng = np.random.default_rng(4)
     provider, X = np.repeat(np.arange(15), 6), rng.normal(size=(90, 2))
     y = (rng.random(90) < expit(X @ [0.7, -0.5])).astype(float)
-    Z = np.eye(15)[provider]
+    X, Z = X - X.mean(axis=0), np.eye(15)[provider]
     rows, penalty = np.hstack([X, Z]), np.diag([0.0, 0.0, *[LOOSE] * 15])
     at = np.zeros(17)
     for _ in range(50):

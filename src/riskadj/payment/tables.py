@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.errors import ValuesError
+from riskadj.record import LARGEST
 
 Floats = NDArray[np.float64]
 
@@ -75,8 +76,8 @@ def numbers_of(column: pd.Series, where: str) -> Floats:
 
 
 def _finite(column: pd.Series, numbers: Floats, told: pd.Series, where: str) -> Floats:
-    """Return numbers, if every cell that says something says one."""
-    wrong = told.to_numpy() & ~np.isfinite(numbers)
+    """Return numbers, if every cell that says something says one that money can be."""
+    wrong = told.to_numpy() & ~(np.abs(numbers) <= LARGEST)
     if wrong.any():
         at = int(wrong.argmax())
         raise ValuesError(

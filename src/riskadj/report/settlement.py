@@ -26,7 +26,7 @@ from riskadj.report.folder import (
 from riskadj.report.provenance import FORMAT
 from riskadj.report.reading import as_a_run_writes_it, check_table
 
-_KEYS = ("outcome", "learner", "provider_id")
+_NEEDED = ("outcome", "learner", "provider_id", "n", "episodes", "observed", "expected")
 _TABLES = ("providers", "rates", "reference", "analyses")
 _READ = (*(f"{one}.csv" for one in _TABLES), "study.json")
 
@@ -57,7 +57,7 @@ def read_run(folder: str | Path, provider_table: Path | None = None) -> Tables:
     given = None if provider_table is None else _provider_table(provider_table)
     with as_a_run_writes_it(folder):
         tables = {name: _text_table(folder / f"{name}.csv") for name in _TABLES}
-        check_table(tables["providers"], folder / "providers.csv", _KEYS)
+        check_table(tables["providers"], folder / "providers.csv", _NEEDED)
         return Tables(
             **tables,
             given=given,
