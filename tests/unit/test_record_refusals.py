@@ -8,7 +8,7 @@ from worlds import make_study
 
 from riskadj.casemix.roles import _discharge_faults
 from riskadj.episodes import COLUMNS
-from riskadj.payment.terms import ContractCurrency
+from riskadj.payment.terms import ContractCurrency, check_whole
 
 CURRENCIES = {
     "no text": ({"code": 1}, "string"),
@@ -53,3 +53,9 @@ def test_what_is_coded_at_discharge_has_to_be_there_and_known_then(name, says):
     study = SimpleNamespace(casemix=SimpleNamespace(coded_at_discharge=[name]))
     (fault,) = _discharge_faults(COLUMNS, study)
     assert says in str(fault)
+
+
+def test_parts_that_do_not_sum_to_one_are_refused():
+    check_whole("weights", [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"wanted weights that sum to 1; got 0\.5 \+ 0\.4"):
+        check_whole("weights", [0.5, 0.4])
