@@ -17,7 +17,7 @@ QUICK = (
     "references", "organisations", "model", "trees", "card",
 )  # fmt: skip
 """Readers that take some milliseconds."""
-EXAMPLES, MORE = 10, 120
+EXAMPLES, MORE = 10, 60
 
 
 def read_or_refused(name: str, content: bytes, home: Path) -> None:
@@ -41,7 +41,10 @@ def test_what_a_fuzzer_found_is_read_or_refused(path: Path, home, soon):
         read_or_refused(name, path.read_bytes(), folder)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+SLOWER = [pytest.param(one, marks=pytest.mark.slow) for one in TARGETS if one not in QUICK]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *SLOWER])
 def test_the_good_one_of_every_reader_is_read(name: str, home):
     folder = home(TARGETS[name].good)
     if name in FIRST:
