@@ -31,6 +31,10 @@ LOOPBACK = "127.0.0.1:0"
 SETTINGS = {
     # Episodes are not to be written to disk: a worker without memory left is stopped instead.
     **{f"distributed.worker.memory.{when}": False for when in ("target", "spill", "pause")},
+    # What Dask watches of itself many times a second, nobody here looks at.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
     # Dask has every array given back to the system at once, and asked for again a moment later.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
@@ -134,7 +138,12 @@ class Dask:
     def _connected(self, timeout: float) -> Any:
         where = self.address or self._cluster
         try:
-            client = self._distributed.Client(where, timeout=timeout, set_as_default=False)
+            client = self._distributed.Client(
+                where,
+                timeout=timeout,
+                set_as_default=False,
+                direct_to_workers=not self.address,  # of others, only the scheduler may be in reach
+            )
         except (OSError, TimeoutError, ValueError) as error:
             raise EngineError(
                 f"engine: wanted a Dask scheduler at {self.address}; got no answer ({error}). "
