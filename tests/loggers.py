@@ -1,8 +1,8 @@
 """Processes that log runs, for tests of stores: several at once, and some that are killed.
 
-A script: `loggers.py together URI FOLDER...`, or `loggers.py killed URI FOLDER EMPTY SEED KILLS`.
-What happened is printed as JSON. Processes are forked from one that holds no store, so that MLflow
-is imported once.
+A script: `loggers.py together URI TIMES FOLDER...`, or `loggers.py killed URI FOLDER EMPTY SEED
+KILLS`. What happened is printed as JSON. Processes are forked from one that holds no store, so that
+MLflow is imported once.
 """
 
 import json
@@ -25,20 +25,22 @@ WHILE_MADE, TO_MAKE = 2, 1200
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
-def together(uri: str, folders: list[str]) -> list[list[Any]]:
-    """Log every folder in a process of its own, all at once; then all of them once more."""
+def together(uri: str, times: int, folders: list[str]) -> list[list[Any]]:
+    """Log every folder in a process of its own, all at once; then all of them again."""
     barrier, said = FORK.Barrier(len(folders)), FORK.Queue()
-    processes = [FORK.Process(target=_log_twice, args=(barrier, said, uri, one)) for one in folders]
+    processes = [
+        FORK.Process(target=_log_again, args=(barrier, said, uri, times, one)) for one in folders
+    ]
     for one in processes:
         one.start()
-    answers = [said.get(timeout=PATIENCE) for _ in range(2 * len(folders))]
+    answers = [said.get(timeout=PATIENCE) for _ in range(times * len(folders))]
     for one in processes:
         one.join()
     return answers
 
 
-def _log_twice(barrier: Any, said: Any, uri: str, folder: str) -> None:
-    for _ in range(2):
+def _log_again(barrier: Any, said: Any, uri: str, times: int, folder: str) -> None:
+    for _ in range(times):
         barrier.wait(PATIENCE)
         said.put([folder, *_log(uri, folder)])
 
@@ -161,11 +163,12 @@ def main() -> None:
 
     requirements_utils._init_modules_to_packages_map()  # half a second, once instead of in each
 
-    verb, uri, folder, *more = sys.argv[1:]
+    verb, uri, *more = sys.argv[1:]
     if verb == "together":
-        answer: Any = together(uri, [folder, *more])
+        times, *folders = more
+        answer: Any = together(uri, int(times), folders)
     else:
-        empty, seed, kills = more
+        folder, empty, seed, kills = more
         answer = killed(uri, folder, empty, int(seed), int(kills))
     print(json.dumps(answer))
 

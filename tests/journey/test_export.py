@@ -32,10 +32,7 @@ NORWAY = {  # indicator, score, amount of improvement and what it has to reach, 
     ),
 }
 SCORES = {"ndi": (45.0, 100), "odi": (42.0, 100), "nrs_arm": (6.5, 10), "nrs_leg": (6.0, 10)}
-FAST = (
-    "tracking.uri=off",
-    "learners=[{kind: linear}, {kind: lightgbm, trees: 20, min_episodes_per_leaf: 20}]",
-)
+FAST = ("tracking.uri=off", "learners=[{kind: linear}]", "fairness.drift=false")
 
 
 def episodes(group: str, seed: int = 1) -> pd.DataFrame:

@@ -180,20 +180,21 @@ def refused(folder: Path, uri: str, experiment: str | None = None) -> str:
 # Eight at once -----------------------------------------------------------------------------------
 
 
-def assert_none_lost_none_mixed(held: Held, answers: list, folders: list[Path]) -> None:
+def assert_none_lost_none_mixed(held: Held, answers: list, times: int, folders: list[Path]) -> None:
     assert [refusal for *_, refusal in answers if refusal] == []
-    assert Counter(folder for folder, *_ in answers) == {str(one): 2 for one in folders}
-    assert len({run_id for _, run_id, *_ in answers}) == 2 * AT_ONCE
-    assert held.statuses == {"FINISHED": 2 * AT_ONCE}
-    assert len(held.models) == 4 * AT_ONCE
+    assert Counter(folder for folder, *_ in answers) == {str(one): times for one in folders}
+    assert len({run_id for _, run_id, *_ in answers}) == times * AT_ONCE
+    assert held.statuses == {"FINISHED": times * AT_ONCE}
+    assert len(held.models) == 2 * times * AT_ONCE
     for folder, run_id, *_ in answers:
         held.assert_whole(run_id, Path(folder))
 
 
-def test_eight_runs_at_once_are_logged_whole_into_one_sqlite_store(folders, tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_eight_runs_at_once_are_logged_whole_into_one_sqlite_store(times, folders, tmp_path):
     uri = f"sqlite:///{tmp_path}/not/there/mlflow.db"
-    answers = loggers("together", uri, *folders, place=tmp_path)
-    assert_none_lost_none_mixed(Held(uri), answers, folders)
+    answers = loggers("together", uri, times, *folders, place=tmp_path)
+    assert_none_lost_none_mixed(Held(uri), answers, times, folders)
     assert sum(new for _, _, new, *_ in answers) == 1
     assert {one.name for one in (tmp_path / "not/there").iterdir()} == {
         "mlflow.db", ".mlflow.db.lock", "mlartifacts"
@@ -236,8 +237,8 @@ def _database(call, place: Path, name: str) -> str:
 @pytest.mark.slow
 def test_eight_runs_at_once_are_logged_whole_into_one_postgresql(folders, postgres, tmp_path):
     uri = postgres("logged")
-    answers = loggers("together", uri, *folders, place=tmp_path)
-    assert_none_lost_none_mixed(Held(uri), answers, folders)
+    answers = loggers("together", uri, 2, *folders, place=tmp_path)
+    assert_none_lost_none_mixed(Held(uri), answers, 2, folders)
 
 
 @pytest.mark.slow
@@ -425,7 +426,8 @@ def test_a_store_that_others_made_meanwhile_is_not_made_again(folders, tmp_path,
     assert Held(uri).statuses == {"FINISHED": 1}
 
 
-def test_a_file_without_content_becomes_a_store(folders, tmp_path):
+def test_a_file_without_content_becomes_a_store(folders, in_less_time, monkeypatch, tmp_path):
+    monkeypatch.setattr(opening, "_make", in_less_time)
     (tmp_path / "mlflow.db").touch()
     (tmp_path / ".mlflow.db.partial-new").write_text("what a killed process left")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
