@@ -145,7 +145,7 @@ def moments(seconds: Mapping[str, float], number: int, rng: np.random.Generator)
 
 def check_left(home: Home, wanted: dict[str, str]) -> None:
     """Hold what a killed run left to be whole, wherever it is, and the store to be open."""
-    old = [*home.out.parent.glob(f"{home.out.name}.partial-old-*")]
+    old = [*home.out.parent.glob(f".{home.out.name}.partial-old-*")]
     for folder in [*old, *([home.out] if home.out.exists() else [])]:
         assert bytes_of(folder) == wanted, f"{folder.name} is not whole"
     for one in home.stages.glob("*/*"):

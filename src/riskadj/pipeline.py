@@ -152,23 +152,22 @@ def _placed(
         early = _timed_read(study, stages)
         out = default_folder(study, early)
     folder = Path(out)
-    with _kept_till_in_place(stages), run_folder(folder) as staging:
+    with run_folder(folder, stages.remove_kept) as staging, _not_kept_if_refused(stages):
         episodes = early or _timed_read(study, stages)
         stages.kept = KeptStages(folder, of_run(study, episodes), fresh)
         yield episodes, folder, staging
 
 
 @contextmanager
-def _kept_till_in_place(stages: "Stages") -> Iterator[None]:
-    """Remove what is kept at the end, unless the machine was at fault, or whoever ended the run."""
+def _not_kept_if_refused(stages: "Stages") -> Iterator[None]:
+    """Remove what is kept, unless the machine was at fault, or whoever ended the run."""
     try:
         yield
     except (OutputError, EngineError):
         raise
     except RiskadjError:
-        stages.remove_kept()
+        stages.remove_kept(every=False)
         raise
-    stages.remove_kept()
 
 
 def _timed_read(study: Study, stages: "Stages") -> Episodes:
@@ -493,10 +492,10 @@ class Stages:
             "the same command goes on."
         )
 
-    def remove_kept(self) -> None:
-        """Remove what is kept of stages."""
+    def remove_kept(self, every: bool = True) -> None:
+        """Remove what is kept of stages, of every study or of this."""
         if self.kept is not None:
-            self.kept.remove()
+            self.kept.remove(every)
 
     def table(self) -> list[dict[str, Any]]:
         """Return the digest of each stage so far, with its seconds."""

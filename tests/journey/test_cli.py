@@ -524,7 +524,7 @@ def _refused(riskadj, tmp_path, study, settings, code, says):
     assert says in line
     assert "Traceback" not in err
     assert not out.exists()
-    assert not list(tmp_path.glob("*.partial-*"))
+    assert not list(tmp_path.glob(".*.partial-*"))
     shutil.rmtree(out, ignore_errors=True)
 
 

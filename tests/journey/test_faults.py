@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -80,7 +81,7 @@ def out(tmp_path: Path) -> Path:
 
 def beside(out: Path) -> set[str]:
     """Return what a run left beside its folder; the audit log is no leftover."""
-    return {one.name for one in out.parent.iterdir() if one.name.startswith(out.name)}
+    return {one.name for one in out.parent.iterdir() if one.name.lstrip(".").startswith(out.name)}
 
 
 def failing(error: BaseException) -> Callable[..., None]:
@@ -143,7 +144,7 @@ def test_a_run_goes_on_where_it_was_ended_or_afresh_if_asked(
     assert beside(out) == {"out"}
 
 
-def test_other_data_take_up_nothing(
+def test_another_study_takes_up_nothing_and_leaves_what_is_kept(
     study: Study, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "build_findings", failing(FULL))
@@ -153,7 +154,11 @@ def test_other_data_take_up_nothing(
     with pytest.raises(OutputError):
         run_study(study.model_copy(update={"title": "Another"}), out, told)
     assert told.taken_up == []
-    assert len([*out.with_name("out.stages").iterdir()]) == 1, "the others are gone"
+    assert len([*out.with_name("out.stages").iterdir()]) == 2
+    monkeypatch.undo()
+    run_study(study, out, told)
+    assert told.taken_up, "what is of this study has stayed"
+    assert not out.with_name("out.stages").exists()
 
 
 # The disk ----------------------------------------------------------------------------------------
@@ -290,7 +295,7 @@ def test_the_lock_of_a_killed_process_is_gone_and_so_is_what_it_left(out: Path) 
         pass
     holder.kill()
     holder.join(PATIENCE)
-    assert beside(out) == {f"out.partial-{holder.pid}", "out.partial-lock"}
+    assert beside(out) == {f".out.partial-{holder.pid}", ".out.partial-lock"}
     with run_folder(out) as staging:
         (staging / "a.txt").write_text("second")
     assert beside(out) == {"out"}
@@ -299,21 +304,60 @@ def test_the_lock_of_a_killed_process_is_gone_and_so_is_what_it_left(out: Path) 
 def test_an_earlier_run_that_was_being_replaced_comes_back(out: Path) -> None:
     with run_folder(out) as staging:
         (staging / "provenance.json").write_text('{"files": {}}')
-    out.rename(out.with_name("out.partial-old-4711"))
-    (out.with_name("out.partial-4711")).mkdir()
+    out.rename(out.with_name(".out.partial-old-4711"))
+    (out.with_name(".out.partial-4711")).mkdir()
     with pytest.raises(EmptyCohortError), run_folder(out):
         raise EmptyCohortError("nobody")
     assert (out / "provenance.json").is_file()
     assert beside(out) == {"out"}
 
 
+def test_what_is_left_of_a_run_that_was_being_deleted_does_not_come_back(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda *_, **__: None)  # ended before it deletes anything
+        for _ in range(2):
+            with run_folder(out) as staging:
+                (staging / "provenance.json").write_text('{"files": {}}')
+    assert len(beside(out)) == 2
+    shutil.rmtree(out)
+    with pytest.raises(EmptyCohortError), run_folder(out):
+        raise EmptyCohortError("nobody")
+    assert beside(out) == set()
+
+
+def test_what_somebody_puts_there_during_a_run_stays(out: Path) -> None:
+    def run() -> None:
+        with run_folder(out):
+            out.mkdir()
+            (out / "thesis.txt").write_text("mine")
+
+    with pytest.raises(OutputError, match=r"such as thesis\.txt"):
+        run()
+    assert (out / "thesis.txt").read_text() == "mine"
+    assert beside(out) == {"out"}
+
+
 def test_what_only_looks_like_a_leftover_stays(out: Path) -> None:
-    for name in ("out.partial-notes", "out.partial-1.txt", "another.partial-1", "out.lock"):
+    for name in (
+        ".out.partial-notes",
+        ".out.partial-1.txt",
+        ".another.partial-1",
+        "out.partial-1",
+        "out.lock",
+    ):
         out.with_name(name).mkdir()
     with run_folder(out):
         pass
-    assert beside(out) == {"out", "out.partial-notes", "out.partial-1.txt", "out.lock"}
-    assert out.with_name("another.partial-1").is_dir()
+    assert beside(out) == {
+        "out",
+        ".out.partial-notes",
+        ".out.partial-1.txt",
+        "out.partial-1",
+        "out.lock",
+    }
+    assert out.with_name(".another.partial-1").is_dir()
 
 
 @pytest.mark.parametrize("code", [errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK])
@@ -321,10 +365,10 @@ def test_a_file_system_without_locks_can_be_written_to(
     code: int, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fcntl.flock", failing(OSError(code, "no locks")))
-    out.with_name("out.partial-1").mkdir()
+    out.with_name(".out.partial-1").mkdir()
     with run_folder(out) as staging:
         (staging / "a.txt").write_text("x")
-    assert beside(out) == {"out", "out.partial-1"}, "it may be somebody's who is at work"
+    assert beside(out) == {"out", ".out.partial-1"}, "it may be somebody's who is at work"
 
 
 # Interruptions -----------------------------------------------------------------------------------

@@ -93,10 +93,10 @@ def test_what_cannot_be_written_down_is_not_done(act, runs):
     assert [one for one in left if one.is_file()] == []
 
 
-def test_a_run_that_is_made_again_for_an_audit_is_not_written_down(runs, monkeypatch):
+def test_no_run_is_put_in_place_unseen_by_taking_over_the_times_of_another(runs, monkeypatch):
     monkeypatch.setenv(AGAIN, str(runs / "hip" / MARK))
     run_again(runs)
-    assert not (runs / JOURNAL).exists()
+    assert [one.act for one in read_journal(runs).entries] == ["run"]
 
 
 def test_mlflow_keeps_the_head_of_the_log_and_an_approval_says_by_whom(runs, monkeypatch):

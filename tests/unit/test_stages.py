@@ -345,17 +345,31 @@ def test_nothing_is_kept_that_leaves_no_room_for_the_results(
     assert store.find("x") is NOTHING
 
 
-def test_other_runs_leave_what_is_somebody_elses(tmp_path: Path) -> None:
+def test_of_other_runs_everything_stays_until_one_is_in_place(tmp_path: Path) -> None:
+    first, other = KeptStages(tmp_path / "run", OF), KeptStages(tmp_path / "run", ANOTHER)
+    assert first.keep(1, "x")
+    assert other.keep(2, "x")
+    assert (first.find("x"), other.find("x")) == (1, 2)
+    other.remove(every=False)
+    assert (first.find("x"), other.find("x")) == (1, NOTHING)
+    assert KeptStages(tmp_path / "run", ANOTHER, fresh=True).find("x") is NOTHING
+    assert first.find("x") is NOTHING
+
+
+def test_what_is_somebody_elses_stays(tmp_path: Path) -> None:
     first = KeptStages(tmp_path / "run", OF)
     first.keep(1, "x")
     (first.folder / "notes.txt").write_text("years of work")
-    assert KeptStages(tmp_path / "run", OF).find("x") == 1
-    KeptStages(tmp_path / "run", ANOTHER)
-    assert first.find("x") is NOTHING
-    first.keep(1, "x")
-    assert KeptStages(tmp_path / "run", OF, fresh=True).find("x") is NOTHING
     first.remove()
     assert {one.name for one in first.folder.iterdir()} == {"notes.txt"}
+
+
+def test_where_others_may_write_nothing_is_taken_up(store: KeptStages) -> None:
+    store.keep(1, "x")
+    store.folder.chmod(0o777)
+    assert store.find("x") is NOTHING
+    store.folder.chmod(0o700)
+    assert store.find("x") == 1
 
 
 def test_the_folder_goes_with_what_was_in_it(store: KeptStages) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 from riskadj.journal import Act, Entry, write_entry
 from riskadj.report.folder import MARK, read_json
-from riskadj.report.provenance import is_made_again
 
 
 def note_run(folder: Path, staging: Path) -> None:
-    """Write down that a run is put in its place; a run that is made again for an audit is not.
+    """Write down that a run is put in its place.
 
     Parameters
     ----------
@@ -22,8 +21,6 @@ def note_run(folder: Path, staging: Path) -> None:
     OutputError, FileFormatError
         As `write_entry`.
     """
-    if is_made_again():
-        return
     provenance = read_json(staging / MARK)
     write_entry("run", folder, made_from(provenance) | {"seal": provenance["seal"]})
 

@@ -29,12 +29,13 @@ _OF_EXPERIMENTS = {
 
 
 @contextmanager
-def run_folder(out: Path) -> Iterator[Path]:
+def run_folder(out: Path, then: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield a folder to write into, which becomes `out` at the end or vanishes on any error.
 
     Nobody else writes to `out` meanwhile: a lock beside it goes with the process, however it ends.
     What a process that was ended left beside `out` is taken away by the next one. Where a file
-    system knows no locks, neither holds.
+    system knows no locks, neither holds. `then` is called when all is in place, before anybody
+    else may begin.
 
     Raises
     ------
@@ -44,14 +45,17 @@ def run_folder(out: Path) -> Iterator[Path]:
     """
     _check_replaceable(out)
     target = out.resolve()  # a link to an earlier run stays one
-    staging = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
     above = [one for one in staging.parents if not one.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target, out), _vanishing(staging):
             yield staging
             flushed(staging)
+            _check_replaceable(out)  # once more: a run takes hours
+            staging.chmod(_as_others())
             put_in_place(staging, target)
+            then()
     except OSError as error:
         raise _unwritable(out, error) from None
     finally:
@@ -60,22 +64,30 @@ def run_folder(out: Path) -> Iterator[Path]:
                 one.rmdir()
 
 
+def _as_others() -> int:
+    """Return the mode of a folder as whoever runs this has chosen it for new ones."""
+    os.umask(umask := os.umask(0o077))
+    return 0o777 & ~umask
+
+
 @contextmanager
 def _vanishing(staging: Path) -> Iterator[None]:
     try:
-        staging.mkdir()
+        staging.mkdir(mode=_OWNER_ONLY)
         yield
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+_OWNER_ONLY = 0o700
+"""While it is written to; a process that is killed leaves rows of patients there."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextmanager
 def _alone(target: Path, out: Path) -> Iterator[None]:
     """Be the only one who writes to a place, and take away what is left of those who were ended."""
-    path = target.with_name(f"{target.name}.partial-lock")
+    path = target.with_name(f".{target.name}.partial-lock")
     with _locked(path, out) as is_locked:
         if is_locked:
             _sweep(target)
@@ -134,7 +146,7 @@ def _sweep(target: Path) -> None:
 
     All of it is theirs: one that is still at work would hold the lock.
     """
-    left = re.compile(rf"{re.escape(target.name)}\.partial-(old-)?\d+")
+    left = re.compile(rf"\.{re.escape(target.name)}\.partial-(old-)?\d+")
     for one in [*target.parent.iterdir()]:
         found = left.fullmatch(one.name)
         if found and found[1] and not target.exists():
@@ -245,7 +257,8 @@ def _mapped(column: pd.Series, of: Callable[[str], str]) -> pd.Series:
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet."""
+    """Write a table as Parquet, for its owner alone to read: it may hold rows of patients."""
+    path.touch(mode=0o600)
     table.to_parquet(path, index=False, compression="zstd")
 
 
@@ -295,6 +308,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
+        json_text(content).encode()  # half a sign (a lone surrogate) is in no text of ours
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
     return content if isinstance(content, dict) else {}
@@ -462,8 +476,11 @@ def _files_of_run(folder: Path) -> list[str]:
 
 
 def put_in_place(staging: Path, out: Path) -> None:
-    """Put the new folder in the place of the old one, which is deleted last."""
-    old = out.with_name(f"{out.name}.partial-old-{os.getpid()}")
+    """Put the new folder in the place of the old one, which is deleted last.
+
+    By the name of an old one it is whole: what is being deleted has the name of the new one.
+    """
+    old = out.with_name(f".{out.name}.partial-old-{os.getpid()}")
     if out.exists():
         out.rename(old)
     try:
@@ -472,7 +489,9 @@ def put_in_place(staging: Path, out: Path) -> None:
         if old.exists():
             old.rename(out)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        old.rename(staging)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _unwritable(out: Path, error: OSError) -> OutputError:

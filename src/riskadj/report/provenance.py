@@ -172,7 +172,7 @@ def sealed(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_made_again() -> bool:
-    """Whether this run repeats an earlier one, for an audit."""
+    """Whether this run repeats an earlier one, for an audit, and is logged to no MLflow."""
     return bool(os.environ.get(AGAIN))
 
 

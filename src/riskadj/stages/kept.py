@@ -3,12 +3,13 @@
 Beside a run folder `<name>` is `<name>.stages/<of>/<key>/`: a folder for each stage that has
 finished, `of` being the digest of study, data, code and software, `key` that of the stage and of
 what it was made from. A stage is written under another name, sealed with the digest of every file,
-and renamed: it is there whole or not at all. When the run folder is in place, they are removed.
+and renamed: it is there whole or not at all. When the run folder is in place, all are removed.
 
 It holds rows of patients, as `expectations.parquet` does, and stays where it was made, for its
-owner alone to read. It has no secret: who may write there may change what a run finds.
+owner alone to read. It has no secret, so a folder that others may write to is not taken up.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -46,9 +47,10 @@ class KeptStages:
     folder : Path
         The run folder; stages are kept beside it. Who uses them holds its lock.
     of : str
-        As from `of_run`. What is there of other studies, data or code is removed.
+        As from `of_run`. What is there of other studies, data, code or engines stays until a run
+        is in place.
     fresh : bool
-        Whether to remove what is there of these, too.
+        Whether to remove all that is there.
 
     Examples
     --------
@@ -65,7 +67,8 @@ class KeptStages:
         target = folder.resolve()
         self.folder = target.with_name(f"{target.name}.stages")
         self.place = self.folder / of
-        self._remove(() if fresh else (of,))
+        if fresh:
+            self.remove()
 
     def find(self, stage: str, *made_from: str, at_hand: Mapping[str, Any] | None = None) -> Any:
         """Return what a stage made from what has these digests; `NOTHING` where it is not whole.
@@ -81,7 +84,7 @@ class KeptStages:
         """
         place = self._place_of(stage, made_from)
         try:
-            if is_whole(place):
+            if self._is_owned() and is_whole(place):
                 return read_record(place, at_hand)
         except Exception:  # whatever is wrong with it, it is worked out again
             pass
@@ -108,9 +111,14 @@ class KeptStages:
             shutil.rmtree(staging, ignore_errors=True)
         return True
 
-    def remove(self) -> None:
-        """Remove all of it; what else somebody has put there stays."""
-        self._remove(())
+    def remove(self, every: bool = True) -> None:
+        """Remove what is kept, of every study or of this; what else somebody put there stays."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        for one in found:
+            if _OURS.fullmatch(one.name) if every else one == self.place:
+                shutil.rmtree(one, ignore_errors=True)
+        with suppress(OSError):  # it is not there, or not empty
+            self.folder.rmdir()
 
     def __bool__(self) -> bool:
         """Whether anything is kept."""
@@ -119,18 +127,15 @@ class KeptStages:
     def _place_of(self, stage: str, made_from: tuple[str, ...]) -> Path:
         return self.place / digest_of_json([stage, *made_from])
 
+    def _is_owned(self) -> bool:
+        """Whether nobody but its owner, who runs this, can have written there."""
+        found = self.folder.stat()
+        return found.st_uid == os.getuid() and not found.st_mode & 0o022
+
     def _leaves_room(self) -> bool:
         """Whether as much again is free: the results have to be written, too."""
         held = sum(one.stat().st_size for one in files_in(self.place).values())
         return shutil.disk_usage(self.place).free > held
-
-    def _remove(self, but: tuple[str, ...]) -> None:
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        for one in found:
-            if _OURS.fullmatch(one.name) and one.name not in but:
-                shutil.rmtree(one, ignore_errors=True)
-        with suppress(OSError):  # it is not there, or not empty
-            self.folder.rmdir()
 
 
 def is_whole(place: Path) -> bool:
