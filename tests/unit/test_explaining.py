@@ -271,6 +271,40 @@ def test_what_would_change_it_names_the_choices_that_do(answer: ProviderAnswer) 
     assert "additive limits: 3 of 3" in moved
 
 
+def test_a_provider_that_is_compared_in_no_analysis_has_no_rows_of_them(ran: Ran) -> None:
+    alone = replace(ran, tables={**ran.tables, "analyses": ran.tables["analyses"].head(0)})
+    found = explain_provider(alone, "H00", learner="lightgbm").analyses
+    assert found.empty
+    assert {"lower", "upper", "to_limit"} <= set(found.columns)
+
+
+def test_a_provider_without_episodes_that_are_modelled_is_refused_as_such(ran: Ran) -> None:
+    rows = ran.tables["providers"]
+    nobody = rows[rows["provider_id"] == "H00"].assign(provider_id="H77", n=0, suppression="")
+    more = replace(ran, tables={**ran.tables, "providers": pd.concat([rows, nobody])})
+    with pytest.raises(UnknownNameError, match="H77: wanted one with episodes that are modelled"):
+        explain_provider(more, "H77")
+
+
+def test_an_outcome_that_nothing_explains_is_refused(ran: Ran) -> None:
+    empty = {**ran.tables, "shap_features": ran.tables["shap_features"].head(0)}
+    with pytest.raises(
+        UnknownNameError, match=r"outcome ohs: wanted expectations with contributions"
+    ):
+        explain_provider(replace(ran, tables=empty), "H00")
+
+
+def test_a_flag_of_no_side_is_changed_by_nothing_and_nobody_has_no_peers(
+    answer: ProviderAnswer,
+) -> None:
+    other = replace(answer, facts={**answer.facts, "flag": "No data"}, peers=answer.peers.head(0))
+    words = dict(say(other).paragraphs)
+    assert words["What would change it"] == (
+        "It is not flagged (No data), so no analysis changes its flag."
+    )
+    assert "Nobody else is compared." in words.values()
+
+
 # --- an episode -----------------------------------------------------------------------------------
 
 
@@ -363,6 +397,54 @@ def test_an_unknown_episode_is_told_no_other_s_name(ran: Ran) -> None:
     assert not re.search(r"E\d{5}", str(refused.value))
 
 
+FINAL = {"name": "ohs", "instrument": "OHS", "kind": "final_score"}
+
+
+def as_outcome(ran: Ran, outcome: Outcome) -> Ran:
+    return replace(ran, study=ran.study.model_copy(update={"outcomes": (outcome,)}))
+
+
+def test_an_episode_s_parts_of_a_score_are_those_of_what_is_modelled(ran: Ran) -> None:
+    after = as_outcome(ran, Outcome.model_validate(FINAL))
+    episode = explain_episode(after, of_provider(ran, "H01"), learner="linear")
+    rows = ran.tables["shap"].query("learner == 'linear'").dropna(axis=1, how="all")
+    before = episode.outcome.measured.before
+    own = rows.loc[rows["episode_id"] == episode.episode_id, before].iloc[0]
+    shift = rows[before].quantile(0.95, interpolation="lower") - own
+    found = episode.parts.set_index("feature").at[before, "high"]
+    assert found == pytest.approx(episode.expected + shift)
+    words = dict(say(episode).paragraphs)["Why this expectation"]
+    assert "What is modelled: from" in words
+    assert "that is a gain of" not in words
+
+
+def test_an_episode_s_answer_is_silent_on_a_spread_that_is_not_known(ran: Ran) -> None:
+    episode = explain_episode(ran, of_provider(ran, "H01"), learner="lightgbm")
+    told = [dict(say(one).paragraphs)["Why this expectation"]
+            for one in (episode, replace(episode, sd=float("nan")))]  # fmt: skip
+    assert ["standard deviation" in one for one in told] == [True, False]
+
+
+def test_the_figure_of_an_episode_sums_the_parts_it_has_no_bars_for(ran: Ran) -> None:
+    episode = explain_episode(ran, of_provider(ran, "H01"), learner="linear")
+    many = pd.concat([episode.parts] * 9, ignore_index=True)
+    many = many.assign(contribution=0.5)
+    svg = draw_explanation(replace(episode, parts=many))
+    shown = re.search(r"(\d+) others \+(\d+\.\d+)", svg)
+    assert shown is not None
+    assert int(shown[1]) < len(many)
+    assert float(shown[2]) == pytest.approx(0.5 * int(shown[1]))
+
+
+def test_an_episode_s_explanation_has_no_files_of_peers_and_analyses(
+    ran: Ran, tmp_path: Path
+) -> None:
+    write_explanation(explain_episode(ran, of_provider(ran, "H01")), tmp_path / "why")
+    assert sorted(one.name for one in (tmp_path / "why").iterdir()) == [
+        "contributions.csv", "explanation.md", "explanation.svg", "provenance.json",
+    ]  # fmt: skip
+
+
 # --- the folder and the command -------------------------------------------------------------------
 
 
@@ -375,6 +457,13 @@ def test_an_explanation_is_written_whole_and_again(answer: ProviderAnswer, tmp_p
         "peers.svg",
     ]  # fmt: skip
     assert "## Why this flag" in (tmp_path / "why" / "explanation.md").read_text()
+
+
+def test_a_provider_that_nobody_is_like_has_no_figure_of_peers(
+    answer: ProviderAnswer, tmp_path: Path
+) -> None:
+    write_explanation(replace(answer, peers=answer.peers.head(0)), tmp_path / "why")
+    assert not (tmp_path / "why" / "peers.svg").exists()
 
 
 def test_an_explanation_never_takes_the_place_of_a_run(

@@ -1,5 +1,7 @@
 """Large tables are held in a file, and nobody can tell by their content."""
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 
 from riskadj.episodes import mapped as place
-from riskadj.episodes.mapped import joined, mapped
+from riskadj.episodes.mapped import chosen, gathered, joined, mapped
 
 
 @pytest.fixture
@@ -73,6 +75,42 @@ class TestMapped:
         held = mapped(table)
         assert list(tmp_path.iterdir()) == []
         assert held["whole"].sum() == table["whole"].sum()
+
+
+@pytest.mark.parametrize("mapped_from", [0, 5_000, place.MAPPED_FROM])
+def test_parts_that_come_one_by_one_are_joined_as_pandas_joins_them(
+    table: pd.DataFrame, mapped_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "MAPPED_FROM", mapped_from)
+    parts = [table.iloc[start : start + 30] for start in range(0, len(table), 30)]
+    pd.testing.assert_frame_equal(gathered(iter(parts)), pd.concat(parts, ignore_index=True))
+
+
+def test_of_parts_that_come_one_by_one_few_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "MAPPED_FROM", 4_000)
+    made: list[weakref.ref[pd.DataFrame]] = []
+    most = 0
+
+    def parts() -> Iterator[pd.DataFrame]:
+        nonlocal most
+        for k in range(40):
+            one = pd.DataFrame({"x": np.full(100, float(k))})
+            made.append(weakref.ref(one))
+            most = max(most, sum(each() is not None for each in made))
+            yield one
+
+    gathered(parts())
+    assert most <= 8
+
+
+@pytest.mark.parametrize("mapped_from", [0, place.MAPPED_FROM])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_chosen_rows_are_those_that_pandas_chooses(
+    table: pd.DataFrame, share: float, mapped_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "MAPPED_FROM", mapped_from)
+    rows = np.random.default_rng(2).random(len(table)) < share
+    pd.testing.assert_frame_equal(chosen(table, rows), table[rows].reset_index(drop=True))
 
 
 def test_a_small_table_stays_where_it_is(table: pd.DataFrame) -> None:

@@ -9,6 +9,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from riskadj.casemix import CaseMixEncoder
+from riskadj.engine import Local, using
 from riskadj.errors import ArrayError
 from riskadj.expected import (
     LightGBMExpectation,
@@ -106,6 +107,16 @@ def test_linear_slopes_within_are_those_of_fixed_effects() -> None:
     theirs = fit_fixed_effects(world["y"], X, world["groups"])
     np.testing.assert_allclose(ours.coef, theirs.coef, rtol=1e-9)
     assert (ours.intercept + X @ ours.coef).mean() == pytest.approx(world["y"].mean())
+
+
+def test_slopes_within_are_the_same_however_rows_are_cut() -> None:
+    world = confounded(1_500)
+    codes = codes_of(world["groups"], 1_500)
+    whole = line_within(world["X"], world["y"], codes, ridge=1.0)
+    with using(Local(), rows=170):
+        cut = line_within(world["X"], world["y"], codes, ridge=1.0)
+    np.testing.assert_allclose(cut.coef, whole.coef, rtol=1e-12)
+    assert cut.intercept == pytest.approx(whole.intercept, rel=1e-12)
 
 
 def test_logistic_slopes_within_are_about_those_of_fixed_effects() -> None:

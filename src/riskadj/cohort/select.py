@@ -14,7 +14,7 @@ from riskadj.cohort.winsorising import Winsorising, winsorised
 from riskadj.digest import digest_of_frame
 from riskadj.engine import in_use
 from riskadj.episodes import Column, Episodes
-from riskadj.episodes.mapped import mapped
+from riskadj.episodes.mapped import chosen
 from riskadj.errors import (
     ColumnError,
     EmptyCohortError,
@@ -171,7 +171,7 @@ def _of_periods(table: pd.DataFrame, flow: _Flow, study: Study, part: str) -> pd
     if part == "test" and study.expects(flow.outcome, "reference"):
         supplied = table[flow.outcome.measured.supplied]
         inside.leave(part, "no reference expectation", supplied.isna().to_numpy())
-    return mapped(table[inside.here].reset_index(drop=True))
+    return chosen(table, inside.here)
 
 
 def study_faults(episodes: Episodes, study: Study) -> Iterator[RiskadjError]:
@@ -309,13 +309,13 @@ def _outside_window(table: pd.DataFrame, study: Study) -> pd.Series:
 def _asked(table: pd.DataFrame, eligible: NDArray[np.bool_], study: Study) -> pd.DataFrame:
     """Return those of the periods compared with a score before, and whether they answered."""
     before = table["baseline_score"].notna() & table["period"].isin(study.split.test)
-    asked = table[eligible & before]
+    asked = chosen(table, (eligible & before).to_numpy())
     answered = asked["score_after"].notna() & ~_outside_window(asked, study)
     return asked.assign(answered=answered)
 
 
 def _unanswered(asked: pd.DataFrame, study: Study, outcome: Outcome) -> pd.DataFrame:
-    silent = asked[~asked["answered"]].drop(columns="answered")
+    silent = chosen(asked.drop(columns="answered"), ~asked["answered"].to_numpy(dtype=bool))
     if silent.empty:
         return silent.assign(score_after=np.nan, observed_score=np.nan).reset_index(drop=True)
     before = silent["baseline_score"].to_numpy(dtype=float)

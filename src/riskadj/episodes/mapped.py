@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from riskadj.errors import OutputError
 
-MAPPED_FROM = 256 * 2**20
+MAPPED_FROM = 64 * 2**20
 """Bytes: smaller tables stay in memory."""
 _ALIGNED = 64
 
@@ -68,6 +68,62 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         pages = _Pages(file)
         for name in names:
             pages.keep(name, _column(parts, name))
+        return pages.read()
+
+
+def gathered(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the same of tables that come one by one, of which few are in memory meanwhile.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        Small ones wait in memory until they are large together.
+
+    Raises
+    ------
+    OutputError
+        When there is no room for the file.
+
+    Examples
+    --------
+    >>> gathered(pd.DataFrame({"x": [k]}) for k in range(3))["x"].tolist()
+    [0, 1, 2]
+    """
+    kept: list[pd.DataFrame] = []
+    waiting: list[pd.DataFrame] = []
+    for one in parts:
+        waiting.append(one)
+        if _is_large(waiting):
+            kept.append(joined(waiting))
+            waiting = []
+    return joined([*kept, *waiting])
+
+
+def chosen(table: pd.DataFrame, rows: NDArray[np.bool_]) -> pd.DataFrame:
+    """Return some rows of a table, numbered anew; where large, mapped a column at a time.
+
+    Parameters
+    ----------
+    table : DataFrame
+    rows : ndarray of bool of shape (n_rows,)
+
+    Raises
+    ------
+    OutputError
+        When there is no room for the file.
+
+    Examples
+    --------
+    >>> chosen(pd.DataFrame({"x": [1.0, 2.0]}), np.array([False, True]))["x"].tolist()
+    [2.0]
+    """
+    size = float(table.memory_usage(index=False).sum()) * float(rows.mean() if rows.size else 0)
+    if size < MAPPED_FROM:
+        return table[rows].reset_index(drop=True)
+    with _file() as file:
+        pages = _Pages(file)
+        for name in table.columns:
+            pages.keep(name, table[name][rows].reset_index(drop=True))
         return pages.read()
 
 

@@ -14,7 +14,7 @@ from riskadj.episodes.columns import Column, declared_columns
 from riskadj.episodes.fhir import read_fhir
 from riskadj.episodes.fhir_mapping import FhirMapping
 from riskadj.episodes.files import check_there, read_text_table
-from riskadj.episodes.mapped import joined, mapped
+from riskadj.episodes.mapped import gathered
 from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
 from riskadj.episodes.pieces import Piece, Pieces, one_piece, parquet_pieces
@@ -142,19 +142,26 @@ def read_episodes(
 
 def join_episodes(parts: Iterable[Episodes]) -> Episodes:
     """Put the episodes of several files under each other, in their order."""
-    parts = list(parts)
-    table = joined([one.table for one in parts])
-    columns = {name: column for one in parts for name, column in one.columns.items()}
-    files = [source for one in parts for source in one.sources if source.rows]
-    beside = dict.fromkeys(source for one in parts for source in one.sources if not source.rows)
-    sources = (*files, *beside)
+    columns: dict[str, Column] = {}
+    sources: list[Source] = []
     left_out: Counter[str] = Counter()
-    for one in parts:
-        left_out.update(one.left_out)
+
+    def tables() -> Iterator[pd.DataFrame]:
+        for one in parts:
+            columns.update(one.columns)
+            sources.extend(one.sources)
+            left_out.update(one.left_out)
+            yield one.table
+
+    table = gathered(tables())
+    files = [one for one in sources if one.rows]
+    beside = dict.fromkeys(one for one in sources if not one.rows)
+    sources = [*files, *beside]
     digest = digest_of_json([one.digest for one in sources])
     return Episodes(
-        table, {name: columns[name] for name in table.columns}, sources, digest, dict(left_out)
-    )
+        table, {name: columns[name] for name in table.columns}, tuple(sources), digest,
+        dict(left_out),
+    )  # fmt: skip
 
 
 def _reader(
@@ -205,15 +212,17 @@ class _Checks:
     def episodes(self, path: Path, pieces: Pieces, beside: tuple[Source, ...]) -> Episodes:
         """Return the episodes of a file, or every fault of all its pieces at once."""
         digest = digest_of_file(path)
-        parts: list[pd.DataFrame] = []
         faults: list[Fault] = []
         left_out: Counter[str] = Counter()
         engine = in_use().engine if len(pieces.parts) > 1 else Local()
-        for part, found, gone in engine.through(_checked, pieces.parts, self, path, digest):
-            faults += found
-            left_out.update(gone)
-            parts.append(mapped(part))
-        table = joined(parts)
+
+        def parts() -> Iterator[pd.DataFrame]:
+            for part, found, gone in engine.through(_checked, pieces.parts, self, path, digest):
+                faults.extend(found)
+                left_out.update(gone)
+                yield part
+
+        table = gathered(parts())
         faults = [*merged(faults), *find_repeats(table, self.declared)]
         if faults:
             raise ValuesFault(str(path), faults)

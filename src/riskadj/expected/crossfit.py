@@ -86,7 +86,8 @@ class Expectations:
     shifts: Mapping[str, pd.Series] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for learner, rows in self.table.groupby("learner", sort=False):
+        looked_at = self.table[["learner", "fold", "episode_id"]]
+        for learner, rows in looked_at.groupby("learner", sort=False):
             members = self.learned.get(str(learner), ())
             supplied = learner == SUPPLIED and learner not in self.models
             if not supplied and not rows["fold"].isin(range(len(members))).all():
@@ -95,13 +96,15 @@ class Expectations:
                     f"{len(members)} folds, and episodes of others. Make them with cross_fit."
                 )
             for fold, learned in enumerate(members):
-                self._refuse_in_sample(str(learner), rows[rows["fold"] == fold], learned)
+                ids = rows.loc[rows["fold"] == fold, "episode_id"]
+                self._refuse_in_sample(str(learner), ids, learned)
 
-    def _refuse_in_sample(self, learner: str, rows: pd.DataFrame, learned: Learned) -> None:
-        seen = rows["episode_id"].isin(learned.episode_ids)
+    def _refuse_in_sample(self, learner: str, ids: pd.Series, learned: Learned) -> None:
+        # One by one: pandas would make a list of all whom the model learned from, and a text each.
+        seen = np.fromiter((one in learned.episode_ids for one in ids), dtype=bool, count=len(ids))
         if learned.groups:
             groups = self.cohort.test.set_index("episode_id", drop=False)[self.group_column]
-            seen |= rows["episode_id"].map(groups).isin(learned.groups)
+            seen |= ids.map(groups).isin(learned.groups).to_numpy()
         if seen.any():
             raise InSampleError(
                 f"{learner}: wanted expectations for episodes and groups that the model did not "
@@ -139,6 +142,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
     """
     cohort = casemix.cohort
     folds = _folds(cohort, study.split)
+    whom = _learned(cohort, folds)  # of every learner the same, and large
     parts: list[pd.DataFrame] = []
     models: dict[str, ExpectationModel] = {}
     learned: dict[str, tuple[Learned, ...]] = {}
@@ -151,7 +155,7 @@ def cross_fit(casemix: CaseMix, study: Study) -> Expectations:
             expected = raw.to_numpy(dtype=float)
         else:
             fitted = _fit(learner, casemix, folds, study)
-            models[learner.kind], learned[learner.kind] = fitted.model, fitted.learned
+            models[learner.kind], learned[learner.kind] = fitted.model, whom
             expected = fitted.model.expect_raw(cohort.test, folds.of_test)
             if fitted.searches:
                 searches[learner.kind] = fitted.searches
@@ -204,6 +208,15 @@ def _folds(cohort: Cohort, split: Split) -> _Folds:
     return _Folds(tuple(teaches), of_test, kept)
 
 
+def _learned(cohort: Cohort, folds: _Folds) -> tuple[Learned, ...]:
+    """Return whom each member learns from."""
+    ids = cohort.train["episode_id"].to_numpy()
+    return tuple(
+        Learned(frozenset(ids[inside]), groups)
+        for inside, groups in zip(folds.teaches, folds.groups, strict=True)
+    )
+
+
 def _groups(part: pd.DataFrame, split: Split) -> pd.Series:
     name = GROUP_COLUMNS[split.group]
     if name not in part.columns or part[name].isna().any():
@@ -224,7 +237,6 @@ class _Fitted:
     """A learner of every fold; `other` is the same with its slopes learned the other way."""
 
     model: ExpectationModel
-    learned: tuple[Learned, ...]
     searches: tuple[Tuning, ...]
     other: ExpectationModel | None
 
@@ -249,13 +261,8 @@ def _fit(learner: Learner, casemix: CaseMix, folds: _Folds, study: Study) -> _Fi
         typical_episode(cohort.train, whole.columns),
         LINK_OF[cohort.outcome.compares.family],
     )
-    ids = cohort.train["episode_id"].to_numpy()
-    learned = tuple(
-        Learned(frozenset(ids[inside]), groups)
-        for inside, groups in zip(folds.teaches, folds.groups, strict=True)
-    )
     other = _with_other_slopes(learner, model, makers, lessons)
-    return _Fitted(model, learned, tuple(one for one in searches if one), other)
+    return _Fitted(model, tuple(one for one in searches if one), other)
 
 
 def _with_other_slopes(

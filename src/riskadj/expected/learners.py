@@ -26,7 +26,7 @@ from riskadj.expected.within import (
     SLOPES,
     Line,
     codes_of,
-    line_within,
+    line_within_blocks,
     logistic_line,
     offsets_of,
 )
@@ -173,11 +173,13 @@ class LinearExpectation(Regressor):
             return Line(float(np.mean(y)), np.zeros(0))
         if self.family != "binomial" and codes is None and self.ridge > 0:
             return line_by_blocks(X, self.factors_, y, self.ridge)
+        if self.family != "binomial" and codes is not None:
+            return line_within_blocks(
+                lambda rows: design_matrix(X[rows], self.factors_), y, codes, self.ridge
+            )
         design = design_matrix(X, self.factors_)
         if self.family == "binomial":
             return logistic_line(design, y, self.ridge, codes)
-        if codes is not None:
-            return line_within(design, y, codes, self.ridge)
         # The shortest of many solutions, as levels of a text are collinear.
         centre = design.mean(axis=0)
         coef = np.linalg.lstsq(design - centre, y - y.mean())[0]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.special import expit, log_expit
 
+from riskadj.engine import in_use
 from riskadj.errors import ArrayError
 from riskadj.stats import between_variance
 from riskadj.stats.log_ratios import log_ratios
@@ -89,13 +90,36 @@ def line_within(design: Floats, y: Floats, codes: NDArray[np.intp], ridge: float
     >>> line_within(x, np.array([10.0, 12.0, 0.0, 2.0]), provider, ridge=0.0)
     Line(intercept=0.0, coef=array([2.]))
     """
-    counts = np.bincount(codes)
-    sums = _adder(codes)
-    centred = design - (sums @ design / counts[:, None])[codes]
-    moved = y - (np.bincount(codes, y) / counts)[codes]
-    inner = centred.T @ centred + ridge * np.eye(design.shape[1])
-    coef = _solve(inner, centred.T @ moved)
-    return Line(float(y.mean() - design.mean(axis=0) @ coef), coef)
+    return line_within_blocks(lambda rows: design[rows], y, codes, ridge)
+
+
+def line_within_blocks(
+    design: Callable[[slice], Floats], y: Floats, codes: NDArray[np.intp], ridge: float
+) -> Line:
+    """Return the same of a design that is made a block at a time, and so need not fit in memory.
+
+    Parameters
+    ----------
+    design : callable
+        From rows to their design; asked twice, for the means of providers and for what is left.
+    y : ndarray of shape (n_episodes,)
+    codes : ndarray of int of shape (n_episodes,)
+    ridge : float
+    """
+    counts, cuts = np.bincount(codes), list(in_use().cuts(len(y)))
+    sums = whole = np.zeros(1)
+    for rows in cuts:
+        some = design(rows)
+        sums = sums + _adder(codes[rows], among=len(counts)) @ some
+        whole = whole + some.sum(axis=0)
+    means, moved = sums / counts[:, None], y - (np.bincount(codes, y) / counts)[codes]
+    inner, outer = ridge * np.eye(len(whole)), np.zeros(len(whole))
+    for rows in cuts:
+        centred = design(rows) - means[codes[rows]]
+        inner += centred.T @ centred
+        outer += centred.T @ moved[rows]
+    coef = _solve(inner, outer)
+    return Line(float(y.mean() - whole / len(y) @ coef), coef)
 
 
 def logistic_line(
@@ -188,9 +212,10 @@ class _Logistic:
         return place
 
 
-def _adder(codes: NDArray[np.intp], n: int | None = None) -> Any:
-    """Return the matrix that sums episodes by provider."""
-    shape = (int(codes.max()) + 1 if len(codes) else 0, len(codes) if n is None else n)
+def _adder(codes: NDArray[np.intp], n: int | None = None, among: int | None = None) -> Any:
+    """Return the matrix that sums episodes by provider, of whom there may be more than here."""
+    last = int(codes.max()) + 1 if len(codes) else 0
+    shape = (last if among is None else among, len(codes) if n is None else n)
     return sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=shape)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from riskadj.episodes.mapped import chosen, joined
 from riskadj.errors import ArrayError, NoVariationError
 from riskadj.expected import Expectations
 from riskadj.expected.crossfit import SUPPLIED, never_in_sample
@@ -168,8 +169,8 @@ class _Pair:
     def of(cls, expectations: Expectations, study: Study, first: str, last: str) -> "_Pair":
         cohort = expectations.cohort
         parts = [cohort.train, cohort.test] if study.split.out_of_time else [cohort.test]
-        some = [one[one["period"].isin((first, last))] for one in parts]
-        return cls(expectations, study, pd.concat(some, ignore_index=True), first, last)
+        some = [chosen(one, one["period"].isin((first, last)).to_numpy()) for one in parts]
+        return cls(expectations, study, joined(some), first, last)
 
     @cached_property
     def later(self) -> NDArray[np.bool_]:
@@ -263,9 +264,9 @@ class _Pair:
         if not made:
             return {}
         also = published_levels(self.study, self.expectations.casemix)
-        parts = [
-            smallest_cells(made, also, self.episodes[when]) for when in (self.later, ~self.later)
-        ]
+        asked = {*also, *(one.column for one in made)}
+        columns = self.episodes[[one for one in self.episodes if one in asked]]
+        parts = [smallest_cells(made, also, columns[when]) for when in (self.later, ~self.later)]
         least = pd.concat(parts).groupby(["group", "level"])["fewest"].min()
         return {key: float(value) for key, value in least.items()}  # type: ignore[misc]
 
