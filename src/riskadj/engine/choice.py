@@ -23,7 +23,7 @@ def start_engine(name: str = "local", workers: int = 2) -> Engine:
     ----------
     name : str
         `local`, `dask` for processes on this machine, or the address of a running Dask
-        scheduler such as `tcp://host:8786`.
+        scheduler such as `tls://host:8786`.
     workers : int
         Threads or processes on this machine; a running scheduler has its own.
 
@@ -42,13 +42,13 @@ def start_engine(name: str = "local", workers: int = 2) -> Engine:
     >>> start_engine("dusk")
     Traceback (most recent call last):
     riskadj.errors.UnknownNameError: engine: wanted local, dask or an address such as \
-tcp://host:8786; got 'dusk'. Did you mean 'dask'?
+tls://host:8786; got 'dusk'. Did you mean 'dask'?
     """
     if "://" in name:
         return Dask(address=name)
     if name not in ENGINES:
         raise UnknownNameError(
-            "engine: wanted local, dask or an address such as tcp://host:8786; got "
+            "engine: wanted local, dask or an address such as tls://host:8786; got "
             f"{name!r}.{did_you_mean(name, ENGINES)}"
         )
     return ENGINES[name](workers)

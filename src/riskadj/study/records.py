@@ -1006,6 +1006,10 @@ class Compute(Record):
     threads: int = Field(2, ge=1)
 
 
+_ENCRYPTED = ("tls", "wss")
+_THIS_MACHINE = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
 class EngineRules(Record):
     """Where a run is computed; it changes no result beyond the last digits."""
 
@@ -1025,6 +1029,17 @@ class EngineRules(Record):
     @classmethod
     def _name_alone(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _nothing_in_clear(self) -> "EngineRules":
+        scheme, is_address, place = self.name.partition("://")
+        if is_address and scheme not in _ENCRYPTED and not place.startswith(_THIS_MACHINE):
+            raise ValueError(
+                f"engine: wanted {' or '.join(_ENCRYPTED)} for another machine, as rows of "
+                f"patients go there; got {scheme}. Give the scheduler keys (Dask's "
+                "distributed.comm.tls), or reach it by a tunnel to 127.0.0.1"
+            )
+        return self
 
 
 class Study(Record):
