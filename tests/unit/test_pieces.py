@@ -10,6 +10,7 @@ from worlds import episode_frame
 
 from riskadj.episodes import mapped, pieces, read_episodes
 from riskadj.episodes.validation import EXAMPLES, ValuesFault
+from riskadj.errors import FileFormatError
 
 
 @pytest.fixture
@@ -45,6 +46,27 @@ def test_pieces_give_the_table_that_the_whole_gives(
     assert (parts.digest, parts.sources, parts.columns) == (
         whole.digest, whole.sources, whole.columns
     )  # fmt: skip
+
+
+def test_a_folder_of_parts_is_read_as_its_files_are(frame: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "episodes.parquet"
+    folder.mkdir()
+    parts = [
+        written(frame.iloc[begin : begin + 150], folder / f"part-{begin:05}.parquet", 40)
+        for begin in range(0, len(frame), 150)
+    ]
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-00000.parquet.crc").write_text("a sum")
+    told, found = read_episodes(parts, "parquet"), read_episodes([folder], "parquet")
+    pd.testing.assert_frame_equal(found.table, told.table)
+    assert (found.digest, found.sources) == (told.digest, told.sources)
+    assert len(found.sources) == len(parts) > 1
+
+
+def test_a_folder_without_parts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "period=2020").mkdir()
+    with pytest.raises(FileFormatError, match="or a folder with some; got a folder without"):
+        read_episodes([tmp_path], "parquet")
 
 
 def faults_of(path: Path) -> list[str]:

@@ -31,7 +31,7 @@ from riskadj.episodes.validation import (
     row_faults,
     to_declared,
 )
-from riskadj.errors import ColumnError, StudyError, did_you_mean
+from riskadj.errors import ColumnError, FileFormatError, StudyError, did_you_mean
 from riskadj.instruments import ValueSet
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def read_episodes(
     Parameters
     ----------
     paths : iterable of str or Path
+        Of `parquet` folders as well: the files in each, in the order of their names.
     format : {"nhs_proms", "sparcs", "csv", "parquet", "redcap", "fhir"}
     columns : iterable of Column
         Declarations of columns beyond the canonical ones; undeclared columns are not read.
@@ -124,7 +125,7 @@ def read_episodes(
         With every rule that some rows break.
     """
     declared = declared_columns(columns)
-    files = [Path(path) for path in paths]
+    files = [one for path in paths for one in _parts_of(Path(path), format)]
     for path in files:
         check_there(path)
     read, mapping_source = _reader(format, mapping, declared)
@@ -138,6 +139,19 @@ def read_episodes(
     for fault in repeated(episodes):
         raise fault
     return episodes
+
+
+def _parts_of(path: Path, format: str) -> list[Path]:
+    """Return the files of a folder that holds one table, as Spark and Dask write it, by name."""
+    if format != "parquet" or not path.is_dir():
+        return [path]
+    parts = sorted(one for one in path.glob("*.parquet") if one.name[0] not in "._")
+    if not parts:
+        raise FileFormatError(
+            f"{path}: wanted a Parquet file, or a folder with some; got a folder without. Name the "
+            "files, or write the table without folders in folders."
+        )
+    return parts
 
 
 def join_episodes(parts: Iterable[Episodes]) -> Episodes:

@@ -76,7 +76,9 @@ class Data(Record):
         "questionnaires beside them"
     )
     paths: tuple[Path, ...] = Field(
-        min_length=1, description="files; relative to the study file, or to here when set by --set"
+        min_length=1,
+        description="files (of parquet also folders of files); relative to the study file, or to "
+        "here when set by --set",
     )
     period_from: Literal["period", "calendar_year", "financial_year_april"] = Field(
         "period", description="the column `period`, or the year of `index_date`"
