@@ -3,6 +3,7 @@
 import ast
 import copy
 import operator
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -109,6 +110,15 @@ def hidden(table: pd.DataFrame, name: str) -> pd.DataFrame:
     figures = list(table.select_dtypes("number"))
     table.loc[table["provider_id"] == name, figures] = np.nan
     return table
+
+
+def check_refusal(error: Exception) -> None:
+    """Hold a refusal to its form: what was wanted, what came, and what to do, in sentences."""
+    told = str(error)
+    assert re.search(r"\bwanted [^;]+; (got |there is|the run has|the key is missing)", told), told
+    assert re.search(r"[^.][.?]$", told), told
+    assert not re.search(r"[.?] [^A-Z]", told), told
+    assert not re.search(r"\b[A-Z]{4,}\b|\bNone\b|XX", told), told
 
 
 # --- an evaluator of its own, so that printed formulas are held against the amounts ---------------

@@ -87,8 +87,8 @@ class Journal:
     faults : tuple of str
         What does not hold, in the order of lines; none where the chain is whole.
     torn : int
-        Bytes of a last line that was cut off: what it was to tell of was not done. The next entry
-        mends it.
+        Bytes of a last line that is no entry: its process ended while it wrote, or the end was cut.
+        The next entry mends it.
     """
 
     path: Path

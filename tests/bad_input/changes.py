@@ -13,6 +13,10 @@ Change = Callable[[Path], object]
 STUDY = "study.yaml"
 
 
+def nothing(_: Path) -> None:
+    """Change nothing: the verb, or a setting, is what is wrong."""
+
+
 def key(where: str, value: Any, file: str = STUDY) -> Change:
     """Set a key, such as `data.paths.0`, of a file that is JSON."""
 

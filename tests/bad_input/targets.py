@@ -1,12 +1,18 @@
 """What reads a file: for each reader a good one, the file that is spoilt, and the call."""
 
+import gzip
+import io
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bad_input.changes import resealed, resealed_model
 from bad_input.spoil import spoil_bytes, spoil_csv, spoil_json, spoil_parquet
+from riskadj.audit.diff import diff_runs
 from riskadj.audit.runs import open_run
+from riskadj.audit.subject import open_subject
 from riskadj.claims.episodes import read_claims
 from riskadj.episodes import read_episodes
 from riskadj.episodes.fhir_mapping import FhirMapping
@@ -89,6 +95,10 @@ def _page(*settlement: Path) -> object:
     return write_page(Path("run"), Path("page.html"), *settlement)
 
 
+def _diffed() -> object:
+    return diff_runs("run", "run", settlements=("run-settled", "run-settled"))
+
+
 def _compared() -> object:
     return compare_runs(["run", "run"], replicates=2)
 
@@ -107,6 +117,8 @@ READS: dict[str, Callable[[], object]] = {
     "redcap_mapping": lambda: read_mapping("mapping.yaml", RedcapMapping),
     "fhir_mapping": lambda: read_mapping("mapping.yaml", FhirMapping),
     "csv": _episodes("episodes.csv", "csv"),
+    "zip": _episodes("episodes.zip", "csv"),
+    "gz": _episodes("episodes.csv.gz", "csv"),
     "parquet": _episodes("episodes.parquet", "parquet"),
     "nhs": _episodes("records.csv", "nhs_proms"),
     "sparcs": _episodes("discharges.csv", "sparcs"),
@@ -119,6 +131,8 @@ READS: dict[str, Callable[[], object]] = {
     "organisations": lambda: _read_organisations(Path("numbers.csv")),
     "model": lambda: load_model("model"),
     "opened": lambda: open_run("run"),
+    "subject": lambda: open_subject("run"),
+    "diffed": _diffed,
     "explained": lambda: explain_provider(read_explained("run", episodes=True), "H01"),
     "compared": _compared,
     "page": _page,
@@ -142,6 +156,8 @@ TARGETS = {
     "fhir_mapping": Target("fhir", "mapping.yaml", "fhir_mapping", spoil_json),
     "csv": Target("csv", "episodes.csv", "csv", spoil_csv),
     "csv_bytes": Target("csv", "episodes.csv", "csv", spoil_bytes),
+    "zip": Target("csv", "episodes.zip", "zip", spoil_bytes),
+    "gz": Target("csv", "episodes.csv.gz", "gz", spoil_bytes),
     "parquet": Target("parquet", "episodes.parquet", "parquet", spoil_parquet),
     "nhs": Target("nhs", "records.csv", "nhs", spoil_csv),
     "sparcs": Target("sparcs", "discharges.csv", "sparcs", spoil_csv),
@@ -161,6 +177,9 @@ TARGETS = {
     "model": Target("model", "model/model.json", "model", spoil_json, MODEL),
     "trees": Target("model", "model/trees_0.txt", "model", spoil_bytes, MODEL),
     "run_mark": Target("run", "run/provenance.json", "opened", spoil_json),
+    "run_mark_audited": Target("run", "run/provenance.json", "subject", spoil_json),
+    "run_metrics": Target("run", "run/metrics.json", "diffed", spoil_json, RUN),
+    "run_study_diffed": Target("run", "run/study.json", "diffed", spoil_json, RUN),
     "run_study": Target("run", "run/study.json", "explained", spoil_json, RUN),
     "run_study_page": Target("run", "run/study.json", "page", spoil_json, RUN),
     "run_providers": Target("run", "run/providers.csv", "explained", spoil_csv, RUN),
@@ -172,10 +191,27 @@ TARGETS = {
     "card": Target("run", "run/card.json", "card", spoil_json, RUN),
     "card_page": Target("run", "run/card.json", "page", spoil_json, RUN),
     "settlement": Target("run", "run-settled/settlement.json", "page_settled", spoil_json, SETTLED),
+    "settlement_diffed": Target(
+        "run", "run-settled/settlement.json", "diffed", spoil_json, SETTLED
+    ),
     "settlement_totals": Target(
         "run", "run-settled/settlement.csv", "page_settled", spoil_csv, SETTLED
     ),
 }
+
+
+def _zipped(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("episodes.csv"), content, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "zip": _zipped,
+    "gz": partial(gzip.compress, mtime=0),
+}
+"""Targets whose good file is the good table, packed."""
 FIRST = {"setting": b"split.test=[2022]"}
 """What is spoilt where no good one holds the file."""
 
@@ -184,4 +220,6 @@ def good_bytes(name: str, home: Path) -> bytes:
     """Return what the good file holds."""
     if name in FIRST:
         return FIRST[name]
+    if name in PACKED:
+        return PACKED[name]((home / "episodes.csv").read_bytes())
     return (home / TARGETS[name].file).read_bytes()

@@ -1,14 +1,38 @@
-"""Every bad input is refused in one line, by its kind of error, at once; nothing is left behind."""
+"""Every bad input is refused in one line, by its kind of error, at once; nothing is left behind.
 
+========================  ========================================================================
+to add                    write
+========================  ========================================================================
+a bad input               a row of a table in cases_*.py: its name, a change of a good one, the
+                          error, the words. `TABLES` names the table, with its verb and its kind
+a way to spoil a file     a function in changes.py
+something else to read    a good one in good.py, a table of cases, and a target in targets.py, which
+                          Hypothesis (test_found.py) and the fuzzer (fuzz.py) spoil by spoil.py
+a verb                    a row for each kind of file it is given in cases_verbs.py
+what a fuzzer found       nothing: fuzz.py puts it into found/, test_found.py replays it
+========================  ========================================================================
+"""
+
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from bad_input import cases_collections, cases_contracts, cases_runs, cases_studies, cases_tables
+from bad_input import (
+    cases_collections,
+    cases_contracts,
+    cases_runs,
+    cases_studies,
+    cases_tables,
+    cases_verbs,
+)
 from bad_input.case import Case
-from bad_input.changes import cell
+from bad_input.changes import cell, nothing
 from bad_input.good import GOOD, MARKER
+from riskadj.cli.app import app
 from riskadj.errors import RiskadjError
 from riskadj.expected import load_model
 from riskadj.pipeline import read_study, run_study
@@ -25,35 +49,49 @@ WITH_SETTLEMENT = (*REPORT, "--settlement", "run-settled")
 LOAD = ("load_model", "model")
 """No verb reads a model alone: whoever holds one calls this."""
 TABLES = (
-    ("csv", RUN, cases_studies.TEXTS),
-    ("csv", RUN, cases_studies.KEYS),
-    ("csv", RUN, cases_tables.CSV),
-    ("parquet", RUN, cases_tables.PARQUET),
-    ("nhs", RUN, cases_tables.NHS),
-    ("sparcs", RUN, cases_tables.SPARCS),
-    ("participation", RUN, cases_tables.PARTICIPATION),
-    ("value_sets", RUN, cases_tables.VALUE_SETS),
-    ("pseudonyms", RUN, cases_tables.PSEUDONYMS),
-    ("redcap", RUN, cases_collections.REDCAP),
-    ("redcap", RUN, cases_collections.REDCAP_MAPPING),
-    ("fhir", RUN, cases_collections.FHIR),
-    ("fhir", RUN, cases_collections.FHIR_MAPPING),
-    ("claims", RUN, cases_collections.CLAIMS),
-    ("run", SETTLE, cases_contracts.CONTRACT),
-    ("run", SETTLE, cases_contracts.PROVIDER_TABLE),
-    ("scenario", SIMULATE, cases_contracts.SCENARIO),
-    ("experiment", EXPERIMENT, cases_contracts.EXPERIMENT),
-    ("run", REPORT, cases_runs.UNSEALED),
-    ("run", REPORT, cases_runs.RESEALED),
-    ("run", CHECK, cases_runs.CARDS),
-    ("run", WITH_SETTLEMENT, cases_runs.SETTLEMENTS),
-    ("model", LOAD, cases_runs.MODEL),
+    ("study", "csv", RUN, cases_studies.TEXTS),
+    ("study", "csv", RUN, cases_studies.KEYS),
+    ("table", "csv", RUN, cases_tables.CSV),
+    ("table", "parquet", RUN, cases_tables.PARQUET),
+    ("table", "nhs", RUN, cases_tables.NHS),
+    ("table", "sparcs", RUN, cases_tables.SPARCS),
+    ("table", "participation", RUN, cases_tables.PARTICIPATION),
+    ("value set", "value_sets", RUN, cases_tables.VALUE_SETS),
+    ("pseudonyms", "pseudonyms", RUN, cases_tables.PSEUDONYMS),
+    ("table", "redcap", RUN, cases_collections.REDCAP),
+    ("mapping", "redcap", RUN, cases_collections.REDCAP_MAPPING),
+    ("FHIR bundle", "fhir", RUN, cases_collections.FHIR),
+    ("mapping", "fhir", RUN, cases_collections.FHIR_MAPPING),
+    ("claims", "claims", RUN, cases_collections.CLAIMS),
+    ("contract", "run", SETTLE, cases_contracts.CONTRACT),
+    ("table", "run", SETTLE, cases_contracts.PROVIDER_TABLE),
+    ("scenario", "scenario", SIMULATE, cases_contracts.SCENARIO),
+    ("experiment", "experiment", EXPERIMENT, cases_contracts.EXPERIMENT),
+    ("run", "run", REPORT, cases_runs.UNSEALED),
+    ("run", "run", REPORT, cases_runs.RESEALED),
+    ("card", "run", CHECK, cases_runs.CARDS),
+    ("settlement", "run", WITH_SETTLEMENT, cases_runs.SETTLEMENTS),
+    ("model", "model", LOAD, cases_runs.MODEL),
 )
+"""Of which kind it is, which good one is spoilt, what is called, and the cases."""
 SETTINGS = [
-    Case("csv", name, lambda _: None, error, words, (*RUN, "--set", setting))
+    Case("csv", name, nothing, error, words, (*RUN, "--set", setting))
     for name, setting, error, words in cases_studies.SETTINGS
 ]
-CORPUS = [Case(good, *row, verb) for good, verb, rows in TABLES for row in rows] + SETTINGS
+VERBS, LISTED = (
+    [
+        Case(good, name, change, error, words, verb)
+        for good, verb, name, change, error, words in rows
+    ]
+    for rows in (cases_verbs.VERBS, cases_verbs.LISTED)
+)
+CORPUS = [Case(good, *row, verb) for _, good, verb, rows in TABLES for row in rows] + SETTINGS
+AT_LEAST = {
+    "study": 150, "table": 150, "claims": 70, "contract": 50, "mapping": 45, "model": 35,
+    "FHIR bundle": 30, "scenario": 30, "experiment": 30, "run": 25, "value set": 15, "setting": 15,
+    "card": 10, "pseudonyms": 10, "settlement": 9,
+}  # fmt: skip
+"""Cases of each kind; over 700 in all."""
 EVERY = 5
 """Of each that many cases one goes through the command line by default, and all of them in slow."""
 ONLY_WHEN_FITTED = ("a sign of no column",)
@@ -113,9 +151,53 @@ def through_the_command_line(case: Case, home, call, soon) -> None:
         check_refused(case, folder, call)
 
 
-def test_there_are_hundreds_of_bad_inputs_none_twice():
-    assert len(CORPUS) >= 700
-    assert len({str(one) for one in CORPUS}) > 0.9 * len(CORPUS)
+def test_there_are_hundreds_of_bad_inputs_of_each_kind_that_matters():
+    counted = Counter({"setting": len(SETTINGS)})
+    for kind, _, _, rows in TABLES:
+        counted[kind] += len(rows)
+    assert counted.keys() == AT_LEAST.keys()
+    assert {kind: n for kind, n in counted.items() if n < AT_LEAST[kind]} == {}
+    assert counted.total() == len(CORPUS) >= 700
+
+
+@pytest.mark.slow
+def test_no_two_bad_inputs_are_the_same(good, tmp_path):
+    """Two that are called alike differ all the same, be it in the call alone."""
+    made = {}
+    for case in CORPUS:
+        folder = shutil.copytree(good(case.good), tmp_path / case.good)
+        case.change(folder)
+        content = tuple(sorted(
+            (str(one.relative_to(folder)), one.read_bytes() if one.is_file() else None)
+            for one in folder.rglob("*")
+        ))  # fmt: skip
+        made.setdefault(hash((case.good, case.verb, content)), []).append(str(case))
+        shutil.rmtree(folder)
+    assert [names for names in made.values() if len(names) > 1] == []
+
+
+def test_every_verb_that_reads_files_is_given_bad_ones():
+    called = {one.verb[0] for one in CORPUS + VERBS + LISTED} - {LOAD[0]}
+    assert called == set(get_command(app).commands) - cases_verbs.READ_NOTHING
+
+
+@pytest.mark.parametrize("case", VERBS, ids=str)
+def test_each_verb_refuses(case: Case, home, call):
+    check_refused(case, home(case.good), call)
+
+
+@pytest.mark.parametrize("case", LISTED, ids=str)
+def test_a_verb_that_answers_in_a_list_refuses_there(case: Case, home, call):
+    folder = home(case.good)
+    case.change(folder)
+    before = listed(folder)
+    code, out, err = call(*case.verb)
+    told = " ".join((out + err).split())
+    assert code == case.error.exit_code, told
+    assert case.words in told
+    assert "Traceback" not in told
+    assert MARKER not in told
+    assert listed(folder) == before
 
 
 @pytest.mark.parametrize("case", CORPUS[::EVERY], ids=str)

@@ -78,7 +78,8 @@ def _settled(home: Path) -> dict[str, Any]:
 
 def _report(home: Path) -> dict[str, Any]:
     with TemporaryDirectory() as place:
-        made = write_page(home / "run", Path(place) / "page.html", home / "settled")
+        run = shutil.copytree(home / "run", Path(place) / "run")
+        made = write_page(run, Path(place) / "page.html", home / "settled")
     return {"providers": made.providers, "outcomes": made.outcomes, "settled": made.settled}
 
 

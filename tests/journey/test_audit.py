@@ -22,6 +22,7 @@ from riskadj.errors import (
     FileMissingError,
     NotRederivedError,
     RiskadjError,
+    ValuesError,
 )
 from riskadj.journal import JOURNAL, write_entry
 from riskadj.report.folder import MARK, files_in, write_json
@@ -133,7 +134,25 @@ def test_a_quick_look_says_that_it_was_one(run):
 def test_a_card_is_found_in_its_study_and_data(card, made_again):
     found = audit_run(card)
     assert found.exit_code == 0, found.steps
-    assert audit_run(card / "card.json").answer == found.answer
+    assert f"gives all {len(files_in(card))} files again" in found.answer
+
+
+@pytest.mark.parametrize("name", ["card.json", "a.json"])
+def test_a_card_alone_is_one_file_whatever_its_name_and_whatever_is_beside_it(
+    name, copied, made_again
+):
+    """Beside it: a run folder with its log, data, a study, and the table of some other run."""
+    alone = shutil.copy(copied / "run" / "card.json", copied / name)
+    if name != "card.json":
+        shutil.copy(copied / "run" / "providers.csv", copied)
+    for settings in ({}, {"within": 1e-9}):
+        assert audit_run(alone, **settings).exit_code == 0
+    found = audit_run(alone)
+    assert "a fresh run from the same study and data gives the file again" in found.answer
+    change_json(alone, lambda one: one["summary"].append("All is well."))
+    found = audit_run(alone)
+    assert found.exit_code == NotRederivedError.exit_code
+    assert found.answer == f"Does not hold: {name} is not what a fresh run gives."
 
 
 def test_the_answer_for_machines_is_json_and_nothing_else(run, riskadj):
@@ -458,7 +477,7 @@ def test_the_log_of_a_folder_of_runs_is_shown_and_its_head_is_what_to_keep(
         code, out, _ = riskadj("audit", subject)
         assert code == 0
         assert "A. Person" in out
-        assert "Holds: 2 entries, each following from the one before it." in out
+        assert "Holds: 2 entries, each following from the one before it; 1 run folder beside" in out
         assert f"head  {head}" in out
     assert (
         "up to entry 2 as when its digest was kept"
@@ -478,13 +497,109 @@ def test_a_log_whose_end_was_cut_holds_but_for_a_digest_that_was_kept(run, copie
     assert "taken away from the end" in " ".join(out.split())
 
 
+def test_a_log_whose_end_was_cut_does_not_hold_beside_a_run_that_it_had(run, copied, riskadj):
+    later = copied / "later"
+    shutil.copytree(run, later)
+    raise_a_figure(later)
+    first = (copied / JOURNAL).read_bytes()
+    seal_again(later)
+    (copied / JOURNAL).write_bytes(first)
+    seal = json.loads((later / MARK).read_bytes())["seal"]
+    write_entry("run", later, {"seal": seal})
+    assert riskadj("audit", copied)[0] == 0
+    whole = (copied / JOURNAL).read_bytes()
+    for end in (len(first), len(first) + 60, len(whole) - 2):
+        (copied / JOURNAL).write_bytes(whole[:end])
+        code, out, _ = riskadj("audit", copied)
+        assert code == ChangedJournalError.exit_code
+        words = " ".join(out.split())
+        assert f"the run in later with seal {seal[:16]} was made; got none among 1 entry" in words
+        assert "the end of the log was cut" in words
+    shutil.rmtree(later)
+    assert riskadj("audit", copied)[0] == 0  # of what is gone the log still tells
+
+
+def test_a_run_that_was_rewritten_is_not_known_by_an_export_of_it(run, copied, riskadj):
+    log = (copied / JOURNAL).read_bytes()
+    raise_a_figure(run)
+    seal_again(run)
+    (copied / JOURNAL).write_bytes(log)
+    write_entry("export", run, {"seal": json.loads((run / MARK).read_bytes())["seal"]}, "page: a")
+    assert quick(run).exit_code == ChangedJournalError.exit_code
+    assert riskadj("audit", copied)[0] == ChangedJournalError.exit_code
+
+
+def test_a_run_that_was_copied_before_something_was_done_with_it_is_told_so(run, tmp_path, riskadj):
+    copy = tmp_path / "elsewhere" / "run"
+    shutil.copytree(run, copy)
+    write_entry("export", copy, {"seal": json.loads((copy / MARK).read_bytes())["seal"]})
+    found = quick(copy, data=[run.parent])
+    assert found.exit_code == 0
+    assert "no entry says that it was run here: it was copied" in found.steps[1].told
+    code, out, _ = riskadj("audit", copy.parent)
+    assert code == 0
+    assert "run: no entry says that it was run here" in " ".join(out.split())
+
+
+def test_runs_whose_log_was_taken_away_miss_it(run, copied, riskadj):
+    (copied / JOURNAL).unlink()
+    for subject in (copied, copied / JOURNAL):
+        code, _, err = riskadj("audit", subject)
+        assert code == FileMissingError.exit_code
+        assert "wanted the log of the runs beside it (run); it is missing" in " ".join(err.split())
+
+
+def test_a_run_that_is_being_written_or_lies_behind_a_link_is_not_of_this_log(run, copied, riskadj):
+    (copied / "away").mkdir()
+    for name in (".run.partial-7", ".run.partial-old-7", "away/run"):
+        shutil.copytree(run, copied / name)
+        change_json(copied / name / MARK, RECORD["seal"])
+    (copied / "link").symlink_to(copied / "away" / "run")
+    (copied / "broken").mkdir()
+    (copied / "broken" / MARK).write_text("{")
+    assert riskadj("audit", copied)[0] == 0
+    (copied / "away" / "run").rename(copied / "other")
+    assert riskadj("audit", copied)[0] == ChangedJournalError.exit_code
+
+
+@pytest.mark.parametrize("what", ["seal", "run"])
+def test_the_seal_of_a_run_is_no_head_of_its_log(what, run, copied, riskadj):
+    content = json.loads((run / MARK).read_bytes())
+    digest = content["seal"] if what == "seal" else content["stages"][-1]["digest"]
+    code, _, err = riskadj("audit", copied, "--digest", digest)
+    assert code == ValuesError.exit_code
+    assert "of the run in entry 1 (run)" in " ".join(err.split())
+
+
+def test_two_lines_that_changed_places_are_told_of_one_log(run, copied):
+    for name in ("A. Person", "B. Person"):
+        write_entry("approve", run, {}, name)
+    first, *others = (copied / JOURNAL).read_bytes().splitlines(True)
+    (copied / JOURNAL).write_bytes(first + b"".join(reversed(others)))
+    found = quick(run)
+    assert len(found.faults) > 1
+    assert found.answer == f"Does not hold: {JOURNAL} is not whole, or does not know this run."
+
+
+def test_a_line_that_was_torn_and_mended_is_told(run, copied, riskadj):
+    for many, told in ((1, "1 line was torn and mended (entry 2)"),
+                       (2, "2 lines were torn and mended (entries 2 and 4)")):  # fmt: skip
+        with (copied / JOURNAL).open("ab") as stream:
+            stream.write(b'{"account":"ro')
+        write_entry("approve", run, {}, "A. Person")
+        code, out, _ = riskadj("audit", copied)
+        assert (code, told in " ".join(out.split())) == (0, True), many
+
+
 def test_a_torn_line_of_the_log_is_told_and_no_fault(run, copied, riskadj):
     with (copied / JOURNAL).open("ab") as stream:
         stream.write(b'{"account":"ro')
     assert riskadj("audit", run, "--no-rerun")[0] == 0
     code, out, _ = riskadj("audit", copied)
     assert code == 0
-    assert "the last line is torn (14 bytes)" in " ".join(out.split())
+    words = " ".join(out.split())
+    assert "the last line is torn (14 bytes): either it was being written when its process" in words
+    assert "or the end of the log was cut." in words
 
 
 # Bad input ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from riskadj.journal import JOURNAL, read_journal
 from riskadj.payment.contract import load_contract
 from riskadj.report.acts import note_run
 from riskadj.report.card.published import publish_card
+from riskadj.report.explained import write_explanation
+from riskadj.report.explaining import explain_provider, read_explained
 from riskadj.report.folder import MARK, run_folder
+from riskadj.report.page.build import write_page
 from riskadj.report.portal.export import export_skde
 from riskadj.report.provenance import AGAIN
 from riskadj.report.settlement import settle_run, write_settlement
@@ -52,8 +56,19 @@ def published(runs):
 
 
 def settled(runs):
-    write_settlement(settle_run(load_contract(runs / "contract.yaml"), runs / "hip"), runs / "paid")
-    return runs / "paid" / "settlement.json"
+    out = runs.parent / "paid"
+    write_settlement(settle_run(load_contract(runs / "contract.yaml"), runs / "hip"), out)
+    return out / "settlement.json"
+
+
+def paged(runs):
+    return write_page(runs / "hip", runs.parent / "page.html").path
+
+
+def explained(runs):
+    answer = explain_provider(read_explained(runs / "hip"), "H01")
+    write_explanation(answer, runs.parent / "why", runs / "hip")
+    return runs.parent / "why" / MARK
 
 
 def run_again(runs):
@@ -63,24 +78,50 @@ def run_again(runs):
     return runs / "other" / MARK
 
 
-ACTS = {"export": exported, "publish": published, "settle": settled, "run": run_again}
+ACTS = {"export": exported, "publish": published, "settle": settled, "run": run_again,
+        "page": paged, "explanation": explained}  # fmt: skip
+NOTED = {"page": ("export", "page: page.html"), "explanation": ("export", "explanation: why"),
+         "settle": ("settle", "paid"), "publish": ("publish", "shelf"), "run": ("run", ""),
+         "export": ("export", "skde: skde.csv")}  # fmt: skip
+OF_FILE = {"export": "file", "publish": "card", "page": "file", "explanation": "provenance"}
 
 
 @pytest.mark.parametrize("act", ACTS)
 def test_an_act_is_written_down_with_the_digest_of_what_it_made(act, runs):
     made = ACTS[act](runs)
     (entry,) = read_journal(runs).entries
-    assert entry.act == act
+    assert (entry.act, entry.told) == NOTED[act]
+    assert entry.place == ("other" if act == "run" else "hip")
     given = entry.digests
+    assert given["seal"] == seal_of(runs / "hip")
     if act == "settle":
         assert (
             given["run"] == json.loads((runs / "hip" / MARK).read_bytes())["stages"][-1]["digest"]
         )
         assert given["settlement"] == json.loads(made.read_bytes())["digest"]
-    else:
-        assert given["seal"] == seal_of(runs / "hip")
-    if act in ("export", "publish"):
-        assert given["file" if act == "export" else "card"] == digest_of_file(made)
+    if act in OF_FILE:
+        assert given[OF_FILE[act]] == digest_of_file(made)
+
+
+def test_a_settlement_is_found_from_its_run_wherever_it_was_written(runs):
+    settled(runs)
+    assert [one.act for one in read_journal(runs).of_run(seal_of(runs / "hip"))] == ["settle"]
+    assert not (runs.parent / JOURNAL).exists()
+
+
+def test_a_settlement_is_noted_with_the_seal_of_the_run_as_it_was_settled(runs):
+    found = settle_run(load_contract(runs / "contract.yaml"), runs / "hip")
+    seal = seal_of(runs / "hip")
+    (runs / "hip" / MARK).write_text('{"seal": "of a later run"}', encoding="utf-8")
+    write_settlement(found, runs.parent / "paid")
+    assert [one.digests["seal"] for one in read_journal(runs).entries] == [seal]
+
+
+def test_a_settlement_of_tables_that_are_of_no_run_folder_is_written_down_beside_it(runs):
+    found = settle_run(load_contract(runs / "contract.yaml"), runs / "hip")
+    write_settlement(replace(found, source=None), runs.parent / "paid")
+    (entry,) = read_journal(runs.parent).entries
+    assert (entry.act, entry.place, "seal" in entry.digests) == ("settle", "paid", False)
 
 
 @pytest.mark.usefixtures("no_log")

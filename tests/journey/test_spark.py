@@ -1,7 +1,7 @@
 """A logged model scores Spark's rows as it scores ours.
 
-PySpark is in no extra of ours: it is 490 MB unpacked. MLflow 3.17.2 names 3.4.4 to 4.2.0 as the
-versions it is tested with; this passes with `pip install pyspark==4.2.0` and Java 17.
+PySpark is in an extra of its own, `spark`, as it is 490 MB unpacked. MLflow 3.17.2 names 3.4.4 to
+4.2.0 as the versions it is tested with; this passes with 4.2.0, which the extra names, and Java 17.
 """
 
 import shutil

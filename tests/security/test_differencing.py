@@ -96,6 +96,28 @@ def test_groups_of_patients_are_held_against_each_other_too(tmp_path: Path) -> N
     assert set(found["table"]) == {"subgroups.csv"}
 
 
+def test_conditions_that_few_more_have_are_named(tmp_path: Path) -> None:
+    keys = {"outcome": "a", "learner": "linear", "done_to": "all"}
+    of = {"action": ["code", "code", "code_any"], "column": ["hiv", "lung", ""]}
+    a = pd.DataFrame(keys | of | {"patients": [60, 70, 80]})
+    b = pd.DataFrame(keys | of | {"patients": [61, 70, 86]})
+    found = told_by_both(
+        release(tmp_path / "a", {"P1": 90}, gaming=a), release(tmp_path / "b", {"P1": 90}, gaming=b)
+    )
+    assert found[["table", "row", "count", "difference", "why"]].to_numpy().tolist() == [
+        ["gaming.csv", "a, linear, code, hiv", "patients", 1, BY_DIFFERENCE]
+    ]
+
+
+def test_a_condition_that_is_told_of_in_one_release_only_is_no_difference(tmp_path: Path) -> None:
+    keys = {"outcome": "a", "learner": "linear", "action": "code"}
+    a = pd.DataFrame(keys | {"column": ["hiv"], "patients": [60]})
+    b = pd.DataFrame(keys | {"column": ["lung"], "patients": [8]})
+    assert told_by_both(
+        release(tmp_path / "a", {"P1": 90}, gaming=a), release(tmp_path / "b", {"P1": 90}, gaming=b)
+    ).empty
+
+
 def test_fewer_may_be_few_if_that_is_asked_for(tmp_path: Path) -> None:
     a, b = release(tmp_path / "a", {"P1": 40}), release(tmp_path / "b", {"P1": 44})
     assert told_by_both(a, b, below=4).empty

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -288,6 +290,7 @@ def test_a_published_card_is_that_of_its_run_with_the_figures_that_it_shows(run,
     }  # fmt: skip
     assert all(path.read_bytes() == (run / name).read_bytes() for name, path in there.items())
     assert [one.name for one in place.parent.iterdir()] == ["1"]
+    assert place.stat().st_mode == place.parent.stat().st_mode  # who may look at the shelf may here
 
 
 def test_an_earlier_card_goes_with_the_figures_that_are_no_more(run, riskadj, tmp_path):
@@ -320,6 +323,52 @@ def test_a_card_without_its_run_is_not_published(run, tmp_path):
     place = publish_card(run, tmp_path / "shelf")
     with pytest.raises(FileMissingError, match="finished run"):
         publish_card(place, tmp_path / "elsewhere")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from riskadj.report.card.published import publish_card
+at, run, shelf = int(sys.argv[1]), *map(Path, sys.argv[2:])
+real, calls = Path.rename, []
+def rename(self, to):
+    calls.append(to)
+    if len(calls) == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, to)
+Path.rename = rename
+publish_card(run, shelf)
+"""
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_publication_that_is_killed_leaves_a_shelf_that_the_next_one_puts_right(
+    run, tmp_path, at
+):
+    place = publish_card(run, tmp_path / "shelf")
+    wanted = {name: path.read_bytes() for name, path in files_in(place).items()}
+    command = [sys.executable, "-c", KILLED, str(at), run, tmp_path / "shelf"]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert len([*place.parent.iterdir()]) > 1
+    publish_card(run, tmp_path / "shelf")
+    assert [one.name for one in place.parent.iterdir()] == ["1"]
+    assert {name: path.read_bytes() for name, path in files_in(place).items()} == wanted
+
+
+def test_two_publications_to_one_place_are_not_mixed(run, tmp_path, monkeypatch):
+    real, refused = shutil.copyfile, []
+
+    def meanwhile(*args):
+        if not refused:
+            refused.append(True)
+            with pytest.raises(OutputError, match="is writing there"):
+                publish_card(run, tmp_path / "shelf")
+        return real(*args)
+
+    monkeypatch.setattr(shutil, "copyfile", meanwhile)
+    place = publish_card(run, tmp_path / "shelf")
+    assert refused
+    assert [one.name for one in place.parent.iterdir()] == ["1"]
 
 
 def test_a_shelf_that_cannot_be_written_leaves_nothing(run, tmp_path):

@@ -3,10 +3,20 @@
 from pathlib import Path
 
 import pytest
-from settling import OURS, content, contract, step, steps
+from settling import OURS, check_refusal, content, contract, step, steps
 
 from riskadj.errors import FileMissingError, StudyError
-from riskadj.payment.contract import Contract, contract_schema, load_contract
+from riskadj.payment.contract import (
+    Contract,
+    bases_wanted,
+    cases_wanted,
+    columns_of_money,
+    columns_wanted,
+    contract_schema,
+    load_contract,
+    outcomes_wanted,
+    shares_wanted,
+)
 from riskadj.study.load import build
 
 READY = sorted((Path(__file__).parents[2] / "configs" / "contracts").glob("*.yaml"))
@@ -90,6 +100,11 @@ REFUSED = {
     "an outcome that the contract does not name": (
         {"steps": steps(step("gate", name="g", criteria=[CRITERION | {"outcome": "eq5d"}]))},
         "got 'eq5d'",
+    ),
+    "an outcome that only the first of many steps names": (
+        {"steps": steps(step("gate", name="g", criteria=[CRITERION | {"outcome": "eq5d"}]),
+                        step("gate", name="h", criteria=[CRITERION]), PAID, SCORED)},
+        "wanted steps on the contract's outcomes (odi); got 'eq5d'",
     ),
     "a volume that is not there": (
         {"count": "volume", "providers": [{"id": "A"}]}, "got none for A",
@@ -227,7 +242,105 @@ def test_a_contract_is_refused_by_name_for(what):
     changes, told = REFUSED[what]
     with pytest.raises(StudyError) as refused:
         build(Contract, content(**changes), "contract.yaml")
-    assert any(told in str(one) for one in refused.value.faults), refused.value.faults
+    mine = [one for one in refused.value.faults if told in str(one)]
+    assert mine, refused.value.faults
+    check_refusal(mine[0])
+
+
+HOLDS = {
+    "all of the target withheld": {"steps": steps(
+        *[step("withhold", share=0.5, returned=[{"share": 0.25}, {"share": 0.75}])] * 2)},
+    "a band of a point": {"target__trend": {"prospective": 1.2,
+                                            "within": {"floor": 1, "cap": 1}} | OURS},
+    "a floor that is the cap": {"steps": steps(
+        PAID | {"within": {"floor": 0, "cap": 0}})},
+    "a bound of 0": {"steps": steps(step("gate", name="g", criteria=[RATE | {"at_least": 0}]))},
+    "a bound of 1": {"steps": steps(step("gate", name="g", criteria=[RATE | {"at_most": 1}]))},
+    "a pool of whole cents": {"budget": {"kind": "neutral", "pool": 0.01} | OURS},
+    "thirds that sum but for binary": {"steps": steps(step("risk_share", loss=HALF, gain={
+        "provider": 0.1 + 0.2, "payer": 0.7}))},
+    "a safety net of nothing": {"steps": steps(step("stop_loss", share=1, safety_net=0))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOLDS)
+def test_what_is_on_the_border_holds(what):
+    assert contract(**HOLDS[what])
+
+
+ALL_COLUMNS = {
+    "target__baseline": {"kind": "historical", "column": "price"} | OURS,
+    "steps": [
+        step("penalty", base_column="base", reduction={"floor": 0, "cap": 1}, measures=[
+            {"name": "a", "ratio_column": "r", "n_column": "n", "median_column": "m",
+             "weight_column": "w"},
+            {"name": "b", "ratio_column": "r", "n_column": "n2", "weight": 0.1}]),
+        step("composite", no_score="none", positive=0.1, negative=0.1, measures=[
+            COMPOSITE | {"outcome": None, "column": "safety"}]),
+        step("gate", name="g", criteria=[
+            OURS | {"kind": "table", "label": "x", "column": "checked", "at_least": 1,
+                    "not_known": "fails"},
+            OURS | {"kind": "table", "label": "y", "column": "visits", "at_least": 85,
+                    "share": False, "not_known": "fails"}]),
+    ],
+}  # fmt: skip
+
+
+def test_the_columns_that_a_contract_wants_of_its_table_are_all_that_it_names():
+    made = contract(**ALL_COLUMNS)
+    of_money = ["price", "base", "r", "n", "m", "w", "n2", "safety"]
+    assert columns_of_money(made) == of_money
+    assert columns_wanted(made) == [*of_money, "checked", "visits"]
+    assert shares_wanted(made) == ["checked"]
+    assert bases_wanted(made) == ["base"]
+    assert cases_wanted(made) == ["n", "n2"]
+    assert outcomes_wanted(made) == ["odi", "cost"]
+    assert columns_wanted(contract()) == bases_wanted(contract()) == []
+
+
+def test_every_rule_has_its_name_and_place():
+    gate = step("gate", name="g", criteria=[CRITERION | {"confirmed": True}, RATE | {"below": 1}])
+    sure = {"source": "a law", "confirmed": True}
+    made = contract(
+        target={"baseline": {"kind": "expected"} | sure, "discount": {"share": 0.1} | OURS},
+        steps=[{"kind": "reconcile"} | sure, gate],
+    )
+    names = ["target.baseline", "target.discount", "step 1, reconcile", "step 2, gate",
+             "step 2, gate: ODI", "step 2, gate: part", "budget open"]  # fmt: skip
+    assert [name for name, _ in made.rules()] == names
+    assert [name for name, _ in made.unconfirmed()] == [
+        names[at] for at in (1, 3, 5, 6)
+    ]  # fmt: skip
+    assert {source for _, source in made.unconfirmed()} == {"ours"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "alone"),
+    [
+        ({}, True),
+        ({"budget": {"kind": "neutral", "how": "scale"} | OURS}, True),
+        ({"budget": {"kind": "open", "how": "shift"} | OURS}, True),
+        ({"steps": [*ON_TABLE["steps"], step("gate", name="g", criteria=[OURS | {
+            "kind": "table", "label": "x", "column": "x", "at_least": 1, "not_known": "fails"}])]},
+         True),
+        ({"budget": {"kind": "neutral", "how": "shift"} | OURS}, False),
+        ({"steps": [*ON_TABLE["steps"], step("gate", name="g", criteria=[RATE | {"below": 1}])]},
+         False),
+        ({"steps": [*ON_TABLE["steps"], step("uplift", amount=1)]}, False),
+        ({"steps": [step("penalty", base_column="base", reduction={"floor": 0, "cap": 1}, measures=[
+            {"name": "odi", "outcome": "odi", "weight": 1}])]}, False),
+    ],
+)  # fmt: skip
+def test_a_contract_is_on_a_table_alone_where_nothing_of_the_run_is_paid_on(changes, alone):
+    others = {} if alone else {"outcomes": ["odi"], "learner": "linear", "count": "records"}
+    made = contract(**ON_TABLE | others | changes)
+    assert made.on_table_alone is alone
+
+
+def test_the_cost_has_a_learner_of_its_own_where_one_is_named():
+    made = contract(cost_learner="gamma")
+    assert (made.learner_of("odi"), made.learner_of("cost")) == ("linear", "gamma")
+    assert contract().learner_of("cost") == "linear"
 
 
 def test_a_contract_on_a_table_alone_wants_no_outcome_and_no_learner():

@@ -1,8 +1,13 @@
 """An experiment is its grid: read with every fault, worked out once, and the same however it is."""
 
+import fcntl
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +22,8 @@ from riskadj.errors import (
     StudyError,
     TooFewProvidersError,
 )
-from riskadj.experiment import compare_runs, load_experiment, run_experiment
+from riskadj.experiment import compare_runs, keep, load_experiment, run_experiment
+from riskadj.experiment.cells import Worked
 from riskadj.experiment.commands import commands_of
 from riskadj.experiment.figures import FIGURES, told
 from riskadj.experiment.keep import Store, write_together
@@ -288,6 +294,105 @@ def test_a_world_is_simulated_once_and_held_against_its_truth(tmp_path):
     assert few["truth_rmse_difference_weighted"] == pytest.approx(lost, abs=1e-8)
     assert 0 < few["truth_correlation_complete"] <= 1
     assert len([*(tmp_path / "work" / "worlds").glob("*.parquet")]) == 2
+
+
+WORKED = Worked(
+    {"rows": {"ohs": {"r2": 0.5}}},
+    pd.DataFrame({"episode_id": ["a", "b"]}),
+    pd.DataFrame({"provider_id": ["H1"], "flag": ["none"]}),
+)
+OF = "d" * 64
+PUTS = """
+import sys
+from pathlib import Path
+import pandas as pd
+from riskadj.experiment.cells import Worked
+from riskadj.experiment.keep import Store
+store, episodes = Store(Path(sys.argv[1])), pd.DataFrame({"episode_id": range(20_000)})
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    worked = Worked({"n": number}, episodes, pd.DataFrame({"provider_id": ["a"], "flag": ["x"]}))
+    store.put("d" * 64, worked)
+"""
+
+
+def test_two_experiments_at_once_keep_the_same_cell(tmp_path):
+    started = [
+        subprocess.Popen([sys.executable, "-c", PUTS, tmp_path], text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]  # fmt: skip
+    for one in started:
+        assert one.stdout.readline() == "ready\n"
+    for one in started:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    told = [one.communicate(timeout=60)[1] for one in started]
+    assert [one.returncode for one in started] == [0, 0], told
+    assert Store(tmp_path).find(OF).record["n"] == 19
+    assert [one.name for one in (tmp_path / "cells").iterdir()] == [OF]
+
+
+def test_where_no_locks_are_a_cell_that_somebody_else_has_just_kept_is_taken(tmp_path, monkeypatch):
+    real = Path.rename
+
+    def late(self, target):
+        monkeypatch.setattr(Path, "rename", real)
+        Store(tmp_path).put(OF, WORKED)
+        return real(self, target)
+
+    monkeypatch.setattr(keep, "_locked", lambda _: False)
+    monkeypatch.setattr(keep.os, "getpid", iter([1, 2]).__next__)
+    monkeypatch.setattr(Path, "rename", late)
+    assert Store(tmp_path).put(OF, WORKED).record["rows"] == WORKED.record["rows"]
+    assert [one.name for one in (tmp_path / "cells").iterdir()] == [OF]
+
+
+def test_rows_that_a_killed_experiment_left_go_with_the_next_cell(tmp_path):
+    left = tmp_path / "cells" / f"{'e' * 64}.partial-999999"
+    left.mkdir(parents=True)
+    (left / "episodes.parquet").write_bytes(b"rows")
+    strange = tmp_path / "cells" / "notes.partial-1"
+    strange.mkdir()
+    Store(tmp_path).put(OF, WORKED)
+    assert sorted(one.name for one in (tmp_path / "cells").iterdir()) == [OF, strange.name]
+
+
+def test_what_an_experiment_is_writing_is_not_taken_away_by_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(keep, "LONGEST_WAIT", 0.0)
+    at_work = tmp_path / "cells" / f"{'e' * 64}.partial-1"
+    at_work.mkdir(parents=True)
+    handle = os.open(tmp_path / "cells", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(OutputError, match="does not let go"):
+        Store(tmp_path).put(OF, WORKED)
+    assert at_work.exists()
+    os.close(handle)
+    Store(tmp_path).put(OF, WORKED)
+    assert not at_work.exists()
+
+
+def test_a_kept_cell_that_says_the_same_stays_and_another_is_replaced(tmp_path):
+    store = Store(tmp_path)
+    first = store.put(OF, WORKED).folder.stat().st_ino
+    assert store.put(OF, WORKED).folder.stat().st_ino == first
+    other = replace(WORKED, record={"rows": {}})
+    assert store.put(OF, other).record["rows"] == {}
+    assert store.find(OF).record["rows"] == {}
+
+
+def test_a_cell_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    target, seen = tmp_path / "cells" / OF, []
+    real = keep.flushed
+
+    def watched(folder):
+        seen.append((sorted(one.name for one in folder.iterdir()), target.exists()))
+        real(folder)
+
+    monkeypatch.setattr(keep, "flushed", watched)
+    Store(tmp_path).put(OF, WORKED)
+    assert seen == [(["cell.json", "episodes.parquet", "providers.csv"], False)]
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from settling import check_refusal
 
 import riskadj.payment
 from riskadj.errors import ArrayError, ColumnError, ValuesError
@@ -113,6 +114,8 @@ def test_a_factor_is_between_its_floor_and_1_and_worse_ratios_never_raise_it(row
         ({"err": [np.inf]}, "wanted err a finite ratio"),
         ({"peer_median": [0.0]}, "wanted peer_median a finite ratio above 0"),
         ({"drg_ratio": [4.9]}, "wanted drg_ratio a share from 0 to 1; got 4.9"),
+        ({"drg_ratio": ["101%"]}, "wanted drg_ratio a share from 0 to 1; got 1.01"),
+        ({"drg_ratio": [-0.01]}, "wanted drg_ratio a share from 0 to 1; got -0.01"),
         ({"drg_ratio": ["a lot"]}, "wanted numbers, percentages or NQ in drg_ratio; got 'a lot'"),
         ({"err": ["1.08 [k]"]}, r"in err; got '1.08 \[k\]'"),
         ({"err": [None]}, "got no err for 'HF'"),
@@ -121,8 +124,34 @@ def test_a_factor_is_between_its_floor_and_1_and_worse_ratios_never_raise_it(row
     ],
 )
 def test_what_cannot_be_right_is_refused_by_name(changed, words):
-    with pytest.raises(ValuesError, match=words):
+    with pytest.raises(ValuesError, match=words) as refused:
         hrrp_payment_factor(table(**changed), 0.9)
+    check_refusal(refused.value)
+
+
+def test_what_is_on_the_border_is_no_fault():
+    found = hrrp_penalties(table(n=[0], err=[0], drg_ratio=[0]), 1.0)
+    assert found["reason"].tolist() == ["below_minimum"]
+    assert hrrp_penalties(table(drg_ratio=[1]), 1.0)["penalty"].tolist() == pytest.approx([0.1])
+    assert hrrp_payment_factor(table(n=[1]), 0.9, minimum=1) == 0.991
+    assert hrrp_payment_factor(table(err=[9.0]), 2.0, cap=1.0) == 0.0
+    assert hrrp_payment_factor(table(err=[9.0]), 1.0, cap=1) == 0.2
+
+
+def test_a_factor_is_rounded_to_four_decimals_half_to_even_of_what_was_computed():
+    assert hrrp_payment_factor(table(drg_ratio=[0.0012]), 1.0) == 0.9999
+    assert hrrp_payment_factor(table(drg_ratio=[0.00004]), 1.0) == 1.0
+
+
+def test_the_modifier_and_the_least_number_of_cases_are_of_all_measures():
+    """0.5 x (0.1 x 0.1 + 0.2 x 0.2), the third having too few."""
+    three = pd.DataFrame(
+        {"n": [40, 41, 39], "err": [1.1, 1.2, 3.0], "peer_median": 1.0, "drg_ratio": [0.1, 0.2, 1]}
+    )
+    found = hrrp_penalties(three, 0.5, minimum=40)
+    assert found["penalty"].tolist() == pytest.approx([0.005, 0.02, 0.0])
+    assert found["excess"].tolist() == pytest.approx([0.1, 0.2, 2.0])
+    assert hrrp_payment_factor(three, 0.5, minimum=40) == 0.975
 
 
 @pytest.mark.parametrize(
@@ -133,6 +162,10 @@ def test_what_cannot_be_right_is_refused_by_name(changed, words):
         ({"minimum": 0}, "minimum: wanted a whole number of 1 or more"),
         ({"minimum": 2.5}, "minimum"),
         ({"cap": 3}, "cap: wanted a share from 0 to 1; got 3"),
+        ({"cap": 1.01}, "cap: wanted a share from 0 to 1; got 1.01"),
+        ({"cap": -0.01}, "cap: wanted a share from 0 to 1; got -0.01"),
+        ({"minimum": True}, "minimum: wanted a whole number of 1 or more; got True"),
+        ({"neutrality_modifier": float("inf")}, "neutrality_modifier: wanted a number above 0"),
         ({"cap": float("nan")}, "cap"),
     ],
 )
@@ -142,13 +175,16 @@ def test_rules_that_cannot_be_right_are_refused(other, words):
 
 
 def test_a_missing_column_is_refused_with_the_nearest_name():
-    with pytest.raises(ColumnError, match=r"got no 'drg_ratio'\. Did you mean 'drg_ratios'"):
+    words = r"peer_median, drg_ratio; got no 'drg_ratio'\. Did you mean 'drg_ratios'"
+    with pytest.raises(ColumnError, match=words) as refused:
         hrrp_penalties(table().rename(columns={"drg_ratio": "drg_ratios"}), 0.9)
+    check_refusal(refused.value)
 
 
 def test_a_measure_that_comes_twice_is_refused():
-    with pytest.raises(ValuesError, match="wanted each measure once; got 'HF' twice"):
+    with pytest.raises(ValuesError, match="wanted each measure once; got 'HF' twice") as refused:
         hrrp_penalties(pd.concat([table(), table()]), 0.9)
+    check_refusal(refused.value)
 
 
 def test_the_table_given_is_not_changed():

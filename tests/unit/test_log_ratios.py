@@ -104,6 +104,16 @@ def test_with_a_covariate_effects_are_drawn_to_its_line() -> None:
     assert np.abs(about_line - 0.5 * x).max() < np.abs(plain - 0.5 * x).max() / 3
 
 
+def test_what_is_measured_without_error_is_not_drawn_anywhere() -> None:
+    rng = np.random.default_rng(1)
+    x = np.linspace(-1, 1, 60)
+    effect = 1.0 + 0.5 * x + rng.normal(0, 0.3, 60)
+    for covariate in (None, x):
+        drawn, sd = shrunken_ratios(effect, np.full(60, 1e-3), covariate)
+        np.testing.assert_allclose(drawn, effect, atol=1e-4)
+        np.testing.assert_allclose(sd, 1e-3, rtol=1e-2)
+
+
 def test_drawing_providers_is_repeatable_and_as_wide_as_the_posterior() -> None:
     observed, expected, provider, _ = costs(sd=0.15)
     raw = log_ratios(observed, expected, provider)

@@ -239,6 +239,11 @@ def test_ties_go_to_the_first_place_or_the_first_label():
     assert share_out(2, {"c": 1, "b": 1, "a": 1}) == {"c": 0, "b": 1, "a": 1}
 
 
+def test_labels_of_any_kind_tie_in_the_order_of_their_text():
+    assert share_out(1, {9: 1, 10: 1, "a": 1}) == {9: 0, 10: 1, "a": 0}
+    assert round_to_sum({"b": 0.5, 2: 0.5, 10: 1}, 2) == {"b": 0, 2: 1, 10: 1}
+
+
 def test_decimal_weights_tie_as_decimals():
     """Of 0.1 + 0.2 and 0.3 the floats differ; of text they do not."""
     assert share_out(1, ["0.3", "0.3"]) == [1, 0]

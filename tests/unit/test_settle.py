@@ -1,5 +1,6 @@
 """Settlements: every step by hand, every rule for what is not known, every refusal by name."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from settling import (
     OURS,
     STUDY,
     check_by_hand,
+    check_refusal,
     content,
     contract,
     costs,
@@ -25,6 +27,7 @@ from riskadj.errors import ColumnError, RiskadjError, StudyError, UnknownNameErr
 from riskadj.payment import hrrp_payment_factor
 from riskadj.payment.contract import Contract, load_contract
 from riskadj.payment.settle import recheck, settle
+from riskadj.payment.statement import statement_text
 from riskadj.payment.status import MEANINGS, NO_BASE, NOT_COUNTED, NOT_SETTLED
 
 CONTRACTS = Path(__file__).parents[2] / "configs" / "contracts"
@@ -166,14 +169,20 @@ def test_a_trend_is_held_within_its_band(realised, price):
     assert found.totals["target_price"].iloc[0] == f"{price}.00"
 
 
+CASE_MIX = {"baseline": {"kind": "price", "amount": 10_000} | OURS, "case_mix": "ratio"}
+TWO = costs(names=("A", "B"), n=(10, 30), observed=(1.0, 1.0), expected=(30_000.0, 10_000.0))
+REFERENCE = pd.DataFrame(
+    {"outcome": ["odi", "cost", "cost"], "learner": ["linear", "mean", "linear"],
+     "gain": [7.0, 9_000.0, 12_500.0]}
+)  # fmt: skip
+
+
 def case_mixed(**normalisation):
-    target = {"baseline": {"kind": "price", "amount": 10_000} | OURS, "case_mix": "ratio"}
+    target = dict(CASE_MIX)
     if normalisation:
         target["normalisation"] = OURS | normalisation
-    two = costs(names=("A", "B"), n=(10, 30), observed=(1.0, 1.0), expected=(30_000.0, 10_000.0))
-    odi = rows("odi", names=("A", "B"), n=(10, 30), observed=(1.0, 1.0), expected=(1.0, 1.0))
-    reference = pd.DataFrame({"outcome": ["cost"], "learner": ["linear"], "gain": [12_500.0]})
-    found = settle(contract(target=target), pd.concat([odi, two]), reference=reference, study=STUDY)
+    odi = rows("odi", names=("A", "B"), n=(10, 30), observed=1.0, expected=1.0)
+    found = settle(contract(target=target), pd.concat([odi, TWO]), reference=REFERENCE, study=STUDY)
     assert check_by_hand(found)
     return found.totals["target_price"].tolist()
 
@@ -187,6 +196,20 @@ def test_normalisation_takes_out_what_case_mix_adds_for_everybody():
     assert case_mixed(prospective=1.0) == ["19999.99", "6666.66"]
 
 
+def test_normalisation_is_of_each_providers_own_price_where_it_has_one():
+    """10 x 8,000 + 30 x 12,000 is 440,000; with case mix 10 x 19,200 + 30 x 9,600 is 480,000."""
+    target = {"baseline": {"kind": "historical"} | OURS, "case_mix": "ratio",
+              "normalisation": OURS | {"prospective": 1.0}}  # fmt: skip
+    named = [{"id": "A", "baseline_price": 8_000}, {"id": "B", "baseline_price": 12_000}]
+    odi = rows("odi", names=("A", "B"), n=(10, 30), observed=1.0, expected=1.0)
+    found = settle(contract(target=target, providers=named), pd.concat([odi, TWO]),
+                   reference=REFERENCE, study=STUDY)  # fmt: skip
+    assert check_by_hand(found)
+    shown = found.lines[found.lines["label"].str.startswith("Normalisation")]
+    assert set(shown["formula"]) == {"440000 / 480000"}
+    assert found.totals["target_price"].tolist() == ["17600.01", "8800.00"]  # by 0.916667
+
+
 def test_normalisation_is_held_within_its_band():
     assert case_mixed(within={"floor": 0.95, "cap": 1.05}) == ["22800.00", "7600.00"]
 
@@ -195,6 +218,30 @@ def test_without_a_reference_table_the_mean_is_that_of_the_providers_shown():
     target = {"baseline": {"kind": "price", "amount": 10_000} | OURS, "case_mix": "ratio"}
     found = settle(contract(target=target), pd.concat([BETTER, CHEAP]), study=STUDY)
     assert found.totals["target_price"].tolist() == ["10000.00"]
+
+
+def test_the_mean_of_the_providers_shown_is_that_of_their_episodes():
+    """(10 x 30,000 + 30 x 10,000) / 40 is 15,000; the mean of the two, or the sum, is another."""
+    odi = rows("odi", names=("A", "B", "C"), n=(10, 30, 9), observed=1.0, expected=1.0)
+    three = costs(names=("A", "B", "C"), n=(10, 30, 9), observed=(1.0,) * 3,
+                  expected=(30_000.0, 10_000.0, None))  # fmt: skip
+    named = [{"id": "A"}, {"id": "B"}]
+    found = settle(contract(target=CASE_MIX, providers=named), pd.concat([odi, three]), study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["target_price"].tolist() == ["20000.00", "6666.67"]
+
+
+def test_a_hidden_case_mix_is_that_of_the_reference_population_and_normalises_nothing():
+    target = CASE_MIX | {"normalisation": OURS | {"prospective": 1.0}}
+    table = pd.concat([rows("odi", names=("A", "B"), n=(10, 30), observed=1.0, expected=1.0),
+                       TWO], ignore_index=True)  # fmt: skip
+    table.loc[(table["provider_id"] == "B") & (table["outcome"] == "cost"),
+              ["expected", "adjusted"]] = None  # fmt: skip
+    found = settle(contract(target=target, too_few="at_target"), table, reference=REFERENCE,
+                   study=STUDY)  # fmt: skip
+    assert check_by_hand(found)
+    # A alone: 10 x 10,000 / (10 x 24,000) takes all of its case mix out, printed to six digits
+    assert found.totals["target_price"].tolist() == ["10000.01", "4166.67"]
 
 
 # --- gates ----------------------------------------------------------------------------------------
@@ -239,6 +286,40 @@ def passes(made, odi, *tables_, **named):
 )
 def test_a_gate_is_closed_to_negative_outliers_beyond_its_limits(beyond, adjusted, passed):
     odi = rows("odi", observed=adjusted, expected=(18.0,) * 4)
+    assert passes(*gated(CRITERION | {"beyond": beyond}, odi=odi)) == passed
+
+
+@pytest.mark.parametrize("study", [STUDY, None])
+def test_a_gate_may_ask_of_the_cost_of_which_less_is_better(study):
+    """C costs 2,000 above the 20,000 that limits of 5 and 7.9 % are about; D as much below."""
+    gate = step("gate", name="g", criteria=[CRITERION | {"outcome": "cost", "label": "cost"}])
+    made = contract(outcomes=["odi", "cost"], steps=[step("reconcile"), gate])
+    dear = costs(observed=(20_000.0, 21_500.0, 21_500.0, 18_000.0), expected=(20_000.0,) * 4)
+    dear["adjusted"] = [20_000.0, 21_576.0, 22_000.0, 18_000.0]
+    found = settle(made, pd.concat([rows("odi"), dear]), study=study)
+    assert check_by_hand(found)
+    assert found.totals["gates"].tolist() == ["g passed", "g passed", "g not passed", "g passed"]
+    assert list(found.totals)[-2:] == ["with_odi", "with_cost"], "each once"
+    assert "with cost" in statement_text(found, "A")
+
+
+@pytest.mark.parametrize(
+    ("levels", "beyond", "passed"),
+    [
+        ((17.0,), "inner", [True, True, False, False]),
+        ((17.0,), "outer", [True, True, False, False]),
+        ((17.0, 16.5), "outer", [True, True, True, False]),
+        ((16.0, 17.0, 16.5), "inner", [True, True, False, False]),
+        ((16.0, 17.0, 16.5), "outer", [True, True, True, False]),
+    ],
+)
+def test_of_one_pair_of_limits_both_are_its_own_and_of_more_the_second_is_the_outer(
+    levels, beyond, passed
+):
+    """Whichever order they come in: the innermost is nearest to what is better."""
+    odi = rows("odi", observed=(18.0, 17.0, 16.6, 16.4), expected=(18.0,) * 4)
+    odi = odi.drop(columns=[one for one in odi if one.startswith(("lower", "upper"))])
+    odi = odi.assign(**{f"lower{at + 90}": one for at, one in enumerate(levels)})
     assert passes(*gated(CRITERION | {"beyond": beyond}, odi=odi)) == passed
 
 
@@ -292,6 +373,17 @@ def test_who_has_no_row_is_told_where_there_is_no_gate_too():
                                 reduction={"floor": 0, "cap": 0.03})])  # fmt: skip
     given = pd.DataFrame({"provider_id": list("ABC"), "err": 1.1, "n": 50, "base": 1000})
     assert "1 of 4 providers (D)" in settle(made, tables(), None, given, study=STUDY).told[0]
+
+
+@pytest.mark.parametrize(("lacking", "shown"), [(10, 10), (12, 10)])
+def test_of_many_without_a_row_the_first_ten_are_named(lacking, shown):
+    names = [f"H{at:02d}" for at in range(13)]
+    odi = rows("odi", names=names, n=50, observed=18.0, expected=18.0)
+    made, _ = gated(NJR)
+    given = pd.DataFrame({"provider_id": names[lacking:], "consent": 0.1})
+    told = settle(made, odi, None, given, study=STUDY).told[0]
+    assert f"{lacking} of 13 providers ({', '.join(names[:shown])}" in told
+    assert told.endswith(", ...)" if lacking > shown else f"{names[shown - 1]})")
 
 
 def test_without_a_provider_table_a_gate_goes_by_its_rule():
@@ -495,6 +587,17 @@ def test_of_those_whose_follow_up_is_hidden_only_the_smallest_can_have_followed_
     assert row["total_minor"] == due
 
 
+@pytest.mark.parametrize(("n", "due"), [(21, 0), (22, FLOOR * 22 // 80)])
+def test_how_few_answers_are_hidden_is_what_the_study_says(n, due):
+    """Half of 21 operations can be fewer than 11 answers, half of 22 cannot."""
+    some = paid_for_outcome(no_result=SPLIT, paid_for="answered",
+                            within={"floor": -0.03, "cap": 0.05})  # fmt: skip
+    made = contract(too_few="at_target", steps=some, follow_up_asked=0.5)
+    table = pd.concat([hidden(rows("odi"), "B"), costs(n=(100, n, 60, 40))])
+    found = settle(made, table, study=STUDY | {"profile": {"suppress_below": 11}})
+    assert found.totals.set_index("provider_id").loc["B", "total_minor"] == due
+
+
 @pytest.mark.parametrize("stage", ["participation", "linkage", "issue"])
 def test_follow_up_is_not_met_by_asking_fewer(stage):
     rates = followed(1.0).assign(**{stage: [1.0, 0.4, 1.0, 1.0]})
@@ -551,6 +654,19 @@ def test_a_composite_tells_who_did_not_answer_from_who_is_small(share, points):
     assert row["total_minor"] == 80 * 100_000 * (1 - 0.5 * (1 - points / 100))
 
 
+@pytest.mark.parametrize(("unanswered", "score"), [("full_cut", "0"), ("median", "20")])
+def test_a_column_without_a_value_counts_as_unanswered_however_many_answered(unanswered, score):
+    ends = {"kind": "linear", "zero": 0, "full": 100}
+    some = step("composite", no_score={"unanswered": unanswered, "few": "none"}, positive=1,
+                negative=1, measures=[{"name": "x", "weight": 1, "column": "x", "scale": ends}],
+                )  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABCD"), "x": [10, None, 60, 20]})
+    made = contract(steps=steps(some), follow_up_asked=0.5)
+    found = settle(made, tables(), followed(1.0), given, study=STUDY)
+    assert check_by_hand(found)
+    assert scores_of(found) == ["10", score, "60", "20"]
+
+
 @pytest.mark.parametrize(("share", "passed"), [(0.4, False), (0.6, True)])
 def test_a_gate_tells_who_did_not_answer_from_who_is_small(share, passed):
     split = {"unanswered": "fails", "few": "passes"}
@@ -559,6 +675,36 @@ def test_a_gate_tells_who_did_not_answer_from_who_is_small(share, passed):
     assert passes(made, small, followed(share)) == [True, passed, True, True]
     told = settle(made, small, followed(share), study=STUDY).told[0]
     assert ("fewer followed up" in told) != passed
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_a_study_more_of_an_outcome_is_better_and_counts_once(known):
+    """100 episodes x 100 x 2 points above expectation."""
+    study = STUDY if known else None
+    found = settle(contract(steps=paid_for_outcome()), pd.concat([BETTER, CHEAP]), study=study)
+    assert found.pool == 100 * 100 * 2 * 100
+
+
+def test_without_a_cost_the_episodes_are_those_of_the_first_outcome():
+    first, second = rows("hip"), rows("knee", n=(10, 20, 30, 41))
+    uplifts = [step("uplift", amount=1)]
+    for names, counted in ((["hip", "knee"], [100, 80, 60, 40]), (["knee", "hip"],
+                                                                  [10, 20, 30, 41])):  # fmt: skip
+        some = contract(outcomes=names, cost=None, target=None, steps=uplifts)
+        found = settle(some, pd.concat([first, second]))
+        assert found.totals["episodes"].tolist() == counted
+        assert found.totals["total_minor"].tolist() == [100 * one for one in counted]
+
+
+def test_rates_of_a_participation_file_come_before_those_of_the_episodes():
+    """Whichever stands first; where the file has none, the episodes' own stand."""
+    own = pd.DataFrame({"outcome": "odi", "source": "episodes", "provider_id": list("ABCD"),
+                        "participation": [0.9, 0.1, 0.9, 0.1]})  # fmt: skip
+    file = own.assign(source="participation file", participation=[0.1, 0.9, None, None])
+    other = file.assign(outcome="another", participation=[0.9, 0.1, 0.1, 0.9])
+    made, odi = gated(PART)
+    for order in ([own, file, other], [other, file, own]):
+        assert passes(made, odi, pd.concat(order)) == [False, True, True, False]
 
 
 # --- volumes that a contract states ---------------------------------------------------------------
@@ -688,6 +834,51 @@ def test_without_a_given_median_ratios_are_held_against_peers():
     assert found.totals["total_minor"].tolist() == [0, -5000, 0, 0]
 
 
+def penalised(given, **changes):
+    measure = {"name": "hips", "ratio_column": "err", "n_column": "n", "median": 1, "weight": 0.1}
+    made = contract(steps=[step("penalty", measures=[measure],
+                                reduction={"floor": 0, "cap": 0.03})], **changes)  # fmt: skip
+    table = pd.DataFrame({"provider_id": list("ABCD"), "n": 50} | given)
+    return made, table
+
+
+def test_without_base_payments_a_penalty_is_on_the_target():
+    """0.1 x (1.1 - 1) of 100 x 20,000, and of the others nothing, half as much, and the most."""
+    made, given = penalised({"err": [1.1, 1.0, 1.05, 1.9]})
+    found = settle(made, tables(), None, given, study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["total"].tolist() == ["-20000.00", "0.00", "-5850.00", "-24300.60"]
+
+
+def test_without_a_target_there_is_no_penalty_on_it():
+    named = [{"id": one, "volume": 110} for one in "ABCD"]
+    made, given = penalised({"err": 1.1}, count="volume", providers=named, too_few="at_target")
+    found = settle(made, hidden(tables(), "B"), None, given, study=STUDY)
+    mine = found.lines[found.lines["provider_id"] == "B"]["label"].tolist()
+    assert mine[0] == "No target: expected cost hidden"
+    assert mine[-1] == "No penalty: base payments not known"
+    assert found.totals["total_minor"].tolist()[1] == 0
+
+
+def test_ratios_that_print_alike_are_shown_in_full():
+    made, given = penalised({"err": [0.99999991, 1.0, 0.9999994, 1.0000001]})
+    labels = settle(made, tables(), None, given, study=STUDY).lines["label"]
+    shown = labels[labels.str.startswith("hips: No penalty")].str.split(". ", regex=False).str[1]
+    assert shown.tolist() == ["0.99999991 <= 1; n 50", "1 <= 1; n 50", "0.999999 <= 1; n 50"]
+
+
+def test_a_median_is_of_peers_with_the_minimum_of_cases_or_more():
+    """Of 1.2, 1.4 and 1.0 (25 cases) and not of 9 (24 cases) the median is 1.2."""
+    measure = {"name": "x", "ratio_column": "err", "n_column": "n", "weight": 0.1}
+    made = contract(steps=[step("penalty", measures=[measure], base_column="base",
+                                reduction={"floor": 0, "cap": 1})])  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABCD"), "err": [1.2, 1.4, 1.0, 9.0],
+                          "n": [25, 26, 25, 24], "base": 1000})  # fmt: skip
+    found = settle(made, tables(), None, given, study=STUDY)
+    assert check_by_hand(found)
+    assert found.totals["total"].tolist() == ["0.00", "-20.00", "0.00", "0.00"]
+
+
 def scores_of(found):
     """Return the composite score of each provider."""
     rows_ = found.lines[found.lines["label"].str.startswith("Composite quality score")]
@@ -726,6 +917,15 @@ def test_a_gate_shows_what_was_measured_its_limit_and_how_many(better, beyond, f
     line = found.lines.query("kind == 'test'").iloc[0]
     assert (line["formula"], line["label"]) == (formula, label)
     assert line["value"] == ("met" if better > 0 else "not met")
+
+
+def test_a_share_is_refused_from_just_above_1_on():
+    made, odi = gated(NJR | {"below": 1})
+    given = pd.DataFrame({"provider_id": list("ABCD"), "consent": [0.0, 1.0, 0.99, 0.5]})
+    assert passes(made, odi, None, given) == [True, False, True, True]
+    with pytest.raises(ValuesError, match=r"a share from 0 to 1; got 1\.01 for D") as refused:
+        settle(made, odi, None, given.assign(consent=[0.0, 1.0, 0.99, 1.01]), study=STUDY)
+    check_refusal(refused.value)
 
 
 def test_a_share_in_per_cent_is_refused_by_name():
@@ -790,6 +990,43 @@ def test_percentiles_share_their_rank_and_weights_of_what_is_not_known_go_to_the
     assert scores["D"] == "87.5"
 
 
+def test_a_score_is_of_what_is_known_and_without_a_weight_there_is_none():
+    """Of 0.5 and 0.25 the others weigh 2/3 and 1/3; what weighs nothing moves nothing."""
+    ends = {"kind": "linear", "zero": 0, "full": 100}
+    parts = [{"name": name, "weight": weight, "column": name, "scale": ends}
+             for name, weight in (("x", 0.5), ("y", 0.25), ("z", 0.25), ("w", 0))]  # fmt: skip
+    some = step("composite", no_score="none", positive=0.5, negative=0.5, measures=parts)
+    given = pd.DataFrame({"provider_id": list("ABCD"), "x": [90, 90, None, None],
+                          "y": [30, None, 30, None], "z": [None, None, 60, None],
+                          "w": [7, 7, 7, 7]})  # fmt: skip
+    cheap = costs(observed=(19_000.0,) * 4, expected=(20_000.0,) * 4)
+    found = settle(contract(steps=steps(some)), pd.concat([rows("odi"), cheap]), None, given,
+                   study=STUDY)  # fmt: skip
+    assert check_by_hand(found)
+    assert scores_of(found) == ["70", "90", "45"]
+    shares = [1 - 0.5 * 0.3, 1 - 0.5 * 0.1, 1 - 0.5 * 0.55, 1]
+    before = [100_000, 80_000, 60_000, 40_000]
+    assert found.totals["total"].tolist() == [
+        f"{one * share:.2f}" for one, share in zip(before, shares, strict=True)
+    ]
+    notes = found.lines.query("provider_id == 'D' and kind == 'note'")["label"].tolist()
+    assert notes[-1] == "No composite score; the balance stays"
+    assert notes[0] == "x: no points; the other weights stand for it"
+
+
+def test_the_median_of_points_is_that_of_those_who_have_some_and_of_nobody_is_none():
+    ends = {"kind": "linear", "zero": 0, "full": 100}
+    some = step("composite", no_score="median", positive=1, negative=1, measures=[
+        {"name": "x", "weight": 1, "column": "x", "scale": ends}])  # fmt: skip
+    cheap = costs(observed=(19_000.0,) * 4, expected=(20_000.0,) * 4)
+    for values, scores in (([10, 20, 60, None], ["10", "20", "60", "20"]), ([None] * 4, [])):
+        given = pd.DataFrame({"provider_id": list("ABCD"), "x": values})
+        found = settle(contract(steps=steps(some)), pd.concat([rows("odi"), cheap]), None, given,
+                       study=STUDY)  # fmt: skip
+        assert check_by_hand(found)
+        assert scores_of(found) == scores
+
+
 def test_more_is_worse_where_the_contract_says_so():
     measure = {"name": "x", "weight": 1, "column": "x", "more_is_better": False,
                "scale": {"kind": "percentile"}}  # fmt: skip
@@ -811,6 +1048,8 @@ LESS = {"outcomes": [{"name": "odi", "instrument": "ODI", "kind": "final_score"}
         ({"zero": 40, "full": 10}, LESS, ["100", "66.666667", "33.333333", "0"]),
         ({"zero": 10, "full": 40}, STUDY, ["0", "33.333333", "66.666667", "100"]),
         ({"zero": 30, "full": 10}, LESS, ["100", "50", "0", "0"]),
+        ({"zero": 0, "full": 40}, STUDY, ["25", "50", "75", "100"]),
+        ({"zero": 40, "full": 0}, LESS, ["75", "50", "25", "0"]),
     ],
 )
 def test_a_linear_scale_runs_from_one_end_to_the_other_as_values_are_measured(
@@ -901,10 +1140,83 @@ def test_a_settlement_that_does_not_add_up_is_refused(monkeypatch):
         settle(made, tables(), study=STUDY)
 
 
-def test_what_cannot_be_scaled_to_a_pool_is_refused():
-    budget = {"kind": "neutral", "how": "scale", "pool": 1e9} | OURS
-    with pytest.raises(ValuesError, match="wanted to scale losses so that settlements sum to"):
+@pytest.mark.parametrize(
+    ("pool", "told"),
+    [
+        (1e9, "scale losses so that settlements sum to 1000000000.00; got only 70000.00 of them, "
+         "and 999880005.00 to cut"),
+        (-70000.01, "scale gains so that settlements sum to -70000.01; got only 189995.00 of them, "
+         "and 189995.01 to cut"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_scaled_to_a_pool_is_refused(pool, told):
+    """Gains of 99,975 and 90,020, losses of 40,000 and 30,000."""
+    budget = {"kind": "neutral", "how": "scale", "pool": pool} | OURS
+    with pytest.raises(ValuesError, match=re.escape(told)) as refused:
         settle(contract(budget=budget), tables(), study=STUDY)
+    check_refusal(refused.value)
+
+
+def test_a_settlement_says_what_was_held_against_what():
+    """Four totals; four payments, one line of the budget each, and the totals again."""
+    budget = {"kind": "neutral", "how": "shift", "pool": 280} | OURS
+    found = settle(contract(budget=budget), tables(), study=STUDY)
+    lines = len(found.lines.query("kind == 'payment'"))
+    assert [tuple(one) for one in found.checks] == [
+        ("every total is the sum of its lines", "4", "4", True),
+        ("every amount is written as it is paid", f"{lines + 4}", f"{lines + 4}", True),
+        ("the lines of all sum to the pool", "280.00", "280.00", True),
+        ("the totals of all sum to the pool", "280.00", "280.00", True),
+        ("the budget's pool", "280.00", "280.00", True),
+    ]
+    assert len(settle(contract(), tables(), study=STUDY).checks) == 4
+
+
+def test_totals_name_the_gates_that_were_passed():
+    shut = step("gate", name="shut", criteria=[PART | {"not_known": "fails"}])
+    open_ = step("gate", name="open", criteria=[PART | {"not_known": "passes"}])
+    some = [step("reconcile"), shut, open_, step("gate", name="behind", needs="shut",
+                                                 criteria=[CRITERION])]  # fmt: skip
+    found = settle(contract(steps=some), tables(), study=STUDY)
+    assert set(found.totals["gates"]) == {"shut not passed, open passed"}
+
+
+@pytest.mark.parametrize("kind", ["text", "nullable", "whole"])
+def test_a_table_of_other_types_settles_the_same(kind):
+    """Numbers as text, as nullable numbers, and names of providers that are numbers."""
+    table = tables().assign(provider_id=lambda one: one["provider_id"].map(NUMBERED))
+    other = {
+        "text": lambda: table.map(lambda one: "" if pd.isna(one) else f"{one}"),
+        "nullable": table.convert_dtypes,
+        "whole": lambda: table.astype({"provider_id": int, "n": int}),
+    }[kind]()
+    named = [{"id": one} for one in NUMBERED.values()]
+    made = contract(steps=steps(composite(), *paid_for_outcome()), providers=named)
+    ours, theirs = (settle(made, one, study=STUDY) for one in (table, other))
+    pd.testing.assert_frame_equal(ours.lines, theirs.lines)
+    pd.testing.assert_frame_equal(ours.totals, theirs.totals)
+
+
+NUMBERED = {"A": "11", "B": "2", "C": "30", "D": "4"}
+
+
+def test_all_that_there_is_can_be_cut():
+    budget = {"kind": "neutral", "how": "scale", "pool": -70_000} | OURS
+    found = settle(contract(budget=budget), tables(), study=STUDY)
+    assert found.totals["total"].tolist() == ["0.00", "-40000.00", "-30000.00", "0.00"]
+
+
+def test_a_neutral_budget_without_episodes_is_refused():
+    nobody = contract(count="volume", providers=[{"id": "Z", "volume": 0}], too_few="at_target",
+                      steps=paid_for_outcome(), target__baseline={"kind": "price",
+                                                                  "amount": 9} | OURS,
+                      budget={"kind": "neutral", "pool": 5} | OURS)  # fmt: skip
+    table = hidden(pd.concat([rows("odi", names=("Z",), n=(1,), observed=(1,), expected=(1,)),
+                              costs(names=("Z",), n=(1,), observed=(1,), expected=(1,))]),
+                   "Z")  # fmt: skip
+    with pytest.raises(ValuesError, match="wanted episodes to share what") as refused:
+        settle(nobody, table, study=STUDY)
+    check_refusal(refused.value)
 
 
 def add_a_line(found):
@@ -992,6 +1304,11 @@ REFUSED = {
     ),
     "a provider that is not in the profile": (
         made(providers=[{"id": "A"}, {"id": "Z9"}]), {}, UnknownNameError, "got 'Z9'",
+    ),
+    "a provider that one of the outcomes lacks": (
+        made(providers=[{"id": "A"}, {"id": "D"}, {"id": "C"}]),
+        {"providers": pd.concat([rows("odi"), costs().iloc[:2]])},
+        UnknownNameError, "in the profile of cost; got 'D' and 1 more, which are not",
     ),
     "an outcome that the run does not have": (
         made(outcomes=["odl"]), {}, UnknownNameError, "Did you mean 'odi'",
@@ -1081,6 +1398,15 @@ REFUSED = {
     "no historical price": (
         made(target__baseline={"kind": "historical"} | OURS), {}, ValuesError, "got none for A",
     ),
+    "a ratio that is not there where there are cases": (
+        made(steps=[step("penalty", base_column="n", reduction={"floor": 0, "cap": 1}, measures=[
+            {"name": "hips", "ratio_column": "err", "n_column": "n", "median": 1,
+             "weight": 0.1}])]),
+        {"provider_table": pd.DataFrame({"provider_id": list("ABCD"), "n": 50,
+                                         "err": [1, 1, None, 1]})},
+        ValuesError, "penalty of C: measures: wanted all of n, err, peer_median, drg_ratio for a "
+        "measure that counts; got no err for 'hips'. Complete it",
+    ),
     "a penalty on what is good": (
         made(steps=[step("penalty", measures=[{"name": "odi", "outcome": "odi", "weight": 1}],
                          reduction={"floor": 0, "cap": 1})]),
@@ -1097,6 +1423,7 @@ def test_settling_is_refused_by_name_for(what):
         settle(refused, **inputs)
     assert told in str(left.value)
     assert isinstance(left.value, RiskadjError)
+    check_refusal(left.value)
 
 
 # --- the ready contracts --------------------------------------------------------------------------

@@ -294,6 +294,26 @@ def test_trees_that_are_none_are_refused() -> None:
         read_learner(content | {"trees": "no trees"})
 
 
+@pytest.mark.parametrize("family", ["gaussian", "binomial", "gamma", "tweedie"])
+def test_written_trees_say_no_least_or_greatest_value_and_answer_the_same(family: str) -> None:
+    X, y = world(400)
+    X = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+    X[7, 0], X[8, 0] = 103.71875, -203.71875
+    outcome = (y > np.median(y)).astype(float) if family == "binomial" else y - y.min() + 1.0
+    learner = LightGBMExpectation(**TREES, family=family).fit(X, outcome)
+    assert "103.7" in learner.booster_.model_to_string()
+    content = write_learner(learner)
+    assert "103.7" not in json.dumps(content)
+    assert "\nfeature_infos=" + " ".join(["none"] * X.shape[1]) + "\n" in content["trees"]
+    again = read_learner(content)
+    for rows in (X, X * 3, np.full_like(X, np.nan)):
+        np.testing.assert_array_equal(again.predict(rows), learner.predict(rows))
+        np.testing.assert_array_equal(again.contributions(rows), learner.contributions(rows))
+        leaves = [one.booster_.predict(rows, pred_leaf=True) for one in (again, learner)]
+        np.testing.assert_array_equal(*leaves)
+    assert write_learner(again) == content
+
+
 def test_a_learner_of_others_is_not_written() -> None:
     with pytest.raises(FileFormatError, match="wanted one of linear"):
         write_learner(object())

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from settling import OURS, STUDY, contract, costs, evaluate, hidden, rows, step, steps, tables
+from settling import (
+    OURS,
+    STUDY,
+    check_by_hand,
+    contract,
+    costs,
+    evaluate,
+    hidden,
+    rows,
+    step,
+    steps,
+    tables,
+)
 
 from riskadj.errors import UnknownNameError
 from riskadj.payment.settle import settle
@@ -127,6 +139,20 @@ def test_a_statement_does_not_claim_that_paying_improves_outcomes():
     )
 
 
+def test_of_a_gate_each_criterion_is_confirmed_or_not():
+    gate = step("gate", name="care", criteria=[
+        {"kind": "not_negative_outlier", "label": at, "outcome": "odi", "beyond": "outer",
+         "not_known": "fails", "source": f"source {at}", "confirmed": at == "sure"}
+        for at in ("sure", "unsure")
+    ])  # fmt: skip
+    found = settle(contract(steps=steps(gate)), tables(), study=STUDY)
+    tests = found.lines[found.lines["kind"] == "test"]
+    assert tests["confirmed"].tolist() == [True, False] * 4
+    text = statement_text(found, "A")
+    assert "Source: source sure\n" in text
+    assert "Source: source unsure [constants not confirmed in the source]\n" in text
+
+
 class _Tags(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -231,6 +257,30 @@ def test_the_page_opens_with_what_is_due_and_who_gets_what():
     order = [opening, 'id="providers"', "What it rests on", "not confirmed", "<caption>Checks"]
     places = [page.index(one) for one in order]
     assert places == sorted(places)
+
+
+def cells(page, start, end="</tr>"):
+    """Return the texts of the cells of a part of the page."""
+    at = page.index(start)
+    part = page[at : page.index(end, at)]
+    return [re.sub("<[^>]+>", "", one) for one in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", part)]
+
+
+def test_a_row_of_the_index_is_of_one_and_the_last_of_all():
+    """1,100 each: A 999.75 below its target, B and C 500 above it, D without a cost or target."""
+    both = pd.concat([hidden(rows("odi"), "C"), hidden(costs(), "D")], ignore_index=True)
+    page = statements_html(settle(contract(count="volume", too_few="at_target", providers=[
+        {"id": one, "volume": 1100} for one in "ABCD"]), both, study=STUDY))  # fmt: skip
+    assert cells(page, '<tr class="total"><td>All') == [
+        "All", "", "4,400", "220", "240", "", "\N{MINUS SIGN}275.00",
+    ]  # fmt: skip
+    assert cells(page, '<td><a href="#s3">') == [
+        "C", "settled, outcome hidden", "1,100", "not shown", "60", "21,450,000.00",
+        "\N{MINUS SIGN}550,000.00",
+    ]  # fmt: skip
+    assert cells(page, "<td>the totals of all sum to the pool") == [
+        "the totals of all sum to the pool", "\N{MINUS SIGN}275.00", "\N{MINUS SIGN}275.00", "yes",
+    ]  # fmt: skip
 
 
 def test_the_page_says_who_is_owed_nothing():
@@ -341,11 +391,117 @@ def other_settlements():
     limits = steps(step("risk_share", gain=HALF, loss=HALF), step("stop_gain", share=0.1),
                    step("stop_loss", share=0.1))  # fmt: skip
     yield settle(contract(steps=limits), few, study=STUDY), "AC"
+    yield priced(), "AB"
+    yield of_volumes(), "AB"
+    yield split_by_follow_up(), "ABC"
+    yield on_procedures(), "AC"
+    yield on_a_table(), "ABCD"
+
+
+def priced():
+    """Return a settlement with every part of a target; the cost of B is hidden."""
+    target = {
+        "baseline": {"kind": "price", "amount": 10_000.5} | OURS, "case_mix": "ratio",
+        "trend": {"prospective": 1.25, "realised": 1.5,
+                  "within": {"floor": 0.97, "cap": 1.03}} | OURS,
+        "normalisation": {"prospective": 1, "within": {"floor": 0.95, "cap": 1.05}} | OURS,
+        "discount": {"share": 0.02, "source": "a law", "confirmed": True},
+    }  # fmt: skip
+    odi, cost = STUDY["outcomes"]
+    known = {"outcomes": [odi, cost | {"winsorise": {"upper": 0.995, "by": "drg"}}]}
+    some = [
+        step(
+            "penalty",
+            reduction={"floor": 0, "cap": 0.03},
+            measures=[
+                {"name": "returns", "ratio_column": "err", "n_column": "cases", "weight": 0.1}
+            ],
+        )
+    ]
+    both = pd.concat([rows("odi"), hidden(costs(), "B")], ignore_index=True)
+    made = contract(
+        target=target, steps=steps(*some), too_few="at_target", count="volume",
+        providers=[{"id": one, "volume": 120} for one in "ABCD"],
+        rounding={"method": "half_up", "digits": 4},
+    )  # fmt: skip
+    return settle(made, both, None, GIVEN, study=known)
+
+
+def of_volumes():
+    """Return a settlement of more episodes than were measured, at prices of earlier years."""
+    named = [{"id": one, "volume": 400, "baseline_price": 19_999.99, "safety_net": one == "B"}
+             for one in "BA"]  # fmt: skip
+    target = {"baseline": {"kind": "historical"} | OURS, "trend": {"prospective": 1.1} | OURS}
+    net = steps(step("stop_loss", share=0.05, safety_net=0.01),
+                step("withhold", share=0.1, returned=[{"share": 1}]))  # fmt: skip
+    dear = pd.concat([rows("odi"), costs(observed=(30_000.0, 30_000.0, 1, 1))])
+    made = contract(count="volume", providers=named, target=target, steps=net)
+    return settle(made, dear, study=STUDY)
+
+
+def split_by_follow_up():
+    """Return a settlement that tells few from unanswered: B answered and is few, C did not."""
+    split = {"unanswered": "floor", "few": "nothing"}
+    some = steps(
+        step("gate", name="care", criteria=[
+            OURS | {"kind": "not_negative_outlier", "label": "ODI", "outcome": "odi",
+                    "beyond": "outer", "not_known": {"unanswered": "fails", "few": "passes"}}]),
+        step("composite", no_score={"unanswered": "full_cut", "few": "median"}, positive=0.5,
+             negative=0.5, measures=[{"name": "odi", "weight": 1, "outcome": "odi",
+                                      "scale": {"kind": "percentile"}}]),
+        step("outcome_payment", outcome="odi", paid_for="answered", no_result=split, amount=100,
+             reliability=True, within={"floor": -0.03, "cap": 0.05}),
+        step("stop_gain", share=0.05, needs="care"),
+    )  # fmt: skip
+    odi = rows("odi").assign(predicted=lambda one: one["expected"] + 0.5)
+    few = odi["provider_id"].isin(["B", "C"])
+    odi.loc[few, ["adjusted", "z", "reliability"]] = None
+    odi.loc[few, "n"] = 20.0
+    rates = pd.DataFrame({"outcome": "odi", "source": "episodes", "provider_id": list("ABCD"),
+                          "response": [0.9, 0.6, 0.4, 0.9]})  # fmt: skip
+    made = contract(steps=some, too_few="at_target", follow_up_asked=0.5)
+    return settle(made, pd.concat([odi, costs()]), rates, study=STUDY)
+
+
+def on_procedures():
+    """Return a settlement without a cost, on procedures; those of C are not known."""
+    criteria = [OURS | {"kind": "rate", "label": "participation", "rate": "participation",
+                        "at_least": 0.5, "not_known": "fails"}]  # fmt: skip
+    made = contract(
+        steps=[step("gate", name="part", criteria=criteria),
+               step("uplift", amount=550.005, needs="part")],
+        target=None, cost=None, too_few="at_target", count="procedures",
+    )  # fmt: skip
+    rates = pd.DataFrame({"outcome": "odi", "source": "participation file",
+                          "provider_id": list("ABC"), "participation": [0.5, 0.4, None],
+                          "procedures": [1201, 90, None]})  # fmt: skip
+    return settle(made, rows("odi"), rates, study=STUDY)
+
+
+def on_a_table():
+    """Return a settlement of penalties alone; C has no base payments, D no row."""
+    measures = [
+        {"name": "x", "ratio_column": "err", "n_column": "n", "median": 1, "weight": 0.1},
+        {"name": "y", "ratio_column": "other", "n_column": "m", "median": 1, "weight": 0.2},
+    ]
+    made = contract(
+        outcomes=[], cost=None, target=None, learner="", count="table",
+        currency={"code": "JPY"}, steps=[step("penalty", measures=measures, base_column="base",
+                                              reduction={"floor": 0, "cap": 0.03})],
+    )  # fmt: skip
+    given = pd.DataFrame({"provider_id": list("ABC"), "err": [1.1, 0.99999996, 1.1],
+                          "other": [None, 1.0, 1.0], "n": [50, 2500, 50],
+                          "m": [None, 24, 50], "base": [1_000_000, 2, None]})  # fmt: skip
+    return settle(made, tables(), None, given)
 
 
 def test_statements_read_as_they_did():
-    told = "\n\n".join(
-        statement_text(found, one) for found, names in other_settlements() for one in names
-    )
+    every = []
+    for found, names in other_settlements():
+        if found.contract.rounding.method == "half_even":  # as the evaluator by hand does
+            assert check_by_hand(found)
+        every += [statement_text(found, one) for one in names]
+        every += [f"Told of all: {one}\n" for one in found.told]
+    told = "\n\n".join(every)
     told = re.sub(r"^Settlement [0-9a-f]{16}$", "Settlement (its digest)", told, flags=re.M)
     assert told == WRITTEN.read_text(encoding="utf-8")

@@ -80,13 +80,15 @@ def test_a_factor_may_be_one_number_for_all():
         ({"risk_score": [1.2, -1]}, "risk_score: wanted numbers above 0"),
         ({"risk_score": [1.2, np.nan]}, "risk_score: wanted finite numbers"),
         ({"premium": 0}, "premium: wanted numbers above 0"),
+        ({"premium": [400.0, 400.0]}, "premium: wanted one number; got shape"),
+        ({"members": [[1, 1]]}, "members: wanted"),
         ({"rating": [1, 1, 1]}, "rating: wanted shape"),
         ({"actuarial_value": 0}, "actuarial_value: wanted numbers above 0"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changed, words):
     plain = {"members": [1, 1], "risk_score": [1.2, 0.9], "premium": 400.0}
-    with pytest.raises(ArrayError, match=words):
+    with pytest.raises(ArrayError, match=f"^{words}"):
         risk_transfers(**(plain | changed))
 
 
@@ -138,6 +140,7 @@ def test_the_pool_pays_out_what_it_takes_in(members, threshold, share):
     ("changed", "error", "words"),
     [
         ({"share": 60}, ValuesError, "share: wanted a number from 0 to 1; got 60"),
+        ({"share": 1.01}, ValuesError, "share: wanted a number from 0 to 1; got 1.01"),
         ({"premium": {"a": 1.0}}, ValuesError, "got none for 'b'"),
         ({"premium": {"a": 0.0, "b": 0.0}}, ValuesError, "got none above 0"),
         ({"cost": [1.0, -1.0]}, ArrayError, "cost: wanted numbers of 0 or more"),
@@ -154,7 +157,30 @@ def test_a_pool_that_cannot_be_is_refused(changed, error, words):
         high_cost_pool(**(plain | {"threshold": 1.0, "share": 0.5} | changed))
 
 
+def test_a_pool_by_hand():
+    """Half of what is above 100: of a 100 + 0, of b 25; paid for 1 to 4 by what they take in."""
+    got = high_cost_pool([300.0, 100.0, 150.0], ["a", "a", "b"], {"b": 80.0, "a": 20.0},
+                         threshold=100.0, share=0.5)  # fmt: skip
+    assert got.index.name == "plan"
+    assert got.to_dict("index") == {
+        "b": {"reimbursed": 25.0, "charge": 100.0, "net": -75.0},
+        "a": {"reimbursed": 100.0, "charge": 25.0, "net": 75.0},
+    }
+
+
+@pytest.mark.parametrize(("share", "back"), [(0, 0.0), (1, 7.0)])
+def test_a_pool_may_pay_nothing_or_all_above_the_threshold(share, back):
+    got = high_cost_pool([7.0], ["a"], {"a": 1.0}, threshold=0.0, share=share)
+    assert got.loc["a"].tolist() == [back, back, 0.0]
+
+
 # --- scores as they are paid ---
+
+
+def test_a_payable_score_by_hand():
+    assert payable_score(1.2, 0.8, 0.25) == pytest.approx(1.125)
+    assert payable_score(1.2, 0.8, 0) == pytest.approx(1.5)
+    assert payable_score(1.2, 0.8, 1) == payable_score(0, 0.8, 0.25) == 0
 
 
 @given(st.floats(0, 10), st.floats(0.5, 2), st.floats(0, 1))
@@ -171,6 +197,7 @@ def test_a_payable_score_undoes_to_the_raw_one(raw, mean, coding):
         ((1, 0, 0), "normalisation: wanted numbers above 0; got 0"),
         ((1, [1], 0), "normalisation: wanted one number; got shape"),
         ((1, 1, 5.9), "coding_adjustment: wanted a share from 0 to 1; got 5.9"),
+        ((1, 1, 1.01), "coding_adjustment: wanted a share from 0 to 1; got 1.01"),
         ((1, 1, -0.1), "coding_adjustment: wanted a share from 0 to 1; got -0.1"),
         ((np.nan, 1, 0), "score: wanted finite numbers"),
     ],

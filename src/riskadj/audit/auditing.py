@@ -11,7 +11,7 @@ from riskadj.audit.figures import TOLERANCE, compare_folders
 from riskadj.audit.files import check_files, without_files
 from riskadj.audit.inputs import Inputs, check_code, check_data, check_study, is_same_software
 from riskadj.audit.journals import NO_LOG, check_journal
-from riskadj.audit.subject import Subject, open_subject
+from riskadj.audit.subject import CARD, Subject, open_subject
 from riskadj.audit.verdict import Audit, Fault, Found, OnStep, Step
 from riskadj.errors import ChangedFileError, IncompleteError, NotRederivedError
 from riskadj.report.folder import MARK, files_in
@@ -37,7 +37,8 @@ def audit_run(
     Parameters
     ----------
     subject : str or Path
-        A run folder, or a card: `card.json` or the folder that holds it.
+        A run folder; a card by its file, under whatever name, of which nothing beside it is looked
+        at; or the folder that a card was published in, with its renderings and figures.
     data : iterable of str or Path
         Data files, or folders that hold them; without them, they are looked for where the study
         says, beside the run folder and in the current folder.
@@ -182,11 +183,18 @@ def _derived(
             return Found("", (Fault("the run", error),))
         except IncompleteError as error:
             return Found("", (Fault("a fresh run", error),))
-        old = files_in(subject.folder)
+        old = {CARD: subject.path} if subject.is_alone else files_in(subject.folder)
         strangers = [] if subject.is_run else sorted(old.keys() - files_in(again).keys())
         old = {name: path for name, path in old.items() if name not in strangers}
         found = compare_folders(old, again, within)
+    if subject.is_alone:
+        return _named_as(subject.path.name, found)
     return Found(found.told, (*found.faults, *(_stranger(subject, one) for one in strangers)))
+
+
+def _named_as(name: str, found: Found) -> Found:
+    """Return what was found of a card that alone was looked at, by the name of its file."""
+    return found._replace(faults=tuple(one._replace(name=name) for one in found.faults))
 
 
 def _stranger(subject: Subject, name: str) -> Fault:

@@ -11,6 +11,7 @@ import pandas as pd
 from riskadj.audit.verdict import Fault, Found
 from riskadj.errors import NotRederivedError
 from riskadj.report.folder import files_in
+from riskadj.report.words import counted
 
 TOLERANCE = 1e-9
 """Of a figure's size, or of 1 where it is smaller: what other versions of packages may move."""
@@ -58,9 +59,11 @@ def compare_folders(old: Mapping[str, Path], new: Path, within: float | None = N
 def _told(looked: list[str], left: int, within: float | None) -> str:
     run = "a fresh run from the same study and data gives"
     if within is None:
-        return f"{run} all {len(looked)} files again, byte for byte"
-    beside = f"; {left} files that only show them were not compared" if left else ""
-    return f"{run} {len(looked)} files with figures again, to {within:g}{beside}"
+        whole = "the file" if len(looked) == 1 else f"all {len(looked)} files"
+        return f"{run} {whole} again, byte for byte"
+    were = "that only shows them was" if left == 1 else "that only show them were"
+    beside = f"; {counted(left, 'file')} {were} not compared" if left else ""
+    return f"{run} {counted(len(looked), 'file')} with figures again, to {within:g}{beside}"
 
 
 def _faults(differing: Iterable[Difference], within: float | None) -> Iterator[Fault]:

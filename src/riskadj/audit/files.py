@@ -40,7 +40,8 @@ def check_files(subject: Subject, digest: str | None = None) -> Found:
     known = "" if digest is None else ", and the digest is the one given"
     if subject.is_run:
         return Found(f"{len(subject.origin.files) + 1} files as the run wrote them{known}", faults)
-    return Found(f"a card of run {subject.origin.run[:LEAST_SIGNS]}{known}", faults)
+    alone = ", this file alone" if subject.is_alone else ""
+    return Found(f"a card of run {subject.origin.run[:LEAST_SIGNS]}{alone}{known}", faults)
 
 
 def _faults(subject: Subject) -> Iterator[Fault]:

@@ -84,4 +84,12 @@ def _opened(folder: Path) -> Opened:
     )
     check_table(providers, folder / "providers.csv", KEYS)
     _ = opened.run, opened.outcomes, opened.suppress_below  # whatever they rest on is there
+    _check_metrics(opened.metrics)
     return opened
+
+
+def _check_metrics(metrics: dict[str, Any]) -> None:
+    """Fail unless figures are by outcome and learner, and the number of episodes is a number."""
+    for learners in metrics.values():
+        for figures in learners.values():
+            float(figures.get("n") or 0)

@@ -78,7 +78,7 @@ class Origin(_Part):
 
 @dataclass(frozen=True)
 class Subject:
-    """A run folder, or a card with whatever lies beside it.
+    """A run folder, the folder of a card with all that is in it, or a card alone.
 
     Attributes
     ----------
@@ -90,6 +90,8 @@ class Subject:
     written : bytes
         The same, before it was read.
     origin : Origin
+    is_alone : bool
+        Whether it is the file of a card, of which nothing beside it is looked at.
     """
 
     path: Path
@@ -98,6 +100,7 @@ class Subject:
     content: dict[str, Any]
     written: bytes
     origin: Origin
+    is_alone: bool = False
 
 
 def open_subject(path: str | Path) -> Subject:
@@ -119,18 +122,23 @@ def open_subject(path: str | Path) -> Subject:
     if not path.is_dir() and (has_record or path.suffix != ".json"):
         way_out = f"Give {folder}" if has_record else f"Give the {CARD} that riskadj run wrote"
         raise FileFormatError(f"{path}: {_WANTED}; got another file. {way_out}.")
+    if path.is_dir() or path.name == CARD:
+        _check_no_record_is_lost(folder)
+    if path.is_dir() and not (folder / CARD).is_file():
+        raise FileMissingError(
+            f"{folder}: {_WANTED}; got a folder with neither {MARK} nor {CARD}. "
+            "Give the folder that riskadj run wrote."
+        )
+    return _open_card(folder / CARD if path.is_dir() else path, is_alone=not path.is_dir())
+
+
+def _check_no_record_is_lost(folder: Path) -> None:
     check_no_experiment(folder, _WANTED)
     if any((folder / one).is_file() for one in _OF_RUNS_ONLY):
         raise ChangedFileError(
             f"{folder / MARK}: wanted the record of the run in this folder; got none. "
             "Get the whole folder again."
         )
-    if path.is_dir() and not (folder / CARD).is_file():
-        raise FileMissingError(
-            f"{folder}: {_WANTED}; got a folder with neither {MARK} nor {CARD}. "
-            "Give the folder that riskadj run wrote."
-        )
-    return _open_card(folder / CARD if path.is_dir() else path)
 
 
 def _open_run(folder: Path) -> Subject:
@@ -150,7 +158,7 @@ def _open_run(folder: Path) -> Subject:
     return Subject(folder, folder, True, content, written, _origin(path, content))
 
 
-def _open_card(path: Path) -> Subject:
+def _open_card(path: Path, *, is_alone: bool) -> Subject:
     written = path.read_bytes()
     content = _parsed(path, written)
     if "sections" not in content:
@@ -163,7 +171,8 @@ def _open_card(path: Path) -> Subject:
             "Run the study again."
         )
     check_format(path, content)
-    return Subject(path, path.parent, False, content, written, _origin(path, content["provenance"]))
+    origin = _origin(path, content["provenance"])
+    return Subject(path, path.parent, False, content, written, origin, is_alone)
 
 
 def _parsed(path: Path, written: bytes) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What an audit found, step by step, and its answer in one sentence and one exit code."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -104,7 +104,7 @@ class Audit:
         alike = [one for one in self.faults if type(one.error) is first]
         if first is ChangedFileError:
             return f"Does not hold: {'; '.join(_changes(alike))}."
-        names = [one.name for one in alike]
+        names = _once(alike)
         return _SENTENCES[first].format(_listed(names), "is" if len(names) == 1 else "are")
 
     def check(self) -> None:
@@ -142,10 +142,15 @@ def _holding(steps: tuple[Step, ...]) -> str:
 
 def _changes(faults: list[Fault]) -> Iterator[str]:
     """Yield what was changed, what is missing and what was added, each with its names."""
-    for how, (one, several) in _HOW.items():
-        names = [fault.name for fault in faults if fault.how == how]
+    for how, (is_so, are_so) in _HOW.items():
+        names = _once(one for one in faults if one.how == how)
         if names:
-            yield f"{_listed(names)} {one if len(names) == 1 else several}"
+            yield f"{_listed(names)} {is_so if len(names) == 1 else are_so}"
+
+
+def _once(faults: Iterable[Fault]) -> list[str]:
+    """Return the names of what is at fault, each once."""
+    return list(dict.fromkeys(one.name for one in faults))
 
 
 def _listed(names: list[str]) -> str:

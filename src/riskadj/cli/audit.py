@@ -54,7 +54,8 @@ def audit(
     Exit codes: 0 holds, 50 a changed file, 51 other data or study, 52 other code, 53 other
     figures, 54 something is not at hand, 55 a log that was changed, or does not know the run. A
     digest that was kept elsewhere is what a folder or log that was rewritten as a whole cannot
-    pass. Of a folder of runs the log is shown: who did what to which run, and when.
+    pass. Of a folder of runs the log is shown: who did what to which run, and when; each run beside
+    it has to be in it. A card.json is looked at alone, the folder of a card with all that is in it.
 
     Examples: riskadj audit runs/demo --data runs/demo-world; riskadj audit runs
     """

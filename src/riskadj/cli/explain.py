@@ -51,7 +51,7 @@ def explain(
     )
     _show(say(answer))
     if out:
-        write_explanation(answer, out)
+        write_explanation(answer, out, run)
         typer.echo(f"explanation {out / 'explanation.md'}")
 
 

@@ -318,8 +318,8 @@ def load_contract(path: str | Path, overrides: Iterable[str] = ()) -> Contract:
 
 
 def outcomes_wanted(contract: Contract) -> list[str]:
-    """Return the names of all outcomes that a contract settles on."""
-    return [*contract.outcomes, *([contract.cost] if contract.cost else [])]
+    """Return the names of all outcomes that a contract settles on, each once."""
+    return list(dict.fromkeys([*contract.outcomes, *([contract.cost] if contract.cost else [])]))
 
 
 def columns_wanted(contract: Contract) -> list[str]:

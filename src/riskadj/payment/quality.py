@@ -171,11 +171,7 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     Factor = round(1 - min(cap, modifier x sum(weight x (ratio - median))), digits), over the
     measures that `hrrp_penalties` counts; the payment is (factor - 1) x base payments.
     """
-    table = pd.DataFrame(
-        {one.name: _excess(one, account, medians[account.provider_id]) for one in step.measures},
-        index=MEASURE_COLUMNS,
-    ).T
-    judged = hrrp_penalties(table, step.neutrality_modifier, step.minimum)
+    judged = _judged_ratios(step, account, medians[account.provider_id])
     lines = [
         writer.note(f"{row.Index}: {REASONS[row.reason]}{_shown_ratio(row, writer)}")
         for row in judged.itertuples() if row.reason
@@ -197,6 +193,18 @@ def penalise(step: Penalty, account: Account, medians: Values, writer: Writer) -
     label = f"Payment adjustment factor, the reduction held between {between}"
     lines.append(writer.factor(label, factor))
     return Posting((*lines, writer.payment("Penalty", ((ONE - whole) * base).negated())))
+
+
+def _judged_ratios(step: Penalty, account: Account, of_peers: Mapping[str, float]) -> pd.DataFrame:
+    """Return what `hrrp_penalties` says of a provider's measures; what it refuses, by its name."""
+    table = pd.DataFrame(
+        {one.name: _excess(one, account, of_peers) for one in step.measures},
+        index=MEASURE_COLUMNS,
+    ).T
+    try:
+        return hrrp_penalties(table, step.neutrality_modifier, step.minimum)
+    except ValuesError as refused:
+        raise ValuesError(f"penalty of {account.provider_id}: {refused}") from refused
 
 
 def _shown_ratio(row: Any, writer: Writer) -> str:

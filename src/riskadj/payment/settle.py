@@ -30,7 +30,7 @@ from riskadj.payment.status import (
     stretched,
     told_of,
 )
-from riskadj.payment.tables import Tables
+from riskadj.payment.tables import Source, Tables
 
 LINE_COLUMNS = [
     "provider_id", "place", "rule", "label", "kind", "formula", "value", "amount_minor",
@@ -87,6 +87,8 @@ class Settlement:
         What it rests on: programme, study, period, learners, costs.
     ranked : tuple of Ranked
         The results behind the points of composite scores.
+    source : Source or None
+        The run folder that was settled; None where there is none.
     """
 
     contract: Contract
@@ -99,6 +101,7 @@ class Settlement:
     run_digest: str
     basis: tuple[Fact, ...]
     ranked: tuple[Ranked, ...] = ()
+    source: Source | None = None
 
     @property
     def currency(self) -> Currency:
@@ -192,6 +195,7 @@ def settle_tables(contract: Contract, tables: Tables) -> Settlement:
         tables.digest,
         basis_of(contract, tables.study),
         ledger.ranked,
+        tables.source,
     )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,20 @@ from riskadj.errors import ValuesError
 from riskadj.record import LARGEST
 
 Floats = NDArray[np.float64]
+
+
+class Source(NamedTuple):
+    """The run that tables were read from, as it was then.
+
+    Attributes
+    ----------
+    folder : Path
+    seal : str
+        Of its provenance.
+    """
+
+    folder: Path
+    seal: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,8 @@ class Tables:
         What `study.json` holds.
     digest : str
         Of the run.
+    source : Source or None
+        The run folder; None where they are of none.
     """
 
     providers: pd.DataFrame
@@ -39,6 +56,7 @@ class Tables:
     given: pd.DataFrame | None = None
     study: Mapping[str, Any] | None = None
     digest: str = ""
+    source: Source | None = None
 
 
 def rows_of(providers: pd.DataFrame, outcome: str, learner: str) -> pd.DataFrame:

@@ -57,6 +57,7 @@ TABLES: Mapping[str, _Table] = {
     "drift.csv": _Table(
         (*_PAIR, "part", "column", "level", "provider_id", "to_period"), ("n_from", "n_to"), False
     ),
+    "gaming.csv": _Table((*_PAIR, "action", "column"), ("patients",), is_whole=False),
 }
 """Files of a run folder that tell how many patients something is about, and not by rank alone."""
 _RANKED = ("(provider volume)",)

@@ -12,6 +12,7 @@ import pandas as pd
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
 from riskadj.explain.shap_values import FOLD, START
+from riskadj.report.acts import note_done
 from riskadj.report.charts.drawing import to_svg
 from riskadj.report.charts.explained import Bar, Interval, draw_bars, draw_intervals
 from riskadj.report.choices import LIMITS, METHODS
@@ -615,12 +616,19 @@ def _right_of(answer: Answer) -> str:
     return f"right of the line: {_WAYS[is_cost(answer.outcome)][0]} than all"
 
 
-def write_explanation(answer: Answer, out: str | Path) -> None:
+def write_explanation(answer: Answer, out: str | Path, run: str | Path | None = None) -> None:
     """Write an explanation's folder: all of it or nothing.
 
     `explanation.md`, `explanation.svg`, `contributions.csv`, of a provider `analyses.csv`,
     `peers.csv` and, where it has peers, `peers.svg`, and `provenance.json`, which names every file
     with its digest. An earlier explanation there is replaced; anything else is refused.
+
+    Parameters
+    ----------
+    answer : Answer
+    out : str or Path
+    run : str or Path, optional
+        The folder of the run that is explained: it is written down in its log before.
 
     Raises
     ------
@@ -641,3 +649,6 @@ def write_explanation(answer: Answer, out: str | Path) -> None:
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
         told = {"format": FORMAT, "explanation": answer.run, "files": digests}
         write_json(told, staging / MARK)
+        if run is not None:
+            told_by = digest_of_file(staging / MARK)
+            note_done("export", Path(run), f"explanation: {out.name}", provenance=told_by)

@@ -49,7 +49,7 @@ def run_folder(out: Path, then: Callable[[], None] = lambda: None) -> Iterator[P
     above = [one for one in staging.parents if not one.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target, out), _vanishing(staging):
+        with alone(target, out), _vanishing(staging):
             yield staging
             flushed(staging)
             _check_replaceable(out)  # once more: a run takes hours
@@ -85,7 +85,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextmanager
-def _alone(target: Path, out: Path) -> Iterator[None]:
+def alone(target: Path, out: Path) -> Iterator[None]:
     """Be the only one who writes to a place, and take away what is left of those who were ended."""
     path = target.with_name(f".{target.name}.partial-lock")
     with _locked(path, out) as is_locked:

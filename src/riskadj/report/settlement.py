@@ -10,7 +10,7 @@ from riskadj.journal import write_entry
 from riskadj.payment.contract import Contract
 from riskadj.payment.settle import Settlement, recheck, settle_tables
 from riskadj.payment.statement import file_names, statement_texts, statements_html
-from riskadj.payment.tables import Tables
+from riskadj.payment.tables import Source, Tables
 from riskadj.report.folder import (
     MARK,
     check_own_place,
@@ -63,6 +63,7 @@ def read_run(folder: str | Path, provider_table: Path | None = None) -> Tables:
             given=given,
             study=read_json(folder / "study.json"),
             digest=provenance["stages"][-1]["digest"],
+            source=Source(folder.resolve(), str(provenance.get("seal", ""))),
         )
 
 
@@ -71,7 +72,8 @@ def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
 
     `settlement.csv` (a row per provider), `lines.csv`, `statements/<provider>.txt`,
     `statements.html`, `settlement.json`, and `provenance.json`, which names every file with its
-    digest. An earlier settlement there is replaced; anything else is refused.
+    digest. An earlier settlement there is replaced; anything else is refused. It is written down in
+    the log of the run that was settled; of tables that are of no run folder, in the one beside it.
 
     Returns
     -------
@@ -99,8 +101,16 @@ def write_settlement(settlement: Settlement, out: str | Path) -> dict[str, str]:
         digests = {name: digest_of_file(path) for name, path in files_in(staging).items()}
         told = {"format": FORMAT, "settlement": settlement.digest, "files": digests}
         write_json(told, staging / MARK)
-        write_entry("settle", out, _made_from(settlement))
+        _note(settlement, out)
     return {one: f"statements/{name}.txt" for one, name in names.items()}
+
+
+def _note(settlement: Settlement, out: Path) -> None:
+    made, source = _made_from(settlement), settlement.source
+    if source is None:
+        write_entry("settle", out, made)
+    else:
+        write_entry("settle", source.folder, {"seal": source.seal, **made}, out.name)
 
 
 def _made_from(settlement: Settlement) -> dict[str, str]:

@@ -13,8 +13,10 @@ from riskadj.report.acts import note_done
 from riskadj.report.card.person import ASKED, unwritten
 from riskadj.report.folder import (
     MARK,
+    alone,
     check_there,
     files_in,
+    flushed,
     put_in_place,
     read_json,
     read_provenance,
@@ -166,7 +168,8 @@ def publish_card(folder: Path, shelf: Path) -> Path:
     """Put the card of a run on a shelf, as `<shelf>/<study>/<version>/`, and return its folder.
 
     The files are those of the run, byte for byte: `card.json`, its renderings, and the figures
-    that it names. An earlier card of the same study and version is replaced.
+    that it names. An earlier card of the same study and version is replaced: nobody else publishes
+    there meanwhile, and what a process that was ended left there is taken away.
 
     Parameters
     ----------
@@ -179,27 +182,33 @@ def publish_card(folder: Path, shelf: Path) -> Path:
     FileMissingError, FileFormatError
         When the folder is none of a finished run, or a file is not what its run wrote.
     OutputError
-        When there is something else in the place of the card, or it cannot be written.
+        When there is something else in the place of the card, another process writes there, or it
+        cannot be written.
     """
     card = read_card(folder)
     unwritten_of_card(card)
     names = [CARD, *RENDERINGS, *(f"{FIGURES}/{one}" for one in figures_of(card))]
     read_provenance(folder, names)
     place = shelf / card["study"]["name"] / card["study"]["version"]
-    _check_replaceable(place)
-    staging = place.with_name(f"{place.name}.partial-{os.getpid()}")
+    target = place.resolve()
+    staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
-        for name in names:
-            (staging / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, staging / name)
-        note_done("publish", folder, shelf.name, card=digest_of_file(staging / CARD))
-        put_in_place(staging, place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with alone(target, place):
+            _check_replaceable(place)
+            try:
+                for name in names:
+                    (staging / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / name, staging / name)
+                flushed(staging)
+                note_done("publish", folder, shelf.name, card=digest_of_file(staging / CARD))
+                put_in_place(staging, target)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"{place}: wanted to write the card; got {error.strerror!r}. Choose another --to."
         ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return place
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from riskadj.digest import digest_of_bytes
 from riskadj.errors import OutputError
+from riskadj.report.acts import note_done
 from riskadj.report.folder import MARK, read_json, read_provenance, write_whole
 from riskadj.report.page.content import PAGE, page_content
 from riskadj.report.page.render import render_page
@@ -49,7 +51,7 @@ class WrittenPage:
 
 
 def write_page(folder: Path, out: Path, settlement: Path | None = None) -> WrittenPage:
-    """Write the page of a finished run.
+    """Write the page of a finished run, and write that down in its log before.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ def write_page(folder: Path, out: Path, settlement: Path | None = None) -> Writt
     ValuesError
         When the settlement is of another run.
     OutputError
-        When the page cannot be written, or would go into the run folder or the settlement's.
+        When the page cannot be written, or written down, or would go into the run folder or the
+        settlement's.
 
     Examples
     --------
@@ -77,6 +80,7 @@ def write_page(folder: Path, out: Path, settlement: Path | None = None) -> Writt
     there = read_json(folder / MARK).get("files", {}) if (folder / MARK).is_file() else {}
     provenance = read_provenance(folder, files_read(there if isinstance(there, dict) else {}))
     content, text = _page(folder, provenance, settlement)
+    note_done("export", folder, f"page: {out.name}", file=digest_of_bytes(text.encode()))
     try:
         write_whole(text, out)
     except OSError as error:
