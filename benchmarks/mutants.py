@@ -57,7 +57,7 @@ SEES_MUTMUT = (
 )
 """Words of tests that ask which line a warning names, or how long a call takes."""
 EXAMPLES = "tests/test_examples_of_docstrings.py"
-SECONDS = 60
+SECONDS = 30
 """Of the tests that reach a function, the shortest that take so long together."""
 SMALLEST = "riskadj.stats.lowest.*"
 """mutmut makes all mutants and looks which tests reach what, whatever it is asked to run."""
@@ -66,13 +66,14 @@ OUTCOMES = {1: "killed", 3: "killed", 0: "survived", 33: "no test", 5: "no test"
 """What mutmut's exit codes say; whatever else there is, is a test that did not come to its end."""
 
 _PLUGIN = '''
-"""The shortest tests first; examples that come out the same again, and are not made small."""
+"""The shortest tests of a mutant first; examples that come out the same again, as they are."""
 
 import json
 from itertools import accumulate
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
+from mutmut.mutation.trampoline import get_mutant_under_test
 
 settings.register_profile(
     "mutants", derandomize=True, deadline=None, database=None,
@@ -82,8 +83,8 @@ settings.register_profile(
 
 def pytest_collection_modifyitems(items):
     known = Path("mutmut-stats.json")
-    if not known.exists():
-        return
+    if "__mutmut_" not in get_mutant_under_test() or not known.exists():
+        return  # where mutmut asks which tests there are, what is left out is lost for all mutants
     seconds = json.loads(known.read_text())["duration_by_test"]
     items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
     so_far = accumulate(seconds.get(item.nodeid, 0.0) for item in items)
@@ -346,6 +347,14 @@ _ABOUT = (
     "the second share leaves them out above and below. Intervals: Wilson's, 95 %; the sample is "
     "systematic, for which they are if anything too wide. Target: fewer than 15 % survive."
 )
+_BEFORE = (
+    "Before: of seed 2 (an earlier state; 150 of stats, 100 of payment) 12.7 % (8.3 % to 18.9 %) "
+    "and 15.0 % (9.3 % to 23.3 %) survived. The script then kept the shortest minute of all tests "
+    "(4,184 of 4,711), not of each mutant's. By all of them 17 of stats survive, 11.3 % (7.2 % to "
+    "17.4 %); for payment better tests were written then. Tests that seed 3 asked for came after "
+    "it. Of seed 3, 190 of payment were run by mutmut itself; the others in forks of a process "
+    "that had collected the tests once, with the same tests for each (the machine was busy)."
+)
 
 
 def as_markdown(kept: list[dict[str, Any]]) -> str:
@@ -356,7 +365,7 @@ def as_markdown(kept: list[dict[str, Any]]) -> str:
             "survived", "no test", "share surviving", "equivalent",
             "share without equivalent")  # fmt: skip
     rows = [_row(told, package, verdicts) for told in kept for package in (*PACKAGES, "both")]
-    parts = ["# Mutants that survive", _ABOUT, _table(head, rows)]
+    parts = ["# Mutants that survive", _ABOUT, _BEFORE, _table(head, rows)]
     parts += [_survivors(told, verdicts) for told in kept]
     return "\n\n".join(parts) + "\n"
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from riskadj.stats.between_pairs import between_pairs
+from riskadj.errors import ArrayError, TooFewProvidersError
+from riskadj.stats.between_pairs import FEWEST, between_pairs
 
 
 def penalised(entries, effect, covariance):
@@ -46,3 +47,19 @@ def test_the_correlation_between_providers_is_recovered(correlation):
     covariance = np.tile([[1, -0.4], [-0.4, 1]], (3000, 1, 1))
     (first, cross), (_, last) = between_pairs(true + noise, covariance).covariance
     assert cross / np.sqrt(first * last) == pytest.approx(correlation, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("effect", "covariance", "error", "words"),
+    [
+        (np.zeros((9, 3)), np.eye(2), ArrayError, r"effect: wanted pairs, .* got \(9, 3\)"),
+        (np.zeros(9), np.eye(2), ArrayError, r"effect: wanted pairs, .* got \(9,\)"),
+        (np.zeros((9, 2)), np.ones((2, 2)), ArrayError, "covariance: wanted positive definite"),
+        (np.zeros((9, 2)), -np.eye(2), ArrayError, "covariance: wanted positive definite"),
+        (np.zeros((FEWEST - 1, 2)), np.eye(2), TooFewProvidersError,
+         f"between_pairs: wanted {FEWEST} providers or more; got {FEWEST - 1}"),
+    ],
+)  # fmt: skip
+def test_what_has_no_covariance_between_providers_is_refused(effect, covariance, error, words):
+    with pytest.raises(error, match=f"^{words}"):
+        between_pairs(effect, np.tile(covariance, (len(effect), 1, 1)))

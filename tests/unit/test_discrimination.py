@@ -232,6 +232,19 @@ def test_clusters_too_small_to_judge_are_counted_and_left_out():
         assert (one.n_left_out, one.pooled.n_clusters) == (2, 2)
 
 
+@pytest.mark.parametrize(("fewest", "left_out"), [(9, 1), (10, 0)])
+@pytest.mark.parametrize("with_event", [True, False])
+def test_ten_with_the_event_and_ten_without_are_wanted(with_event, fewest, left_out):
+    rng = np.random.default_rng(12)
+    cluster = np.repeat(["a", "b", "c"], [200, 200, 60])
+    risk = rng.uniform(0.2, 0.8, 460)
+    event = rng.random(460) < risk
+    few = rng.permutation(60) < fewest
+    event[400:] = few if with_event else ~few
+    got = performance_by_cluster(event, risk, cluster, "risk")
+    assert {one.n_left_out for one in got.figures.values()} == {left_out}
+
+
 def test_one_usable_cluster_is_not_pooled():
     rng = np.random.default_rng(11)
     x = rng.normal(size=60)

@@ -268,7 +268,7 @@ def test_score_and_exact_tests_agree_for_many_episodes():
     np.testing.assert_allclose(exact.z[near], score.z[near], atol=0.05)
 
 
-@pytest.mark.parametrize("df", [None, 5, 200.0])
+@pytest.mark.parametrize("df", [None, 0.5, 1, 5, 200.0])
 def test_wald_s_test_is_normal_or_student_s(df):
     effect, error, reference = np.array([0.1, -0.7, 2.0]), np.array([0.2, 0.3, 0.5]), 0.05
     result = wald_test(effect, error, reference, df)
