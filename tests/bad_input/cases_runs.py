@@ -3,6 +3,10 @@
 A case that is `resealed` has digests that fit, as who may write into the folder could make them.
 """
 
+import re
+
+from spoiled_trees import sized
+
 from bad_input.changes import (
     cell,
     drop,
@@ -116,6 +120,8 @@ CARDS = [
      FileFormatError, "wanted a card; got JSON whose parts are of other kinds"),
     ("a card whose to-do list was emptied", resealed(key("todo", [], CARD)),
      FileFormatError, "wanted one that lists what it shows as to be written (Change, Consent and"),
+    ("a card with half a sign", resealed(key("version", "\ud800", CARD)),
+     FileFormatError, "wanted JSON; got 'utf-8' codec can't encode character"),
     ("a card that was changed", text(CARD, "small", "grand"),
      FileFormatError, "wanted the file as its run wrote it (provenance.json has its digest); got"),
 ]  # fmt: skip
@@ -212,10 +218,23 @@ MODEL = [
      FileFormatError, "wanted a written learner; got none"),
     ("a line too many", resealed_model(text(TREES, "Tree=1\n", "Tree=1\n\n")),
      FileFormatError, "wanted a written learner; got none"),
+    ("good ways behind a form feed", resealed_model(raw(TREES, lambda old: _two_ways(old, b"\f"))),
+     FileFormatError, "wanted a written learner; got none"),
+    ("good ways behind a blank line",
+     resealed_model(raw(TREES, lambda old: _two_ways(old, b"\n\n"))),
+     FileFormatError, "wanted a written learner; got none"),
     ("features that the trees lack",
      resealed_model(text(TREES, "max_feature_idx=", "max_feature_idx=9")),
      FileFormatError, "wanted a written learner; got none"),
 ]  # fmt: skip
+
+
+def _two_ways(trees, parting):
+    """Return trees of which the first leads out, with a good line where LightGBM reads none."""
+    good = re.search(rb"left_child=(\d+)[^\n]*", trees)
+    out = trees.replace(good[0], good[0].replace(good[1], b"99999999", 1), 1)
+    spoiled = out.replace(b"shrinkage=1\n", b"shrinkage=1" + parting + good[0] + b"\n", 1)
+    return sized(spoiled.decode()).encode()
 
 
 def _twice(home):

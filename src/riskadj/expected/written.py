@@ -91,8 +91,25 @@ def _write_lightgbm(learner: LightGBMExpectation) -> Content:
     return {
         "settings": learner.get_params() | {"threads": 1, "monotone": signs},
         "base": learner.base_,
-        "trees": re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", text),
+        "trees": _without_ranges(re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", text)),
     }
+
+
+def _without_ranges(text: str) -> str:
+    r"""Return trees without the least and greatest value of each feature, as each is a patient's.
+
+    No expectation and no contribution needs them.
+
+    Examples
+    --------
+    >>> _without_ranges("feature_infos=[41.6:103.7] none [0:1]\ntree_sizes=472")
+    'feature_infos=none none none\ntree_sizes=472'
+    """
+    return re.sub(r"^feature_infos=.*$", _no_ranges, text, count=1, flags=re.MULTILINE)
+
+
+def _no_ranges(line: re.Match[str]) -> str:
+    return "feature_infos=" + " ".join("none" for _ in line[0].split())
 
 
 def _read_lightgbm(content: Content) -> LightGBMExpectation:
