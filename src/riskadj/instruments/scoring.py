@@ -6,6 +6,7 @@ Scoring a row is reading one number of that table, so no rule is slower than ano
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from riskadj.errors import ValuesError
 from riskadj.instruments.registry import Instrument, with_value_set
 from riskadj.instruments.value_sets import SHIPPED, ValueSet
+
+Sums = NDArray[np.int_]
 
 BLOCK = 32_768
 """Rows at a time: what is made on the way stays within the processor's cache."""
@@ -89,7 +92,7 @@ def _with_chosen(instrument: Instrument, value_set: ValueSet | str | None) -> In
     )
 
 
-def _as_table(instrument: Instrument, items: ArrayLike) -> NDArray:
+def _as_table(instrument: Instrument, items: ArrayLike) -> NDArray[Any]:
     codes = np.atleast_2d(_as_numbers(instrument, items))
     wanted = max(instrument.items, 1)
     if codes.ndim != 2 or codes.shape[1] != wanted:
@@ -100,7 +103,7 @@ def _as_table(instrument: Instrument, items: ArrayLike) -> NDArray:
     return codes
 
 
-def _as_numbers(instrument: Instrument, items: ArrayLike) -> NDArray:
+def _as_numbers(instrument: Instrument, items: ArrayLike) -> NDArray[Any]:
     """Leave whole numbers as they are: a copy as floats is what takes time."""
     codes = np.asarray(items)
     if codes.dtype.kind in "iuf":
@@ -117,7 +120,7 @@ def _as_numbers(instrument: Instrument, items: ArrayLike) -> NDArray:
 
 
 def _levels(
-    instrument: Instrument, codes: NDArray, rows: slice
+    instrument: Instrument, codes: NDArray[Any], rows: slice
 ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None]:
     """Return codes above the lowest, one row per item, and how many are missing, if any are."""
     block = codes[rows].T
@@ -136,7 +139,7 @@ def _levels(
     return levels, unknown.sum(axis=0)
 
 
-def _wrong_codes(instrument: Instrument, codes: NDArray) -> ValuesError:
+def _wrong_codes(instrument: Instrument, codes: NDArray[Any]) -> ValuesError:
     low, high = instrument.item_range if instrument.items else instrument.score_range
     wrong = ~np.isnan(codes) & ~((codes >= low) & (codes <= high))
     if instrument.items:
@@ -152,7 +155,7 @@ def _wrong_codes(instrument: Instrument, codes: NDArray) -> ValuesError:
 # --- what it is worth -----------------------------------------------------------------------------
 
 
-def _as_answered(instrument: Instrument, codes: NDArray) -> NDArray[np.float64]:
+def _as_answered(instrument: Instrument, codes: NDArray[Any]) -> NDArray[np.float64]:
     answers = codes[:, 0]
     low, high = instrument.score_range
     if not (np.isnan(answers) | ((answers >= low) & (answers <= high))).all():
@@ -178,7 +181,7 @@ def _by_sum(
 ) -> NDArray[np.float64]:
     table = _table_by_sum(instrument)
     total = levels.sum(axis=0, dtype=np.int16)
-    return table[0, total] if missing is None else table[missing, total]
+    return np.asarray(table[0, total] if missing is None else table[missing, total])
 
 
 @cache
@@ -193,25 +196,25 @@ def _table_by_sum(instrument: Instrument) -> NDArray[np.float64]:
     return table
 
 
-def _sum(instrument: Instrument, sums: NDArray, answered: int) -> NDArray:
+def _sum(instrument: Instrument, sums: Sums, answered: int) -> NDArray[np.float64]:
     lowest = instrument.item_range[0] * instrument.items
     return lowest + sums * instrument.items / answered
 
 
-def _percentage(instrument: Instrument, sums: NDArray, answered: int) -> NDArray:
+def _percentage(instrument: Instrument, sums: Sums, answered: int) -> NDArray[np.float64]:
     low, high = instrument.item_range
     return 100 * sums / ((high - low) * answered)
 
 
-def _health_percentage(instrument: Instrument, sums: NDArray, answered: int) -> NDArray:
+def _health_percentage(instrument: Instrument, sums: Sums, answered: int) -> NDArray[np.float64]:
     return 100 - _percentage(instrument, sums, answered)
 
 
-def _conversion(instrument: Instrument, sums: NDArray, _answered: int) -> NDArray:
+def _conversion(instrument: Instrument, sums: Sums, _answered: int) -> NDArray[np.float64]:
     return np.array(instrument.conversion)[sums]
 
 
-_RULES: dict[str, Callable[[Instrument, NDArray, int], NDArray]] = {
+_RULES: dict[str, Callable[[Instrument, Sums, int], NDArray[np.float64]]] = {
     "sum": _sum,
     "percentage": _percentage,
     "health_percentage": _health_percentage,

@@ -534,7 +534,7 @@ def attainable(
     lowest, highest = (
         _apply(threshold, start, np.full(start.shape, one), sign) for one in (low, high)
     )
-    return np.abs(highest - lowest) == 1.0
+    return np.asarray(np.abs(highest - lowest) == 1.0)
 
 
 def _apply(threshold: Threshold, before: Floats, after: Floats, direction: int) -> Floats:

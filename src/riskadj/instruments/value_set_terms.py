@@ -48,7 +48,7 @@ def _above_best(codes: Profiles) -> Counts:
 
 def _product(codes: Profiles, first: str, second: str) -> Counts:
     steps = codes.astype(float) - 1
-    return steps[:, DIMENSIONS.index(first)] * steps[:, DIMENSIONS.index(second)]
+    return np.asarray(steps[:, DIMENSIONS.index(first)] * steps[:, DIMENSIONS.index(second)])
 
 
 _OF_THE_STATE: Mapping[str, Mapping[str, Callable[[Profiles], Counts]]] = {

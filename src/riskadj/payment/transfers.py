@@ -77,7 +77,7 @@ def risk_transfers(
     av, arf, idf, gcf = (_per_plan(name, one, size.size) for name, one in factors.items())
     need, chargeable = score * idf * gcf, av * arf * idf * gcf
     share = size / size.sum()
-    return (need / (share @ need) - chargeable / (share @ chargeable)) * price
+    return np.asarray((need / (share @ need) - chargeable / (share @ chargeable)) * price)
 
 
 def transfers_in_minor(

@@ -198,7 +198,7 @@ def _of_coefficients(fit: RandomIntercept, mean: Floats, overall: float, kept: F
     ones, between = np.ones_like(mean), [mean] * fit.between_coef.size
     here = np.column_stack([ones, *between, np.full_like(mean, overall)])
     away = here - kept[:, None] * np.column_stack([ones, *between, mean])
-    return np.einsum("ij,jk,ik->i", away, fit.coef_covariance, away)
+    return np.asarray(np.einsum("ij,jk,ik->i", away, fit.coef_covariance, away))
 
 
 def _correlated(sample: Sample) -> Estimates:

@@ -131,7 +131,7 @@ def places_from_z(z: ArrayLike, inner: float = Z95, outer: float = Z998) -> NDAr
     [-2, -1, 0]
     """
     values = np.asarray(z, dtype=float)
-    outside = (np.abs(values) > inner).astype(np.intp) + (np.abs(values) > outer)
+    outside: NDArray[np.intp] = (np.abs(values) > inner).astype(np.intp) + (np.abs(values) > outer)
     return np.where(values < 0, -outside, outside)
 
 

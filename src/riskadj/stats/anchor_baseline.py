@@ -265,7 +265,7 @@ def _line(change: Floats, baseline: Floats, others: Floats, improved: Floats) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         lines = (before - after[:, [0, 2]]) / after[:, [1]]
     lines = np.where(after[:, [1]] > 0, lines, np.nan) * spread
-    return lines + np.array([centre, 0.0])
+    return np.asarray(lines + np.array([centre, 0.0]))
 
 
 def _banded(baseline: Floats, bands: int) -> list[NDArray[np.intp]]:

@@ -251,7 +251,7 @@ def _correlation(
     values: Floats, improved: Floats, mean: Floats, sd: Floats, share: Floats, n: Floats
 ) -> Floats:
     product = improved @ values - improved.sum(axis=1) * mean
-    return product / (sd * np.sqrt((n - 1) * n * share * (1 - share)))
+    return np.asarray(product / (sd * np.sqrt((n - 1) * n * share * (1 - share))))
 
 
 def _regress(values: Floats, improved: Floats, both: Floats) -> Floats:

@@ -149,7 +149,7 @@ def a_mask(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Bools:
     mask = finite(name, values, shape)
     if not np.isin(mask, (0, 1)).all():
         raise ArrayError(f"{name}: wanted True or False for each episode; got other numbers.")
-    return mask == 1
+    return np.asarray(mask == 1)
 
 
 def covariate_rows(X: ArrayLike, n: int) -> Floats:

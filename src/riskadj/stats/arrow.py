@@ -165,7 +165,7 @@ class Arrow:
     def leverage(self, rows: Floats) -> Floats:
         """Return x' inverse(schur) x of each column x of `rows`."""
         half = self.half(rows)
-        return np.einsum("ij,ij->j", half, half)
+        return np.asarray(np.einsum("ij,ij->j", half, half))
 
     def half(self, rows: Floats) -> Floats:
         """Return columns whose squared length is x' inverse(schur) x of each column x."""
@@ -178,7 +178,7 @@ class Arrow:
         """By what `half` multiplies: a root of the inverse of the Schur complement."""
         if not self.gram.size:
             return self.gram
-        return solve_triangular(self._factor, np.diag(1 / self._scale), lower=True)
+        return np.asarray(solve_triangular(self._factor, np.diag(1 / self._scale), lower=True))
 
     def effect_variance(self, at: Floats | None = None) -> Floats:
         """Return the variance of effects where covariates are `at`; without, 0.

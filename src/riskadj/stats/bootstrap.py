@@ -319,4 +319,4 @@ def _at(ordered: Floats, last: NDArray[np.intp], share: float) -> Floats:
         ordered[below, columns],
         ordered[np.minimum(below + 1, np.maximum(last, 0)), columns],
     )
-    return low + (place - below) * (high - low)
+    return np.asarray(low + (place - below) * (high - low))

@@ -363,7 +363,7 @@ def events(name: str, values: ArrayLike) -> Bools:
     strange = array[(array != 0) & (array != 1)]
     if strange.size:
         raise ArrayError(f"{name}: wanted 0 or 1; got {strange[0]:g}.")
-    happened = array == 1
+    happened: NDArray[np.bool_] = array == 1
     if happened.all() or not happened.any():
         raise NoVariationError(
             f"{name}: wanted some with an event and some without; got {int(happened.sum())} of "

@@ -200,7 +200,7 @@ def between_parts(parts: PartExcess, draws: NDArray[np.intp] | None = None) -> F
     """
     n = len(parts.n)
     if draws is None:
-        return _moments(np.ones((1, n)), parts, 1.0)[0]
+        return np.asarray(_moments(np.ones((1, n)), parts, 1.0)[0])
     counts = np.zeros((len(draws), n))
     np.add.at(counts, (np.arange(len(draws))[:, None], draws), 1.0)
     # Drawing with replacement makes a sample vary less than its population did, by 1 / n.
@@ -287,4 +287,4 @@ def _moments(counts: Floats, parts: PartExcess, larger: float) -> Floats:
     errors = parts.error.reshape(-1, n_parts**2)
     chance = (once @ errors - twice @ errors / whole[:, None]).reshape(among.shape)
     freedom = whole - twice.sum(axis=1) / whole
-    return (larger * among - chance) / freedom[:, None, None]
+    return np.asarray((larger * among - chance) / freedom[:, None, None])

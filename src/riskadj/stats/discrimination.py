@@ -395,7 +395,7 @@ def _placements(happened: Bools, score: Floats) -> Floats:
 
     Its rank among all less its rank among its own kind counts the others that are below it.
     """
-    below = stats.rankdata(score)
+    below: Floats = stats.rankdata(score)
     for kind in (happened, ~happened):
         below[kind] -= stats.rankdata(score[kind])
     n_events = int(happened.sum())

@@ -390,7 +390,7 @@ class _Episodes:
 
     def shifted(self, shift: Floats) -> Floats:
         """Return the log-odds, those of each provider shifted by its own number."""
-        return self.log_odds + self.groups.spread(shift)
+        return np.asarray(self.log_odds + self.groups.spread(shift))
 
     def events_expected(self, shift: Floats) -> Floats:
         """Return the sum of the shifted probabilities."""
@@ -636,7 +636,7 @@ def _log_membership(outwards: Floats, at_count: float) -> Floats:
 
 
 def _variance(log_odds: Floats) -> Floats:
-    return special.expit(log_odds) * special.expit(-log_odds)
+    return np.asarray(special.expit(log_odds) * special.expit(-log_odds))
 
 
 def _two_sided(z: Floats) -> Floats:

@@ -218,7 +218,7 @@ def _linear(design: Design) -> FixedEffects:
 
 def _log_likelihood(design: Design, squares: float) -> float:
     variance = max(squares / design.n, np.finfo(float).tiny)
-    return -0.5 * (design.n * (np.log(2 * np.pi * variance) + 1) - design.log_weights)
+    return float(-0.5 * (design.n * (np.log(2 * np.pi * variance) + 1) - design.log_weights))
 
 
 def _logistic(design: Design, firth: bool) -> FixedEffects:

@@ -180,7 +180,7 @@ def _cold(design: Design) -> Floats:
     """Return provider means, drawn to the overall mean by the weight of one episode, as effects."""
     total, weight, offset = sum_outcomes(design)
     overall = total.sum() / weight.sum()
-    return BINOMIAL.link((total + overall) / (weight + 1)) - offset / design.sizes
+    return np.asarray(BINOMIAL.link((total + overall) / (weight + 1)) - offset / design.sizes)
 
 
 def _look(design: Design, point: Floats, earlier: Arrow | None) -> View | None:

@@ -131,7 +131,8 @@ def _rate(name: str, counts: dict[str, Floats], shape: tuple[int, ...]) -> Float
             f"got {part[first]:,.0f} of {whole[first]:,.0f}, and {wrong.size:,} such in all. "
             "Count the same patients in both."
         )
-    return np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0)
+    found: Floats = np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0)
+    return found
 
 
 def _over(counts: dict[str, Floats], shape: tuple[int, ...]) -> Bools:

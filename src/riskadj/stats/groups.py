@@ -269,4 +269,4 @@ def _order(codes: NDArray[np.intp], n_groups: int) -> NDArray[np.intp] | None:
         (np.ones(n, dtype=np.int8), codes.astype(np.int32), np.arange(n + 1, dtype=np.int32)),
         shape=(n, n_groups),
     )
-    return rows.tocsc().indices.astype(np.intp)
+    return np.asarray(rows.tocsc().indices, dtype=np.intp)

@@ -136,7 +136,7 @@ def _midp(count: Floats, tail: float) -> Bounds:
 
     def above(mean: Floats, k: Floats) -> Floats:
         at_least = np.where(k > 0, special.gammainc(np.maximum(k, 1e-300), mean), 1.0)
-        return (at_least + special.gammainc(k + 1, mean)) / 2
+        return np.asarray((at_least + special.gammainc(k + 1, mean)) / 2)
 
     def solve(goal: float) -> Floats:
         bracket = (exact_lower * 0.5, exact_upper * 1.5)

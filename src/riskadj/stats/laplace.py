@@ -260,7 +260,7 @@ def _objective(amounts: _Amounts | None, seen: Sums, point: Point) -> float:
     if amounts is None:
         return value
     constant = point.shape * np.log(point.shape) - gammaln(point.shape)
-    return value + amounts.weight * constant - amounts.logarithms
+    return float(value + amounts.weight * constant - amounts.logarithms)
 
 
 def _propose(

@@ -85,7 +85,7 @@ def relative_residuals(observed: ArrayLike, expected: ArrayLike) -> Floats:
     [-0.5, 0.5]
     """
     o, e = _costs(observed, expected)
-    return o / (e * (o.sum() / e.sum())) - 1
+    return np.asarray(o / (e * (o.sum() / e.sum())) - 1)
 
 
 def log_ratios(

@@ -273,4 +273,5 @@ def _log_mass(at: Floats, wanted: Floats, width: float) -> tuple[float, Floats, 
 def _solved(matrix: Floats, right: Floats) -> Floats:
     """Return the solution of two equations; a library's threads cost more than the answer."""
     (a, b), (_, d) = matrix
-    return np.array([d * right[0] - b * right[1], a * right[1] - b * right[0]]) / (a * d - b * b)
+    found = np.array([d * right[0] - b * right[1], a * right[1] - b * right[0]])
+    return np.asarray(found / (a * d - b * b))

@@ -220,4 +220,4 @@ def _combined(trail: Sequence[tuple[Floats, Floats]], view: View) -> Floats:
     share, *_ = np.linalg.lstsq(
         (differences * view.precision).T, steps[-1] * view.precision, rcond=1e-10
     )
-    return points[-1] + steps[-1] - share @ (np.diff(points, axis=0) + differences)
+    return np.asarray(points[-1] + steps[-1] - share @ (np.diff(points, axis=0) + differences))

@@ -77,4 +77,5 @@ def quarter_chance(first: ArrayLike, second: ArrayLike, correlation: ArrayLike) 
     with np.errstate(over="ignore"):
         of_h, of_k = (k / h - r) / root, (h / k - r) / root
     half = (special.ndtr(h) + special.ndtr(k) - ((h < 0) != (k < 0))) / 2
-    return np.clip(half - special.owens_t(h, of_h) - special.owens_t(k, of_k), 0.0, 1.0)
+    chance: Floats = half - special.owens_t(h, of_h) - special.owens_t(k, of_k)
+    return np.clip(chance, 0.0, 1.0)

@@ -127,4 +127,5 @@ def ratio_of(outcome: _Part) -> Floats:
 def _divided(over: Floats, under: Any, where: NDArray[np.bool_] | None = None) -> Floats:
     """Return a ratio, NaN where there is nothing to divide by."""
     some = np.asarray(under != 0) if where is None else where
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=some)
+    ratio: Floats = np.divide(over, under, out=np.full(over.shape, np.nan), where=some)
+    return ratio

@@ -161,21 +161,21 @@ def _quantile(ranked: Floats, rows: Groups, share: float) -> Floats:
     below = np.floor(position).astype(np.intp)
     above = np.minimum(below + 1, rows.sizes - 1)
     low, high = ranked[rows.starts + below], ranked[rows.starts + above]
-    return low + (position - below) * (high - low)
+    return np.asarray(low + (position - below) * (high - low))
 
 
 def _mass_between(ranked: Floats, mass: Floats, low: Floats, high: Floats) -> Floats:
     """Return the share of the population from `low` to `high`, both included."""
     below = np.concatenate(([0.0], np.cumsum(mass)))
     inside = below[np.searchsorted(ranked, high, "right")] - below[np.searchsorted(ranked, low)]
-    return np.clip(inside, 0.0, 1.0)
+    return np.asarray(np.clip(inside, 0.0, 1.0))
 
 
 def _overlap_by_chance(n: NDArray[np.intp], q: Floats) -> Floats:
     count, share = n[:, None].astype(np.float64), np.minimum(q, 1.0)
     v = np.floor(count * share) + 1
     deviation = 2 * v * (1 - share) * stats.binom.pmf(v, count, share)
-    return 1 - (deviation / count).sum(axis=1) / 2
+    return np.asarray(1 - (deviation / count).sum(axis=1) / 2)
 
 
 def _effective_share(p: Floats, q: Floats) -> Floats:
@@ -183,7 +183,8 @@ def _effective_share(p: Floats, q: Floats) -> Floats:
     reached = np.where(p > 0, q, 0.0)
     square = np.divide(reached**2, p, out=np.zeros_like(p), where=p > 0)
     total, squares = reached.sum(axis=1), square.sum(axis=1)
-    return np.divide(total**2, squares, out=np.full_like(total, np.nan), where=squares > 0)
+    share: Floats = np.divide(total**2, squares, out=np.full_like(total, np.nan), where=squares > 0)
+    return share
 
 
 # --- the reference point of effects ---

@@ -263,4 +263,5 @@ _VARIANCES: dict[str, Callable[[Incomplete, Kept], Floats]] = {
 
 
 def _per(total: Floats, number: Floats) -> Floats:
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    ratio: Floats = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    return ratio

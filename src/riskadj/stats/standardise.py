@@ -614,7 +614,8 @@ def _median_effect(groups: Groups, ordered: Floats, _: Floats) -> Floats:
     high = ranked[groups.starts + groups.sizes // 2]
     # Two infinite middles are one infinite median, or (-inf, inf) none.
     with np.errstate(invalid="ignore"):
-        return np.where(low == high, low, (low + high) / 2)
+        middle: Floats = np.where(low == high, low, (low + high) / 2)
+    return middle
 
 
 def _weighted_effect(groups: Groups, ordered: Floats, weight: Floats) -> Floats:

@@ -41,7 +41,7 @@ def fit_tables(x: Floats, events: Floats, trials: Floats) -> Floats:
 
 def _log_likelihood(x: Floats, coef: Floats, events: Floats, trials: Floats) -> Floats:
     eta = coef @ x.T
-    return (events * eta - trials * np.logaddexp(0.0, eta)).sum(axis=1)
+    return np.asarray((events * eta - trials * np.logaddexp(0.0, eta)).sum(axis=1))
 
 
 def _newton_step(x: Floats, coef: Floats, events: Floats, trials: Floats) -> Floats:
@@ -56,7 +56,8 @@ def _newton_step(x: Floats, coef: Floats, events: Floats, trials: Floats) -> Flo
 def _curvature(x: Floats, coef: Floats, trials: Floats) -> Floats:
     p, mean = x.shape[1], expit(coef @ x.T)
     products = (x[:, :, None] * x[:, None, :]).reshape(len(x), p * p)
-    return ((trials * mean * (1 - mean)) @ products).reshape(-1, p, p)
+    whole: Floats = (trials * mean * (1 - mean)) @ products
+    return whole.reshape(-1, p, p)
 
 
 def _least_information(x: Floats, coef: Floats, trials: Floats) -> Floats:

@@ -15,4 +15,5 @@ def _controller() -> ThreadpoolController:
 
 def one_thread() -> AbstractContextManager[Any]:
     """Return a context in which linear algebra uses one thread."""
-    return _controller().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limited

@@ -211,7 +211,8 @@ def delta_range(imputed_mean: ArrayLike, low: float, high: float) -> tuple[Float
 def _reach(way: Floats, slope: Floats, sign: float, open_: NDArray[np.bool_]) -> Floats:
     """Return the delta that goes the way; infinite where the way is closed or has no slope."""
     possible = open_ & (slope > 0)
-    return np.divide(way, slope, out=np.full(way.shape, sign * np.inf), where=possible)
+    delta: Floats = np.divide(way, slope, out=np.full(way.shape, sign * np.inf), where=possible)
+    return delta
 
 
 def _share(name: str, values: ArrayLike, like: Floats, below_one: bool = False) -> Floats:

@@ -67,7 +67,7 @@ def chances_of_sides(quarters: ArrayLike) -> NDArray[np.float64]:
     """
     p = np.asarray(quarters, dtype=float)
     inside = [[_holds(side, one) for side in SIDES] for one in QUARTERS]
-    return p @ np.array(inside, dtype=float)
+    return np.asarray(p @ np.array(inside, dtype=float))
 
 
 def _holds(side: ValueClass, quarter: ValueClass) -> bool:
