@@ -67,7 +67,7 @@ def window_costs(database: Database, rules: ClaimRules, scaled_days: Whole) -> W
 
 def _scaled(cents: Whole, windows: Whole, days: Whole) -> Whole:
     """Return costs as they would be had all days of each window been seen, halves rounded up."""
-    seen = np.minimum(days[:, None], windows[None, :])[:, None, :]
+    seen: Whole = np.minimum(days[:, None], windows[None, :])[:, None, :]
     return (2 * cents * windows + seen) // (2 * seen)
 
 

@@ -83,7 +83,7 @@ _FLAG_CODES: dict[str, str | float] = {
 
 def _text(name: str, role: Role, meaning: str, **more: object) -> Column:
     settings = {"known_at": "baseline", "missing_codes": _EMPTY} | more
-    return Column(name=name, kind="text", role=role, meaning=meaning, **settings)  # type: ignore[arg-type]
+    return Column(name=name, kind="text", role=role, meaning=meaning, **settings)
 
 
 def _number(name: str, meaning: str, unit: str, low: float, high: float, **more: object) -> Column:
@@ -95,7 +95,7 @@ def _number(name: str, meaning: str, unit: str, low: float, high: float, **more:
         low=low,
         high=high,
         missing_codes=_EMPTY,
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
 
 
@@ -113,7 +113,7 @@ def _flag(name: str, meaning: str, **more: object) -> Column:
         high=1,
         codes=_FLAG_CODES,
         missing_codes=(*_EMPTY, "9"),
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
 
 

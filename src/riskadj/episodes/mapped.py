@@ -165,7 +165,7 @@ def _file() -> Iterator[IO[bytes]]:
 
 
 def _is_large(parts: Iterable[pd.DataFrame]) -> bool:
-    return sum(one.memory_usage(index=False).sum() for one in parts) >= MAPPED_FROM
+    return bool(sum(one.memory_usage(index=False).sum() for one in parts) >= MAPPED_FROM)
 
 
 def _column(parts: Sequence[pd.DataFrame], name: str) -> pd.Series:

@@ -171,7 +171,7 @@ def _check_apart(columns: pd.Index, headers: dict[str, str], path: Path) -> None
 
 
 def _one_procedure(column: pd.Series, path: Path) -> str:
-    found = sorted(set(column))
+    found: list[str] = sorted(set(column))
     if len(found) != 1 or found[0] not in _JOINTS:
         raise FileFormatError(
             f"{path}: wanted one procedure among {', '.join(_JOINTS)}; "

@@ -67,7 +67,7 @@ def _inner(path: Path, stack: ExitStack) -> tuple[IO[bytes], bool]:
         return stack.enter_context(archive.open(_table_in(archive, path))), True
     if ending == ".gz":
         return stack.enter_context(gzip.open(path)), True  # type: ignore[arg-type]
-    return stack.enter_context(path.open("rb", buffering=0)), False  # type: ignore[return-value]
+    return stack.enter_context(path.open("rb", buffering=0)), False
 
 
 def _most_of(packed: int) -> int:

@@ -89,7 +89,7 @@ class CostRegressor(Regressor):
 
     def _line(self, X: Floats) -> Floats:
         standard = (design_matrix(X, self.factors_) - self.centre_) / self.spread_
-        return np.clip(standard @ self.coef_ + self.intercept_, *self.range_)
+        return np.asarray(np.clip(standard @ self.coef_ + self.intercept_, *self.range_))
 
     def _keep(self, design: Floats, coef: Floats, intercept: float) -> Floats:
         """Keep a line, and return it at the episodes learned from."""
@@ -301,4 +301,4 @@ class TwoPartExpectation(Regressor):
         check_is_fitted(self)
         X = self._check(X)
         cost = self.some_.predict(X)
-        return cost if self.any_ is None else cost * self.any_.predict(X)
+        return cost if self.any_ is None else np.asarray(cost * self.any_.predict(X))

@@ -418,7 +418,7 @@ def volume_thirds(provider: pd.Series) -> np.ndarray:
     """Return the third of providers, by number of episodes, that each episode's is in."""
     sizes = provider.value_counts().sort_index()
     third = pd.Series(groups_by_rank(sizes, len(VOLUMES)), sizes.index)
-    return provider.map(third).map(dict(enumerate(VOLUMES, start=1))).to_numpy()
+    return np.asarray(provider.map(third).map(dict(enumerate(VOLUMES, start=1))))
 
 
 # --- learners against each other ------------------------------------------------------------------

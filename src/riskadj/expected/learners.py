@@ -272,7 +272,7 @@ def check_costs(y: NDArray[np.float64], above_zero: str = "") -> None:
         )
 
 
-_INVERSE_LINK: dict[str, Any] = {
+_INVERSE_LINK: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "gaussian": lambda linear: linear,
     "binomial": expit,
     "gamma": np.exp,
@@ -325,7 +325,7 @@ def _nearest_level(values: NDArray[np.float64], factor: Factor) -> NDArray[np.fl
     levels = np.asarray(factor.levels)
     borders = (levels[1:] + levels[:-1]) / 2
     nearest = np.searchsorted(borders, values)
-    return (nearest[:, None] == np.arange(1, levels.size)).astype(np.float64)
+    return np.asarray(nearest[:, None] == np.arange(1, levels.size), dtype=np.float64)
 
 
 class LightGBMExpectation(Regressor):

@@ -146,7 +146,7 @@ def _said_of_block(
 ) -> Floats:
     X = model.encode(casemix)
     if fold is None:
-        return np.mean([getattr(one, what)(X) for one in model.members], axis=0)
+        return np.asarray(np.mean([getattr(one, what)(X) for one in model.members], axis=0))
     answers = np.empty(len(X))
     for k in np.unique(fold):
         rows = fold == k

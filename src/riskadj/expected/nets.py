@@ -130,7 +130,7 @@ class NetExpectation(Regressor):
             return np.asarray(np.mean([_ask(layers, inputs) for layers in self.layers_], axis=0))
 
     def _inputs(self, X: Floats) -> Floats:
-        return (design_matrix(X, self.factors_) - self.centre_) / self.spread_
+        return np.asarray((design_matrix(X, self.factors_) - self.centre_) / self.spread_)
 
     def _net(self, seed: int, n: int) -> MLPRegressor:
         return MLPRegressor(

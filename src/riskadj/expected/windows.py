@@ -271,4 +271,4 @@ def _expect(
     )
     asked = study.model_copy(update={"outcomes": (of.outcome,), "learners": (learner,)})
     found = cross_fit(replace(casemix, cohort=of), asked)
-    return found.table["expected"].to_numpy(dtype=float)
+    return np.asarray(found.table["expected"], dtype=float)

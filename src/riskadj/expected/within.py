@@ -60,7 +60,7 @@ def codes_of(groups: ArrayLike | None, n: int) -> NDArray[np.intp]:
     labels = np.asarray(groups)
     if labels.shape != (n,):
         raise ArrayError(f"groups: wanted shape {(n,)}; got {labels.shape}.")
-    codes, _ = pd.factorize(labels)
+    codes: NDArray[np.intp] = pd.factorize(labels)[0]
     if (codes < 0).any():
         raise ArrayError(
             f"groups: wanted a provider for every episode; got {int((codes < 0).sum()):,} missing."
@@ -179,7 +179,7 @@ class _Logistic:
         return coef, np.zeros(self.sums.shape[0])
 
     def linear(self, place: Place) -> Floats:
-        return self.X @ place[0] + self.sums.T @ place[1]
+        return np.asarray(self.X @ place[0] + self.sums.T @ place[1])
 
     def objective(self, place: Place) -> float:
         """Return the penalised log-likelihood, negated."""

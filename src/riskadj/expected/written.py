@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from riskadj.expected.stacked import StackedExpectation
 from riskadj.expected.trees_text import check_trees
 
 Content = dict[str, Any]
+Cost = TypeVar("Cost", bound=CostRegressor)
 
 
 def write_learner(learner: Any) -> Content:
@@ -223,7 +224,7 @@ def _write_cost(learner: CostRegressor) -> Content:
     }
 
 
-def _restore_cost(learner: CostRegressor, content: Content) -> Any:
+def _restore_cost(learner: Cost, content: Content) -> Cost:
     learner.factors_ = _read_factors(content["factors"])
     for name in ("centre", "spread", "coef"):
         setattr(learner, f"{name}_", np.asarray(content[name], dtype=float))

@@ -1,6 +1,6 @@
 """Finished runs held against the first of them: fit, calibration, ranks, flags and money."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -340,7 +340,10 @@ def write_comparison(found: Comparison, out: str | Path) -> None:
     OutputError
     """
     path = Path(out)
-    makers = {".md": found.as_markdown, ".json": lambda: json_text(found.as_json())}
+    makers: dict[str, Callable[[], str]] = {
+        ".md": found.as_markdown,
+        ".json": lambda: json_text(found.as_json()),
+    }
     if path.suffix not in makers:
         raise ValuesError(f"--out: wanted a file .md or .json; got {path.name!r}.")
     write_together(path.parent, {path.name: makers[path.suffix]()})

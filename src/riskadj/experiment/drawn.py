@@ -45,7 +45,7 @@ def drawn_sums(values: ArrayLike, seed: int, replicates: int) -> tuple[Ends, ...
     """
     table = np.asarray(values, dtype=np.int64)
     if len(table) < FEWEST:
-        return (None,) * table.shape[1]
+        return (None,) * int(table.shape[1])
     table = table[np.lexsort(table.T)]
     n = len(table)
     rng, step = np.random.default_rng(seed), max(1, _BLOCK // n)

@@ -59,7 +59,7 @@ def side_of(
     levels : tuple of two float
         Of the limits.
     """
-    words = flag_labels(labels, tuple(levels))  # type: ignore[arg-type]
+    words = flag_labels(labels, tuple(levels))
     places = {words.of[place]: place for place in (2, -2, 1, -1, 0)}
     shown = providers[providers["adjusted"].notna() & providers["flag"].isin(places)]
     return Side(

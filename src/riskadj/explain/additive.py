@@ -195,7 +195,7 @@ def _sum_terms(
     factors: list[Factor],
     coef: Floats,
 ) -> Floats:
-    return _terms(factors, coef, encode(casemix)).sum(axis=0)
+    return np.asarray(_terms(factors, coef, encode(casemix)).sum(axis=0))
 
 
 def _terms(factors: list[Factor], coef: Floats, X: Floats) -> Floats:

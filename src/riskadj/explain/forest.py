@@ -1,6 +1,6 @@
 """Boosted trees as arrays, read from LightGBM's own text."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def _joined(trees: list[dict[str, str]], n_features: int) -> Forest:
     )
 
 
-def _column(trees: list[dict[str, str]], name: str, kind: type) -> NDArray:
+def _column(trees: list[dict[str, str]], name: str, kind: type) -> NDArray[Any]:
     text = " ".join(one.get(name, "") for one in trees if name == "leaf_value" or _splits(one))
     return np.array(text.split(), dtype=kind)
 

@@ -86,7 +86,7 @@ def rule() -> Rule:
     return Rule(points, weights)
 
 
-def _compiled(function: Callable) -> Any:
+def _compiled(function: Callable[..., Any]) -> Any:
     """Compile a function, and keep the result where there is a place for it."""
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)

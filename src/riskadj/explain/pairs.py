@@ -18,7 +18,7 @@ MOST = 30
 PAIR_COLUMNS = ["outcome", "learner", "first", "second", "n", "mean_absolute"]
 
 
-def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray, seed: int) -> pd.DataFrame:
+def pairs_of(model: ExpectationModel, X: Floats, fold: NDArray[np.int_], seed: int) -> pd.DataFrame:
     """Return the pairs of columns that do most together, largest first.
 
     Parameters

@@ -366,7 +366,7 @@ def _by_part(episodes: pd.DataFrame, fold: np.ndarray, members: int, seed: int) 
 def _halves(provider: pd.Series, seed: int) -> np.ndarray:
     names = np.sort(provider.unique())
     order = np.random.default_rng(seed).permutation(len(names))
-    return provider.map(dict(zip(names, order % 2, strict=True))).to_numpy()
+    return np.asarray(provider.map(dict(zip(names, order % 2, strict=True))))
 
 
 def _share(part: pd.Series, whole: Any) -> pd.Series:

@@ -174,7 +174,7 @@ class _Pair:
 
     @cached_property
     def later(self) -> NDArray[np.bool_]:
-        return (self.episodes["period"] == self.last).to_numpy()
+        return np.asarray(self.episodes["period"] == self.last)
 
     @cached_property
     def providers(self) -> tuple[NDArray[np.intp], pd.Index]:
@@ -268,7 +268,7 @@ class _Pair:
         columns = self.episodes[[one for one in self.episodes if one in asked]]
         parts = [smallest_cells(made, also, columns[when]) for when in (self.later, ~self.later)]
         least = pd.concat(parts).groupby(["group", "level"])["fewest"].min()
-        return {key: float(value) for key, value in least.items()}  # type: ignore[misc]
+        return {key: float(value) for key, value in least.items()}
 
     def _hard_cases(self) -> Iterator[dict[str, Any]]:
         """Yield access of those of whom the first learner that is taught here expects the worst."""
@@ -292,7 +292,7 @@ class _Pair:
             return self.expectations.models[learner].expect_raw(self.episodes)
         rows = self.expectations.table[self.expectations.table["learner"] == learner]
         known = rows.set_index("episode_id")["expected_score_raw"]
-        return known.loc[self.episodes["episode_id"]].to_numpy(dtype=float)
+        return np.asarray(known.loc[self.episodes["episode_id"]], dtype=float)
 
     def _coding(self) -> Iterator[dict[str, Any]]:
         cohort = self.expectations.cohort

@@ -254,7 +254,7 @@ class Comparing:
     @property
     def provider(self) -> NDArray[np.object_]:
         """Of every episode compared."""
-        return self.cohort.test["provider_id"].to_numpy()
+        return np.asarray(self.cohort.test["provider_id"])
 
     @property
     def observed(self) -> Floats:

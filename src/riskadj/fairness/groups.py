@@ -207,7 +207,7 @@ class _Sample:
     @cached_property
     def provider(self) -> NDArray[np.intp]:
         """Providers as numbers in the order of their names."""
-        return pd.factorize(self.episodes["provider_id"], sort=True)[0]
+        return np.asarray(pd.factorize(self.episodes["provider_id"], sort=True)[0])
 
     @cached_property
     def columns(self) -> Mapping[str, NDArray[np.float64]]:

@@ -112,4 +112,4 @@ def _taught_again(
 def _of(episodes: pd.DataFrame, group: "pd.Series[int]") -> Groups:
     if episodes.empty:
         return np.empty(0, dtype=np.intp)
-    return episodes["provider_id"].map(group).fillna(-1).to_numpy(dtype=np.intp)
+    return np.asarray(episodes["provider_id"].map(group).fillna(-1), dtype=np.intp)

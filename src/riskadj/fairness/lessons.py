@@ -54,12 +54,12 @@ class Lessons:
     @property
     def y(self) -> Floats:
         """What is modelled, of the episodes that teach."""
-        return self.teach["observed_score"].to_numpy(dtype=float)
+        return np.asarray(self.teach["observed_score"], dtype=float)
 
     @property
     def provider(self) -> NDArray[np.object_]:
         """Of the episodes that teach."""
-        return self.teach["provider_id"].to_numpy()
+        return np.asarray(self.teach["provider_id"])
 
 
 def lessons_of(expectations: Expectations, learner: str, study: Study) -> Lessons:

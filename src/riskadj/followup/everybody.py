@@ -181,4 +181,4 @@ def _folds(expectations: Expectations, rows: pd.DataFrame) -> NDArray[np.intp]:
     if (rows["fold"] == 0).all():
         return np.zeros(len(cohort.unanswered), dtype=np.intp)
     fold_of = dict(zip(cohort.test[column], rows["fold"], strict=True))
-    return cohort.unanswered[column].map(fold_of).fillna(-1).to_numpy(dtype=np.intp)
+    return np.asarray(cohort.unanswered[column].map(fold_of).fillna(-1), dtype=np.intp)

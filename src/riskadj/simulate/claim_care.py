@@ -102,7 +102,8 @@ def _group_stays(setup: Setup, record: Whole) -> Whole:
         return np.zeros(setup.count, dtype=np.int64)
     complicating = sum(1 << COMORBIDITIES.index(one) for one in COMPLICATING)
     dear, plain = numbers_of(setup.bundle.drgs, DRGS)
-    return np.where(record & complicating, dear, plain)
+    groups: Whole = np.where(record & complicating, dear, plain)
+    return groups
 
 
 def _end_stays(setup: Setup, rng: np.random.Generator) -> Whole:

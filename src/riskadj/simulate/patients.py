@@ -165,7 +165,7 @@ def _draw_education(scenario: Scenario, seen: dict[str, np.ndarray]) -> np.ndarr
     noise = stream(scenario.seed, "education").standard_normal(len(seen["female"]))
     wealth = (seen["deprivation_decile"] - 5.5) / np.sqrt(8.25)
     grades = grade(mix(noise, (0.35, wealth)), EDUCATION_SHARES, lowest=0)
-    return np.array(EDUCATION, dtype=object)[grades.astype(int)]
+    return np.take(np.array(EDUCATION, dtype=object), grades.astype(int))
 
 
 def _describe_person(

@@ -118,7 +118,7 @@ def _over_70(world: World, names: pd.Index) -> np.ndarray:
     """Return how many of each provider's patients of the last period are over 70."""
     seen = world.episodes
     old = seen[(seen["period"] == world.scenario.periods[-1]) & (seen["age_years"] > 70)]
-    return old.groupby("provider_id").size().reindex(names, fill_value=0).to_numpy()
+    return np.asarray(old.groupby("provider_id").size().reindex(names, fill_value=0))
 
 
 def _vary(rng: np.random.Generator, share: float, spread: float, count: int) -> Floats:

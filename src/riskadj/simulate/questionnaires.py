@@ -472,7 +472,7 @@ def _answer_items(
     for one in cuts.T:
         passed += latent > one
     lowest = asked.instrument.item_range[0]
-    return lowest + (cuts.shape[1] - passed if asked.best_is_low else passed)
+    return np.asarray(lowest + (cuts.shape[1] - passed if asked.best_is_low else passed))
 
 
 def _answer_vas(

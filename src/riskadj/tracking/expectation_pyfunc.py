@@ -75,7 +75,7 @@ def _declared(model: ExpectationModel, episodes: pd.DataFrame) -> pd.DataFrame:
 def _folds(model: ExpectationModel, episodes: pd.DataFrame) -> NDArray[np.int64] | None:
     if FOLD not in episodes or episodes[FOLD].isna().all():
         return None
-    folds = episodes[FOLD].to_numpy(dtype=np.float64)
+    folds: NDArray[np.float64] = episodes[FOLD].to_numpy(dtype=np.float64)
     unknown = folds[~np.isin(folds, np.arange(len(model.members)))]
     if unknown.size:
         raise ValuesError(

@@ -6,7 +6,7 @@ illness and means, and how much comorbidity is written down. A change that all s
 the times; where providers change more differently than chance would make them, somebody chooses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -113,7 +113,7 @@ def _measures(episodes: pd.DataFrame, journeys: Mapping[str, Journey]) -> list[_
             expected = shown(one.outcome, model.expect(episodes), score)
             found.append(_Change(f"expected {name}", pd.Series(expected, episodes.index)))
     conditions = [one for one in episodes if one.startswith("comorb_") and one != _BLOCK]
-    named = {
+    named: dict[str, tuple[str, Callable[[pd.Series], pd.Series]]] = {
         "age, years": ("age_years", lambda one: one),
         "deprivation decile": ("deprivation_decile", lambda one: one),
         "deprived, share": ("deprivation_decile", lambda one: _share(one, one <= DEPRIVED)),

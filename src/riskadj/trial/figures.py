@@ -195,7 +195,7 @@ def _by_volume(trial: Trial) -> str:
 def _volumes(one: Variant, trial: Trial) -> np.ndarray:
     """Return the volumes that the fit is about."""
     measured = measure(_rows(one, trial), one.contract, trial.settings.tolerance)
-    return from_first_settled(measured)["volume"].to_numpy(dtype=float)
+    return np.asarray(from_first_settled(measured)["volume"], dtype=float)
 
 
 def _least_share(variants: Sequence[Variant], trial: Trial) -> float:

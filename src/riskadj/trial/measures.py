@@ -21,7 +21,8 @@ WRONGLY = ("bonus_for_penalty", "penalty_for_bonus", "undue", "unpaid")
 def _per(numerator: Floats, denominator: Floats) -> Floats:
     """Return a ratio, NaN where there is nothing to divide by."""
     nothing = np.full(np.shape(numerator), np.nan)
-    return np.divide(numerator, denominator, out=nothing, where=denominator > 0)
+    ratio: Floats = np.divide(numerator, denominator, out=nothing, where=denominator > 0)
+    return ratio
 
 
 def _follows(of: Totals) -> Floats:

@@ -208,7 +208,7 @@ def _before(outcome: Outcome, world: World, rows: Rows) -> Floats:
     name = outcome.measured.before
     if name is None:
         return np.full(len(rows), np.nan)
-    return world.episodes[name].to_numpy(dtype=float)[rows]
+    return np.asarray(world.episodes[name], dtype=float)[rows]
 
 
 def _drawn(

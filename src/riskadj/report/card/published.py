@@ -189,7 +189,7 @@ def publish_card(folder: Path, shelf: Path) -> Path:
     unwritten_of_card(card)
     names = [CARD, *RENDERINGS, *(f"{FIGURES}/{one}" for one in figures_of(card))]
     read_provenance(folder, names)
-    place = shelf / card["study"]["name"] / card["study"]["version"]
+    place: Path = shelf / card["study"]["name"] / card["study"]["version"]
     target = place.resolve()
     staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
