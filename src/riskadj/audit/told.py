@@ -1,7 +1,7 @@
 """A difference between two runs in words, as Markdown and as JSON."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -78,7 +78,10 @@ def write_diff(diff: Diff, path: str | Path) -> None:
         When the name says neither, or the file cannot be written.
     """
     path = Path(path)
-    kinds = {".md": as_markdown, ".json": lambda one: json_text(as_json(one))}
+    kinds: dict[str, Callable[[Diff], str]] = {
+        ".md": as_markdown,
+        ".json": lambda one: json_text(as_json(one)),
+    }
     if path.suffix not in kinds:
         raise OutputError(
             f"--out {path}: wanted a file with suffix {' or '.join(kinds)}; got "
