@@ -125,7 +125,7 @@ def timed(task: Task, blocks: Blocks, given: Given) -> tuple[float, Any]:
 
 
 def lay(engine: Engine, episodes: int, args: argparse.Namespace) -> Blocks:
-    numbers = engine.make(int, range(args.blocks))
+    numbers = engine.place(range(args.blocks))
     return numbers.keep(make_rows, episodes // args.blocks, args.covariates, args.providers)
 
 

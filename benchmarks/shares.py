@@ -1,6 +1,6 @@
 """Trees that several workers grow together, against trees that are grown in one piece.
 
-    OMP_WAIT_POLICY=passive python benchmarks/shares.py [--episodes 100000]
+    OMP_WAIT_POLICY=passive python benchmarks/shares.py [--episodes 100000] [--keep]
 
 `lightgbm: {shares: 2}` in a study grows trees by LightGBM's data-parallel learning. They are the
 same trees wherever they grow (this is checked), and not those of one share. How far that moves
@@ -10,6 +10,7 @@ expectations and providers is told beside how far another seed moves them.
 import argparse
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +22,7 @@ from world import make_world
 from riskadj.engine import Dask, using
 from riskadj.expected import LightGBMExpectation
 
+RESULTS = Path(__file__).parent / "results"
 OTHERS = {
     "1 share, another seed": {"seed": 2},
     "2 shares": {"shares": 2},
@@ -30,10 +32,11 @@ HEAD = ["", "R2", "expectation: mean", "largest", "provider: mean", "largest"]
 
 
 def main() -> None:
-    """Print a line for each way to grow trees: how far it is from one share."""
+    """Print (and keep) a line for each way to grow trees: how far it is from one share."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=100_000)
     parser.add_argument("--providers", type=int, default=500)
+    parser.add_argument("--keep", action="store_true", help="write results/shares.md")
     asked = parser.parse_args()
     world = make_world(2 * asked.episodes, asked.providers)
     y, teaches = world.outcomes["continuous"], np.arange(2 * asked.episodes) < asked.episodes
@@ -47,18 +50,23 @@ def main() -> None:
         sums = np.bincount(provider, y[~teaches] - expected, asked.providers)
         return expected, sums / np.maximum(np.bincount(provider, minlength=asked.providers), 1)
 
-    print(
-        f"{asked.episodes:,} episodes teach, as many are compared, of {asked.providers:,} "
-        "providers. Differences from 1 share, in standard deviations of what is told.\n"
-    )
     whole = told(grown())
-    print(
-        *(f"| {' | '.join(cells)} |" for cells in rows(whole, y[~teaches], grown, told)), sep="\n"
-    )
+    table = [f"| {' | '.join(cells)} |" for cells in rows(whole, y[~teaches], grown, told)]
     with Dask(workers=2) as cluster, using(cluster):
         there = grown(shares=2).booster_.model_to_string()
     same = there == grown(shares=2).booster_.model_to_string()
-    print(f"\n2 shares on 2 worker processes and in 2 threads: {'same' if same else 'other'} trees")
+    text = "\n".join([
+        f"{asked.episodes:,} episodes teach, as many are compared, of {asked.providers:,} "
+        "providers; 200 trees. Differences from 1 share, in standard deviations of what is told.",
+        "",
+        *table,
+        "",
+        f"2 shares on 2 worker processes and in 2 threads: {'same' if same else 'other'} trees",
+        "",
+    ])  # fmt: skip
+    print(text)
+    if asked.keep:
+        (RESULTS / "shares.md").write_text(text)
 
 
 def rows(whole: Any, y: np.ndarray, grown: Any, told: Any) -> Iterator[list[str]]:

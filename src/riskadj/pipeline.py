@@ -486,6 +486,7 @@ class Stages:
     def left(self) -> str:
         """Say what is left of a run that was ended."""
         if not self.kept:
+            self.remove_kept(every=False)
             return "No results were kept."
         return (
             f"No results were kept. What stages had finished is in {self.kept.folder}, from where "

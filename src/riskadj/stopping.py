@@ -5,22 +5,55 @@ import it can come out as another error. So it is noted, too, and looked for bet
 """
 
 import signal
-from threading import Event
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, current_thread, main_thread
 from types import FrameType
 
 _TOLD = Event()
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def listen() -> None:
     """From now on take SIGTERM as Ctrl-C is taken, and note both; of the main thread only."""
     _TOLD.clear()
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in _STOPS:
         signal.signal(one, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     _TOLD.set()
     signal.default_int_handler(number, frame)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let what is done inside come to its end before this process is stopped.
+
+    Examples
+    --------
+    >>> done = []
+    >>> try:
+    ...     with held_back():
+    ...         signal.raise_signal(signal.SIGINT)
+    ...         done.append("it is started, and can be ended")
+    ... except KeyboardInterrupt:
+    ...     done.append("stopped")
+    >>> done
+    ['it is started, and can be ended', 'stopped']
+    """
+    if current_thread() is not main_thread():  # no signal comes there
+        yield
+        return
+    came: list[int] = []
+    before = [signal.signal(one, lambda number, _: came.append(number)) for one in _STOPS]
+    try:
+        yield
+    finally:
+        for one, handler in zip(_STOPS, before, strict=True):
+            signal.signal(one, handler)
+    for number in came[:1]:
+        signal.raise_signal(number)
 
 
 def was_told() -> bool:

@@ -110,20 +110,6 @@ def change_json(path, change):
 # A run that holds ---------------------------------------------------------------------------------
 
 
-def test_a_run_is_derived_again_in_a_fresh_process_byte_for_byte(home, riskadj, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    before = {one.relative_to(home) for one in home.rglob("*")}
-    code, out, _ = riskadj("audit", home / "run")
-    assert code == 0, out
-    number = len(files_in(home / "run"))
-    words = " ".join(out.split())
-    assert "Holds: a fresh run from the same study and data gives" in words
-    assert f"all {number} files again, byte for byte." in words
-    assert json.loads((home / "run" / MARK).read_bytes())["seal"] in out
-    assert max(map(len, out.splitlines())) <= 80
-    assert {one.relative_to(home) for one in home.rglob("*")} == before  # nor was anything logged
-
-
 def test_a_quick_look_says_that_it_was_one(run):
     found = quick(run)
     assert found.exit_code == 0

@@ -287,10 +287,14 @@ def test_an_auditor_is_told_whether_it_holds(hips, riskadj, tmp_path, monkeypatc
     assert f"all {len(CardText.model_fields)} texts" in told
 
     # Does everything come out again?
-    where = ("--data", hips.data)
+    where, before = ("--data", hips.data), sorted(hips.run.parent.rglob("*"))
     code, told, err = riskadj("audit", hips.run, *where)
     assert code == 0, told + err
-    assert "byte for byte." in words_of(told)
+    number = len(files_in(hips.run))
+    assert "Holds: a fresh run from the same study and data gives" in words_of(told)
+    assert f"all {number} files again, byte for byte." in words_of(told)
+    assert max(map(len, told.splitlines())) <= 80
+    assert sorted(hips.run.parent.rglob("*")) == before  # nor was anything logged
     seal = json.loads((hips.run / MARK).read_bytes())["seal"]
     assert seal in told
 

@@ -20,8 +20,8 @@ from riskadj.profile import flag_from_z, profile_providers
 from riskadj.report.disclosure import SUPPRESSED, suppress_providers
 from riskadj.stats import accuracy, calibration_line, groups_by_rank
 
-few = settings(max_examples=12, deadline=None, derandomize=True)
-many = settings(max_examples=100, deadline=None, derandomize=True)
+few = settings(max_examples=8, deadline=None, derandomize=True)
+many = settings(max_examples=60, deadline=None, derandomize=True)
 
 SEEDS = st.integers(0, 10_000)
 WORLDS = st.builds(episode_frame, n=st.integers(200, 400), providers=st.integers(3, 8), seed=SEEDS)

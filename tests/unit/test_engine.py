@@ -51,7 +51,7 @@ def engine(request):
 def test_answers_come_in_block_order_whoever_is_first(engine):
     waits = [0.04, 0.0, 0.02]
     assert engine.place(waits).map(slept) == waits
-    assert engine.make(slept, waits).map(round, 1) == [0.0, 0.0, 0.0]
+    assert engine.place(waits).keep(slept).map(round, 1) == [0.0, 0.0, 0.0]
 
 
 def test_what_is_a_block_s_own_comes_before_what_is_the_same_for_all(engine):
@@ -64,7 +64,6 @@ def test_what_is_a_block_s_own_comes_before_what_is_the_same_for_all(engine):
 
 def test_no_blocks_have_no_answers(engine):
     assert engine.place([]).keep(len).map(len) == []
-    assert engine.make(len, []).map(len) == []
 
 
 def test_an_error_of_a_function_comes_through(engine):

@@ -144,7 +144,8 @@ def _not_the_one(subject: Subject, digest: str) -> Iterator[Fault]:
         name = MARK if subject.is_run else subject.path.name
         yield _fault(
             subject, name, f"got seal {subject.origin.seal or 'none'}, run {subject.origin.run}",
-            f"the run with digest {wanted}", "This is another run, or one that was written anew.",
+            f"the run with digest {wanted}", "This is another run, or one that was written anew. "
+            "(The head of a log is given with the folder that the log is in.)",
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from riskadj.audit import JournalAudit, Step
 
 _SIGNS = 16
+_SECONDS = len("2026-11-23T09:30:00")
 _MARKS = {
     "holds": "[green]holds[/green]",
     "fails": "[red]FAILS[/red]",
@@ -51,11 +52,14 @@ def audit(
 ) -> None:
     """Check a run or a card: files, study, data, code; then derive every figure again.
 
-    Exit codes: 0 holds, 50 a changed file, 51 other data or study, 52 other code, 53 other
-    figures, 54 something is not at hand, 55 a log that was changed, or does not know the run. A
-    digest that was kept elsewhere is what a folder or log that was rewritten as a whole cannot
-    pass. Of a folder of runs the log is shown: who did what to which run, and when; each run beside
-    it has to be in it. A card.json is looked at alone, the folder of a card with all that is in it.
+    Exit codes: 0 holds, 50 a changed file, 51 other data or study, 52 other
+    code, 53 other figures, 54 something is not at hand, 55 a log that was
+    changed, or does not know the run.
+
+    A digest that was kept elsewhere is what a folder or log that was rewritten
+    as a whole cannot pass. Of a folder of runs the log is shown: who did what
+    to which run, and when; each run beside it has to be in it. A card.json is
+    looked at alone, the folder of a card with all that is in it.
 
     Examples: riskadj audit runs/demo --data runs/demo-world; riskadj audit runs
     """
@@ -108,12 +112,13 @@ def _list(console: "Console", log: "JournalAudit") -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("entry", "at", "account", "act", "folder", "told", "seal"):
-        table.add_column(name, overflow="fold", no_wrap=name == "entry")
+    for name in ("no.", "at (UTC)", "account", "act", "folder", "seal"):
+        table.add_column(name, overflow="fold", no_wrap=name not in ("account", "folder"))
     for one in log.journal.entries:
         seal = str(one.digests.get("seal", ""))[:_SIGNS]
-        cells = (str(one.number), one.at, one.account, one.act, one.place, one.told, seal)
-        table.add_row(*map(escape, cells))
+        at = one.at[:_SECONDS].replace("T", " ")
+        place = "\n".join(filter(None, (one.place, one.told)))
+        table.add_row(*map(escape, (str(one.number), at, one.account, one.act, place, seal)))
     console.print(table)
     for fault in log.faults[1:]:
         console.print(str(fault), highlight=False, markup=False)

@@ -52,11 +52,17 @@ def publish(
 ) -> None:
     """Copy the card of a run and its figures to a shelf; an earlier one of that version goes.
 
+    What a person has still to write is counted, not refused: see riskadj card check.
+
     Example: riskadj card publish runs/demo --to model_cards
     """
     from riskadj.report.card.published import publish_card
 
-    typer.echo(f"published {publish_card(folder, to)}")
+    place = publish_card(folder, to)
+    typer.echo(f"published {place}")
+    if (found := _unwritten(place)).fields:
+        left = f"{len(found.fields)} of its texts are still to be written"
+        typer.echo(f"{left}; riskadj card check {place} lists them")
 
 
 def _unwritten(subject: Path) -> "Unwritten":

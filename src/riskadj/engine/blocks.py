@@ -72,9 +72,6 @@ class Engine(Protocol):
     def place(self, parts: Iterable[Any]) -> Blocks:
         """Take over blocks that are here."""
 
-    def make(self, function: Callable[..., Any], items: Iterable[Any]) -> Blocks:
-        """Have a block made of each item (a file, say) where it will stay."""
-
     def map(
         self,
         function: Callable[..., Any],

@@ -6,8 +6,7 @@ that is started here listens on loopback only, speaks with those alone who have 
 made for it (TLS), and writes no block to disk. Of an address that is given, all this is for its
 owner to see to: `tls://` with keys in Dask's own configuration, workers that do not spill.
 
-What a worker held when it died is made again: blocks that were made of items by Dask itself, blocks
-that came from here by sending them again.
+What a worker held when it died is made again, of what is sent to the others once more.
 """
 
 import logging
@@ -25,6 +24,7 @@ from riskadj.engine.local import Local
 from riskadj.engine.seats import HERE, free_ports, seats_at
 from riskadj.engine.use import using
 from riskadj.errors import EngineError
+from riskadj.stopping import held_back
 
 LOOPBACK = "127.0.0.1:0"
 """Where what is started here listens: any free port, for this machine only."""
@@ -35,6 +35,8 @@ SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
+    # Ctrl-C is for the process that started them, which then ends them.
+    "distributed.worker.preload": ["riskadj.engine.worker"],
     # Dask has every array given back to the system at once, and asked for again a moment later.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
@@ -43,8 +45,6 @@ AHEAD = 2
 """Items under way for each thread of a worker: one that it works on, and the next."""
 LOOK = 0.1
 """Seconds after which it is looked whether workers that wait for each other are all there."""
-LOST = (OSError, TimeoutError)
-"""What Dask raises when a worker dies while something is sent to it."""
 ATTEMPTS = 5
 """Times that blocks are made again for one computation before it is given up."""
 
@@ -73,7 +73,7 @@ class _Recipe:
     Attributes
     ----------
     source : list
-        Blocks that are here and were sent; empty where the first step makes them.
+        Blocks that are here and were sent.
     steps : tuple of list of _Call
     """
 
@@ -113,8 +113,8 @@ class Dask:
 
     Notes
     -----
-    Blocks that come from here (`place`) are also kept here, to be sent again when a worker that
-    held them dies; blocks made of items (`make`) are kept on the workers only.
+    What is sent from here (`place`) is also kept here, to be sent again when a worker that held it
+    dies; what is made of it there (`keep`) is kept on the workers only.
     """
 
     def __init__(
@@ -128,8 +128,11 @@ class Dask:
         self.timeout = timeout
         self._away = bool(address) or processes
         self._distributed = _distributed()
-        self._cluster = None if address else _started(self._distributed, workers, processes)
+        self._cluster = None
         try:
+            with held_back():  # half a cluster cannot be stopped
+                if not address:
+                    self._cluster = _started(self._distributed, workers, processes)
             self._client = self._connected(timeout)
         except BaseException:
             self.close()
@@ -144,7 +147,7 @@ class Dask:
                 set_as_default=False,
                 direct_to_workers=not self.address,  # of others, only the scheduler may be in reach
             )
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise EngineError(
                 f"engine: wanted a Dask scheduler at {self.address}; got no answer ({error}). "
                 "Start one there, or choose engine: local."
@@ -161,13 +164,8 @@ class Dask:
 
     def place(self, parts: Iterable[Any]) -> Blocks:
         """Send blocks to the workers."""
-        source = list(parts)
-        return self._blocks(_Recipe(source, ()))
-
-    def make(self, function: Callable[..., Any], items: Iterable[Any]) -> Blocks:
-        """Have a worker make a block of each item."""
-        calls = [_Call(function, (item,), self._away) for item in items]
-        return self._blocks(_Recipe([], (calls,)))
+        recipe = _Recipe(list(parts), ())
+        return Blocks(self, self._made(recipe), recipe)
 
     def map(
         self,
@@ -234,7 +232,7 @@ class Dask:
             with self._answering():
                 try:
                     futures = self._seated(function, items, args, workers)
-                except LOST:
+                except OSError:  # a worker died while something was sent to it
                     continue
                 if self._all_stay(futures, workers):
                     return self._gathered(futures)
@@ -331,29 +329,22 @@ class Dask:
                 raise
             raise _given_up(f"the scheduler has gone: {error}") from None
 
-    def _blocks(self, recipe: _Recipe) -> Blocks:
-        return Blocks(self, self._made(recipe), recipe)
-
     def _made(self, recipe: _Recipe) -> list[Any]:
         """Make blocks from what they came from."""
-        steps = list(recipe.steps)
-        if recipe.source:
-            held = [_Held(one) for one in recipe.source]
-            parts = self._scattered(held)
-        else:
-            first = steps.pop(0) if steps else []
-            parts = self._client.map(_hold, first, pure=False) if first else []
-        for calls in steps:
+        parts = self._scattered([_Held(one) for one in recipe.source])
+        for calls in recipe.steps:
             parts = self._submitted(_hold, calls, parts)
-        return list(parts)
+        return parts
 
     def _scattered(self, held: list[_Held]) -> list[Any]:
         """Send blocks to the workers that are there, again where one dies while it is sent to."""
+        if not held:
+            return []
         for _ in range(ATTEMPTS):
             with self._answering():
                 try:
                     return list(self._client.scatter(held, hash=False))
-                except LOST:
+                except OSError:  # a worker died while something was sent to it
                     sleep(LOOK)
         raise _given_up("workers died again and again")
 
@@ -365,9 +356,10 @@ class Dask:
         return list(self._client.map(run, calls, parts, pure=False))
 
     def close(self) -> None:
-        """Stop what was started here."""
+        """Stop what was started here; of what is under way nobody waits for the answer."""
         for one in (getattr(self, "_client", None), self._cluster):
             if one is not None:
+                one.loop.asyncio_loop.set_exception_handler(lambda *_: None)
                 one.close()
 
     def __enter__(self) -> Self:

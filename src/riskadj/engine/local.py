@@ -27,7 +27,7 @@ class Local:
     Examples
     --------
     >>> with Local(threads=2) as engine:
-    ...     engine.make(range, [3, 0, 2]).map(sum)
+    ...     engine.place([3, 0, 2]).keep(range).map(sum)
     [3, 0, 1]
     """
 
@@ -40,10 +40,6 @@ class Local:
     def place(self, parts: Iterable[Any]) -> Blocks:
         """Take over blocks."""
         return Blocks(self, list(parts))
-
-    def make(self, function: Callable[..., Any], items: Iterable[Any]) -> Blocks:
-        """Make a block of each item."""
-        return Blocks(self, self._all(function, [(item,) for item in items]))
 
     def map(
         self,
@@ -93,15 +89,10 @@ class Local:
             return [one.result() for one in calls]
 
     def _all(self, function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
-        return list(self._one_by_one(function, calls))
-
-    def _one_by_one(
-        self, function: Callable[..., Any], calls: list[tuple[Any, ...]]
-    ) -> Iterator[Any]:
         if self.threads == 1 or len(calls) < 2:
-            return (function(*call) for call in calls)
+            return [function(*call) for call in calls]
         with ThreadPoolExecutor(self.threads) as pool:
-            return iter(list(pool.map(lambda call: function(*call), calls)))
+            return list(pool.map(lambda call: function(*call), calls))
 
     def __enter__(self) -> Self:
         return self

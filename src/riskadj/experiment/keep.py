@@ -159,7 +159,10 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
     staged = {name: folder / f"{name}.partial-{os.getpid()}" for name in texts}
     try:
         for name, path in staged.items():
-            path.write_text(texts[name], encoding="utf-8")
+            with path.open("w", encoding="utf-8") as file:
+                file.write(texts[name])
+                file.flush()
+                os.fsync(file.fileno())
         for name, path in staged.items():
             path.replace(folder / name)
     except OSError as error:

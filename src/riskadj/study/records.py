@@ -4,6 +4,7 @@ What a study must say has no default here. What has one is a matter of computing
 never of whom is compared with whom.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -1008,6 +1009,7 @@ class Compute(Record):
     threads: int = Field(2, ge=1)
 
 
+_ENGINE = r"^(local|dask|(tcp|tls|ucx|ws|wss)://[^\s/@]+)$"
 _ENCRYPTED = ("tls", "wss")
 _THIS_MACHINE = ("127.0.0.1:", "localhost:", "[::1]:")
 
@@ -1017,7 +1019,7 @@ class EngineRules(Record):
 
     name: str = Field(
         "local",
-        pattern=r"^(local|dask|(tcp|tls|ucx|ws|wss)://[^\s/@]+)$",
+        json_schema_extra={"pattern": _ENGINE},
         description="local: this process; dask: worker processes on this machine; or the address "
         "of a running Dask scheduler, such as tls://host:8786, whose workers see data.paths and "
         "have this package",
@@ -1031,6 +1033,13 @@ class EngineRules(Record):
     @classmethod
     def _name_alone(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _is_one(cls, name: str) -> str:
+        if not re.match(_ENGINE, name):
+            raise ValueError("wanted local, dask or an address such as tls://host:8786")
+        return name
 
     @model_validator(mode="after")
     def _nothing_in_clear(self) -> "EngineRules":
