@@ -20,27 +20,32 @@ from riskadj.cli.app import app
 from riskadj.episodes import read_episodes
 from riskadj.episodes.fhir_mapping import FhirMapping
 from riskadj.episodes.mapping import read_mapping
+from riskadj.episodes.participation import read_participation
 from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.errors import RiskadjError
 from riskadj.expected import load_model
 from riskadj.experiment import load_experiment
 from riskadj.experiment.keep import Store
+from riskadj.experiment.records import Experiment
 from riskadj.experiment.results import table_of
 from riskadj.instruments.thresholds import THRESHOLDS
 from riskadj.journal import read_journal
 from riskadj.payment.contract import contract_schema, load_contract
 from riskadj.pipeline import read_study
-from riskadj.report.card.published import read_card, unwritten_of_card
+from riskadj.report.card.published import publish_card, read_card, unwritten_of_card
 from riskadj.report.explaining import explain_provider, read_explained
-from riskadj.report.folder import read_json
+from riskadj.report.folder import check_own_place, read_csv, read_json, read_provenance
 from riskadj.report.page.build import write_page
 from riskadj.report.page.settled import settlement_content
 from riskadj.report.portal.export import export_skde
 from riskadj.report.settlement import settle_run
-from riskadj.simulate import load_scenario
+from riskadj.simulate import Scenario, load_scenario
 from riskadj.study import load_study, study_schema
+from riskadj.tracking.store import mlflow_at_work
 
 MAPPINGS = {"redcap": RedcapMapping, "fhir": FhirMapping}
+RECORDS = MAPPINGS | {"scenario": Scenario, "experiment": Experiment}
+"""What else is written by hand, whose keys are kept."""
 
 
 def golden_of(home: Path) -> dict[str, Any]:
@@ -52,6 +57,21 @@ def _models(home: Path) -> dict[str, list[float]]:
     rows = typed(pd.read_csv(home / "models" / "asked.csv"))
     folders = sorted(one for one in (home / "models").iterdir() if one.is_dir())
     return {one.name: load_model(one).expect(rows).tolist() for one in folders}
+
+
+def _logged(home: Path) -> dict[str, Any]:
+    """Ask a model that MLflow kept, through MLflow and as our own."""
+    rows = typed(pd.read_csv(home / "models" / "asked.csv"))
+    with TemporaryDirectory() as place, mlflow_at_work():  # loading leaves bytecode beside it
+        from mlflow import pyfunc
+
+        kept = shutil.copytree(home / "logged", Path(place) / "logged")
+        model = pyfunc.load_model(str(kept))
+        return {
+            "columns": model.metadata.signature.inputs.input_names(),
+            "asked": model.predict(rows)["expected_score"].tolist(),
+            "itself": load_model(kept / "artifacts" / "better-linear").expect(rows).tolist(),
+        }
 
 
 def _audit(home: Path) -> dict[str, Any]:
@@ -83,6 +103,19 @@ def _report(home: Path) -> dict[str, Any]:
     return {"providers": made.providers, "outcomes": made.outcomes, "settled": made.settled}
 
 
+def _filled(home: Path) -> dict[str, Any]:
+    read = read_study(load_study(home / "filled.yaml"))
+    found = audit_run(home / "filled", data=[home], any_code=True, rerun=False)
+    with TemporaryDirectory() as place:
+        run = shutil.copytree(home / "filled", Path(place) / "filled")
+        made = write_page(run, Path(place) / "page.html")
+    return {
+        "pseudonyms": read.table["patient_id"].head(3).tolist(),
+        "steps": {one.name: one.outcome for one in found.steps},
+        "providers": made.providers,
+    }
+
+
 def _explain(home: Path) -> dict[str, float]:
     parts = explain_provider(read_explained(home / "run"), "H01").parts
     return dict(zip(parts["feature"], parts["contribution"], strict=True))
@@ -97,13 +130,35 @@ def _export(home: Path) -> dict[str, Any]:
 
 
 def _diff(home: Path) -> dict[str, Any]:
-    found = diff_runs(home / "run", home / "run")
-    return {"same_run": found.same_run, "flags": len(found.flags), "models": len(found.models)}
+    same, other = (diff_runs(home / "run", home / one) for one in ("run", "filled"))
+    return {
+        "same_run": [same.same_run, other.same_run],
+        "rows": {name: len(other.tables[name]) for name in ("data", "study", "models", "flags")},
+    }
 
 
 def _card(home: Path) -> dict[str, Any]:
     card = read_card(home / "run")
     return {"title": card["title"], "todo": unwritten_of_card(card).fields}
+
+
+def _published(home: Path) -> dict[str, Any]:
+    """Read a card on a shelf, and put that of its run in its place."""
+    card = read_card(home / "cards" / "filled" / "1")
+    with TemporaryDirectory() as place:
+        for name in ("filled", "cards"):
+            shutil.copytree(home / name, Path(place) / name)
+        again = publish_card(Path(place) / "filled", Path(place) / "cards")
+        replaced = again.relative_to(place).as_posix()
+    return {"title": card["title"], "todo": unwritten_of_card(card).fields, "replaced": replaced}
+
+
+def _trial(home: Path) -> dict[str, Any]:
+    folder = home / "trial"
+    check_own_place(folder, "trial", "the trial", "something else")
+    mark = read_provenance(folder, read_json(folder / "provenance.json")["files"])
+    table = read_csv(folder / "operating.csv").set_index("contract")
+    return {"digest": mark["trial"], "misallocated": table["misallocated_share"].to_dict()}
 
 
 def _experiment(home: Path) -> dict[str, Any]:
@@ -125,10 +180,19 @@ def _worlds(home: Path) -> dict[str, int]:
             home / "configs" / "studies" / f"{study}.yaml", [f"data.paths=[{worlds / name}]"]
         )
         for name, study in asked.items()
-    } | {"hip_claims": load_study(worlds / "hip_claims" / "study.yaml")}
-    read = {name: read_study(study) for name, study in studies.items()}
-    read["england_hip.csv"] = read_episodes([worlds / "england_hip.csv"], "csv")
-    return {name: len(episodes.table) for name, episodes in read.items()}
+    } | {"us_tha": load_study(worlds / "us_tha" / "study.yaml")}
+    read = {name: read_study(study) for name, study in studies.items()} | {
+        name: read_episodes([worlds / name], kind)
+        for name, kind in (
+            ("england_hip.csv", "csv"),
+            ("england_hip.csv.gz", "csv"),
+            ("england_hip/episodes.parquet", "parquet"),
+        )
+    }
+    asked = read_participation([worlds / "england_hip" / "participation.csv"])
+    return {name: len(episodes.table) for name, episodes in read.items()} | {
+        "participation": int(asked.table["q1"].sum())
+    }
 
 
 def _configs(home: Path) -> dict[str, Any]:
@@ -155,9 +219,11 @@ def _configs(home: Path) -> dict[str, Any]:
 
 
 READERS: Mapping[str, Callable[[Path], Any]] = MappingProxyType({
-    "models": _models, "audit": _audit, "journal": _journal, "settle": _settle,
-    "settled": _settled, "report": _report, "explain": _explain, "export": _export, "diff": _diff,
-    "card": _card, "experiment": _experiment, "worlds": _worlds, "configs": _configs,
+    "models": _models, "logged": _logged, "audit": _audit, "journal": _journal,
+    "settle": _settle, "settled": _settled, "report": _report, "filled": _filled,
+    "explain": _explain, "export": _export, "diff": _diff, "card": _card,
+    "published": _published, "trial": _trial, "experiment": _experiment, "worlds": _worlds,
+    "configs": _configs,
 })  # fmt: skip
 """Each takes the folder, and returns what it read as JSON would hold it."""
 
@@ -177,6 +243,7 @@ def public() -> dict[str, Any]:
         },
         "study": _keys(study_schema()),
         "contract": _keys(contract_schema()),
+        **{name: _keys(one.model_json_schema()) for name, one in RECORDS.items()},
         "thresholds": {name: one.value for name, one in THRESHOLDS.items()},
         "version": riskadj.__version__,
     }

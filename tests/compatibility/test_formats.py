@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from compatibility.read import READERS, public
+from compatibility.read import READERS, RECORDS, public
 from compatibility.write import write_all
 
 import riskadj
 from riskadj.report.folder import files_in, json_text
+from riskadj.yaml_text import parse_yaml, plain
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(one.name for one in HERE.iterdir() if (one / "golden.json").is_file())
@@ -95,7 +96,7 @@ def test_public_names_and_their_parameters_are_all_there(what, golden) -> None:
     assert gone(golden["public"]["names"][module], public()["names"][module]) == []
 
 
-@pytest.mark.parametrize("what", ["verbs", "study", "contract"])
+@pytest.mark.parametrize("what", ["verbs", "study", "contract", *RECORDS])
 def test_verbs_options_and_keys_are_all_there(what, golden) -> None:
     old, new = golden["public"][what], public()[what]
     assert gone({one: sorted(of) for one, of in old.items()},
@@ -122,7 +123,7 @@ def shapes(home: Path) -> dict[str, list[str]]:
     return {
         CHANGES.sub("work/cells/DIGEST", name): shape(path)
         for name, path in files_in(home).items()
-        if not name.startswith("configs/")
+        if not name.startswith("configs/") and name != "golden.json"
     }
 
 
@@ -131,11 +132,21 @@ def shape(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").partition("\n")[0].split(",")
     if path.suffix == ".parquet":
         return [f"{one.name} {one.type}" for one in pyarrow.parquet.read_schema(path)]
-    if path.suffix == ".json" and path.name != "golden.json":
+    if path.suffix == ".json":
         return keys_of(json.loads(path.read_bytes()))
     if path.suffix == ".jsonl":
         return keys_of([json.loads(one) for one in path.read_bytes().splitlines()])
-    return []
+    return columns_of_model(path) if path.name == "MLmodel" else []
+
+
+def columns_of_model(path: Path) -> list[str]:
+    """Return what a model that MLflow keeps takes and gives; the rest of the file is MLflow's."""
+    signature = plain(parse_yaml(path.read_text(encoding="utf-8")))["signature"]
+    return [
+        f"{part} {one['name']} {one['type']}"
+        for part in ("inputs", "outputs")
+        for one in json.loads(signature[part])
+    ]
 
 
 def keys_of(content: Any) -> list[str]:
@@ -170,11 +181,16 @@ def test_this_version_writes_the_same_files_columns_keys_and_formats(today) -> N
     ("name", "key"),
     [
         ("run/provenance.json", "format"),
+        ("filled/provenance.json", "format"),
         ("run/card.json", "format"),
+        ("cards/filled/1/card.json", "format"),
         ("run/models/better-linear/model.json", "format"),
+        ("logged/artifacts/better-linear/model.json", "format"),
         ("settled/provenance.json", "format"),
         ("windows/provenance.json", "format"),
         ("explained/provenance.json", "format"),
+        ("explained_episode/provenance.json", "format"),
+        ("trial/provenance.json", "format"),
         ("experiment/results.json", "format"),
     ],
 )
