@@ -76,12 +76,12 @@ app.add_typer(cards)
 
 
 def _flowing(text: str) -> str:
-    """Return a text whose paragraphs break where the terminal does, not where the source did.
+    r"""Return a text whose paragraphs break where the terminal does, not where the source did.
 
     Examples
     --------
-    >>> _flowing("Check a run.\\n\\n    Its files,\\n    and its data.\\n    ")
-    'Check a run.\\n\\nIts files, and its data.'
+    >>> _flowing("Check a run.\n\n    Its files,\n    and its data.\n    ")
+    'Check a run.\n\nIts files, and its data.'
     """
     return "\n\n".join(" ".join(one.split()) for one in text.strip().split("\n\n"))
 

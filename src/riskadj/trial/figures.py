@@ -156,12 +156,9 @@ def _marks(points: pd.DataFrame, scales: Mapping[str, Any]) -> alt.Chart:
 def _by_volume(trial: Trial) -> str:
     variants = ordered(trial)
     ranges = {one.title: _volumes(one, trial) for one in variants}
-    some = np.concatenate(list(ranges.values()))
+    volumes = np.concatenate(list(ranges.values()))
     share = trial.settings.target_share
-    if not some.size:
-        some = np.array([1.0, 10.0])
-    least = _least_share(variants, trial)
-    frame = Frame((float(np.log(some.min())), float(np.log(some.max()))), (least, 1.0))
+    frame = Frame(_ends_of_axis(volumes), (_least_share(variants, trial), 1.0))
     scales = scales_of(frame, "", "share of the money that follows true differences")
     scales |= {"x": _volume_axis(frame)}
     curves = {one.title: _curve(one, trial, ranges[one.title]) for one in variants}
@@ -196,6 +193,20 @@ def _volumes(one: Variant, trial: Trial) -> np.ndarray:
     """Return the volumes that the fit is about."""
     measured = measure(_rows(one, trial), one.contract, trial.settings.tolerance)
     return np.asarray(from_first_settled(measured)["volume"], dtype=float)
+
+
+def _ends_of_axis(volumes: np.ndarray) -> tuple[float, float]:
+    """Return the logarithms between which volumes are drawn, apart whatever there is.
+
+    Examples
+    --------
+    >>> [np.exp(_ends_of_axis(np.array(some))).round().tolist() for some in ([], [5.0], [5, 9.0])]
+    [[1.0, 10.0], [2.0, 10.0], [5.0, 9.0]]
+    """
+    low, high = (volumes.min(), volumes.max()) if volumes.size else (1.0, 10.0)
+    if low == high:
+        low, high = low / 2, high * 2
+    return float(np.log(low)), float(np.log(high))
 
 
 def _least_share(variants: Sequence[Variant], trial: Trial) -> float:
