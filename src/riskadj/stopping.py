@@ -5,25 +5,46 @@ import it can come out as another error. So it is noted, too, and looked for bet
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
 from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 _TOLD = Event()
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
-def listen() -> None:
-    """From now on take SIGTERM as Ctrl-C is taken, and note both; of the main thread only."""
-    _TOLD.clear()
-    for one in _STOPS:
-        signal.signal(one, _stop)
+@contextmanager
+def listening() -> Iterator[None]:
+    """Inside, take SIGTERM as Ctrl-C is taken, and note both; of the main thread only.
+
+    Examples
+    --------
+    >>> try:
+    ...     with listening():
+    ...         signal.raise_signal(signal.SIGTERM)
+    ... except KeyboardInterrupt:
+    ...     print("stopped", was_told())
+    stopped False
+    """
+    before = [signal.signal(one, _stop) for one in _STOPS]
+    try:
+        yield
+    finally:
+        _restore(before)
+        _TOLD.clear()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     _TOLD.set()
     signal.default_int_handler(number, frame)
+
+
+def _restore(handlers: list[Handler]) -> None:
+    for one, handler in zip(_STOPS, handlers, strict=True):
+        signal.signal(one, handler)
 
 
 @contextmanager
@@ -50,8 +71,7 @@ def held_back() -> Iterator[None]:
     try:
         yield
     finally:
-        for one, handler in zip(_STOPS, before, strict=True):
-            signal.signal(one, handler)
+        _restore(before)
     for number in came[:1]:
         signal.raise_signal(number)
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from riskadj.stopping import listen
+from riskadj.stopping import listening
 
 DEBUG = "RISKADJ_DEBUG"
 UNEXPECTED = 70
@@ -13,7 +13,11 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every refusal is one line on stderr and an exit code of its own."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    listen()
+    with listening():
+        _run()
+
+
+def _run() -> None:
     from riskadj.cli.app import Interrupted, app
     from riskadj.errors import RiskadjError
 

@@ -118,9 +118,8 @@ def _read_lightgbm(content: Content) -> LightGBMExpectation:
 
     settings = content["settings"]
     signs = settings["monotone"]
-    learner = LightGBMExpectation(
-        **settings | {"monotone": None if signs is None else {int(k): v for k, v in signs}}
-    )
+    monotone = None if signs is None else {int(k): v for k, v in signs}
+    learner = LightGBMExpectation(**settings | {"threads": 1, "monotone": monotone})
     learner.base_ = float(content["base"])
     check_trees(content["trees"])
     try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from riskadj.errors import UnknownNameError
+from riskadj.errors import UnknownNameError, ValuesError
 from riskadj.payment.contract import Contract
 from riskadj.payment.steps import Gate, NotNegativeOutlier
 from riskadj.payment.tables import (
@@ -85,9 +85,10 @@ def measures_of(
     UnknownNameError
         When a gate asks for an analysis that the run does not have.
     ValuesError
-        For cells that are no numbers, and negative costs.
+        For cells that are no numbers, negative costs, and results without what they are made of.
     """
     figures = figures_of(rows, _FIGURES, f"providers, {outcome}")
+    _check_together(figures, rows, outcome)
     if outcome == contract.cost:
         check_not_negative({one: figures[one] for one in ("observed", "expected")}, rows, outcome)
     better = _better(tables.study, outcome, contract.cost)
@@ -100,6 +101,18 @@ def measures_of(
         )
         for at, name in enumerate(rows.index)
     }
+
+
+def _check_together(figures: Mapping[str, Floats], rows: pd.DataFrame, outcome: str) -> None:
+    """Refuse a provider whose result is shown, and not what it is made of."""
+    shown = ~np.isnan(figures["n"]) & ~np.isnan(figures["adjusted"])
+    for name in ("observed", "expected"):
+        wrong = shown & np.isnan(figures[name])
+        if name in rows and wrong.any():
+            raise ValuesError(
+                f"providers, {outcome}: wanted {name} where n and adjusted are shown; got none for "
+                f"{rows.index[int(wrong.argmax())]}. Give the table as the run wrote it."
+            )
 
 
 def _bounds(rows: pd.DataFrame, better: int) -> dict[str, Bounds]:

@@ -307,11 +307,19 @@ def read_json(path: Path) -> dict[str, Any]:
         When it is no JSON.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_int=_whole)
         json_text(content).encode()  # half a sign (a lone surrogate) is in no text of ours
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: wanted JSON; got {error}. Run the study again.") from None
     return content if isinstance(content, dict) else {}
+
+
+def _whole(digits: str) -> int:
+    """Return a whole number that arithmetic with others can take."""
+    number = int(digits)
+    if abs(number) >= 2**63:
+        raise ValueError("a whole number of more than 64 bits")
+    return number
 
 
 def read_provenance(folder: Path, names: Iterable[str]) -> dict[str, Any]:

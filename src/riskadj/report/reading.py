@@ -8,6 +8,7 @@ import pandas as pd
 from jinja2 import UndefinedError
 
 from riskadj.errors import FileFormatError, RiskadjError
+from riskadj.stats.provider_sums import LARGEST
 
 _NOT_AS_WRITTEN = (
     LookupError, ValueError, TypeError, AttributeError, ArithmeticError, NotImplementedError,
@@ -49,7 +50,9 @@ def as_a_run_writes_it(folder: str | Path) -> Iterator[None]:
 def check_table(
     table: pd.DataFrame, path: Path, columns: Iterable[str], numbers: Iterable[str] = ()
 ) -> None:
-    """Refuse a table of a run without columns that are always there, or with text for numbers.
+    """Refuse a table of a run without columns that are always there, or with no numbers in some.
+
+    Numbers of a run are those that its sums could be made of, so within `LARGEST` of 0.
 
     Raises
     ------
@@ -68,7 +71,14 @@ def check_table(
                 "study again."
             )
     for name in numbers:
-        if name in table and not pd.api.types.is_numeric_dtype(table[name]):
+        if name not in table:
+            continue
+        if not pd.api.types.is_numeric_dtype(table[name]):
             raise FileFormatError(
                 f"{path}: wanted numbers in {name!r}; got text. Run the study again."
+            )
+        if table[name].abs().max() > LARGEST:
+            raise FileFormatError(
+                f"{path}: wanted numbers within {LARGEST:g} of 0 in {name!r}; got others. Run the "
+                "study again."
             )
