@@ -55,8 +55,8 @@ def held_back() -> Iterator[None]:
     --------
     >>> done = []
     >>> try:
-    ...     with held_back():
-    ...         signal.raise_signal(signal.SIGINT)
+    ...     with listening(), held_back():
+    ...         signal.raise_signal(signal.SIGTERM)
     ...         done.append("it is started, and can be ended")
     ... except KeyboardInterrupt:
     ...     done.append("stopped")

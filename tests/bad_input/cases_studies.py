@@ -243,6 +243,8 @@ KEYS = [
      CaseMixError, "wanted what is known at baseline and is the patient's; got 'provider_id': it"),
     ("case mix of a number", key("casemix.columns", [3]),
      StudyError, "wanted a valid string; got 3"),
+    ("an engine of another kind", key("engine", "spark"),
+     StudyError, "engine.name: wanted local, dask or an address such as tls://host:8786; got"),
     ("no learners", key("learners", []), StudyError, "wanted one or more; got none"),
     ("a learner without a kind", key("learners", [{}]),
      StudyError, "wanted a `kind`; the key is missing"),

@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -518,6 +520,36 @@ def test_a_run_that_is_told_to_end_cleans_up(study, tmp_path):
     assert running.returncode == 130
     assert _last_line(err) == "riskadj: error: interrupted. No results were kept."
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heard", ["reading episodes", "fitting and testing"])
+def test_ctrl_c_reaches_a_cluster_and_leaves_one_line(heard, study, tmp_path):
+    command = [sys.executable, "-c", "from riskadj.cli import main; main()", "run", study]
+    with subprocess.Popen(
+        [*command, "--out", tmp_path / "out", "--set", "engine=dask"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as running:  # fmt: skip
+        while heard not in running.stderr.readline():
+            assert running.poll() is None
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to the workers, too
+        err = running.stderr.read()
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert len([one for one in err.splitlines() if "interrupted" in one]) == 1
+    assert _last_line(err).startswith("riskadj: error: interrupted.")
+    assert not (tmp_path / "out").exists()
+    until = time.monotonic() + 30
+    while left := alive_in_group(running.pid):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+
+
+def alive_in_group(group):
+    """Return the processes of a group that are no mere entry in the machine's table."""
+    found = psutil.process_iter(["status"])
+    alive = [one for one in found if one.info["status"] != psutil.STATUS_ZOMBIE]
+    return [one for one in alive if one.is_running() and os.getpgid(one.pid) == group]
 
 
 def quickly():
