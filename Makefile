@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 export OMP_WAIT_POLICY := passive
 export MLFLOW_DISABLE_TELEMETRY := true
+# Tests start many processes: the code is compiled once for all of them.
+unexport PYTHONDONTWRITEBYTECODE
 # In so many processes tests run, a file at a time each.
 WORKERS ?= 2
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from worlds import OUT_OF_FOLD, episode_frame, expectations_of, make_study
 
 from riskadj.expected import Expectations
+from riskadj.report import figures
 from riskadj.tracking import opening
 
 # How fast examples are drawn depends on who else uses the machine.
@@ -44,6 +45,14 @@ def in_less_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         patched.setattr(opening, "_make", copied)
         patched.setattr(os, "fsync", lambda _: None)
         yield make
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Leave figures empty: for modules that run studies and look at none."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(figures, "_draw", lambda *_: '<svg xmlns="http://www.w3.org/2000/svg"/>')
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ import riskadj
 from riskadj.report.folder import files_in, json_text
 from riskadj.yaml_text import parse_yaml, plain
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HERE = Path(__file__).parent
 VERSIONS = sorted(one.name for one in HERE.iterdir() if (one / "golden.json").is_file())
 PRESENT = HERE / riskadj.__version__

@@ -25,6 +25,8 @@ from riskadj.digest import digest_of_json
 from riskadj.episodes import read_episodes
 from riskadj.study.records import Limits, Method, ProfileRules
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = (
@@ -177,13 +179,12 @@ def test_logging_again_adds_a_run_and_overwrites_none(study, riskadj):
 
 @pytest.fixture(scope="module")
 def python_of_the_readme(home):
-    """Return what it prints in the folder of the demonstration, of one thread; undrawn."""
+    """Return what it prints in the folder of the demonstration, of one thread."""
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
     assert len(blocks) == 4
     load, printed = package.load_study, io.StringIO()
     with pytest.MonkeyPatch.context() as patched, redirect_stdout(printed):
         patched.chdir(home)
-        patched.setattr("riskadj.report.figures._draw", lambda *_: "<svg></svg>")
         patched.setattr(package, "load_study", lambda path, settings=(): load(
             path, [*settings, "compute.threads=1"]
         ))  # fmt: skip

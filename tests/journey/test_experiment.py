@@ -12,6 +12,8 @@ from riskadj.experiment import run_experiment
 from riskadj.study.records import CardText
 from riskadj.tracking.registry import APPROVED, CANDIDATE
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "nhs_proms"
 WRITTEN = {

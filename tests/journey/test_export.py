@@ -18,6 +18,8 @@ from riskadj.report.portal.skde import TYPES, Indicator, is_organisation_number
 from riskadj.study import load_study
 from riskadj.study.records import SkdeRules
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STUDIES = Path(__file__).parents[2] / "configs" / "studies"
 NUMBERS = [one for one in range(974_000_000, 974_001_000) if is_organisation_number(one)]
 HOSPITALS = {f"{one:02d}": NUMBERS[one] for one in range(12)}
@@ -77,10 +79,8 @@ def study_of(name: str, folder: Path, *overrides: str):
 
 
 def ran(folder: Path, name: str, *overrides: str) -> Path:
-    """Return the run folder of a study; its charts, which take longest, are blank."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("riskadj.report.figures._draw", lambda *_: "<svg></svg>")
-        run_study(study_of(name, folder, *overrides), folder / "run")
+    """Return the run folder of a study."""
+    run_study(study_of(name, folder, *overrides), folder / "run")
     return folder / "run"
 
 

@@ -17,6 +17,8 @@ from riskadj.followup import ANALYSES
 from riskadj.simulate import demo_scenario, simulate_world, write_world
 from riskadj.tracking.log import MAY_LEAVE
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MISSING = {"missing": 0.4, "unsent": 0.0, "by_provider": 0.6, "by_baseline": 0.6}
 SCENARIOS = {"at random": MISSING, "not at random": MISSING | {"by_outcome": 1.5}}
 CHANGES = (

@@ -18,6 +18,8 @@ from riskadj.pipeline import run_study
 from riskadj.report.settlement import read_run, settle_run, write_settlement
 from riskadj.study import load_study
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HIP = Path(__file__).parents[2] / "configs" / "contracts" / "england_bpt_hip.yaml"
 COUNTS = {
     "Total HES Procedures": "procedures", "Total Pre-Op Qs": "q1", "Total Linked": "q1",

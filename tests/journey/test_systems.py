@@ -26,6 +26,8 @@ from riskadj.report.settlement import read_run, settle_run, write_settlement
 from riskadj.simulate import load_scenario, simulate_world, write_world
 from riskadj.simulate.claim_course import covered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 VALUE_SETS = CONFIGS.parents[1] / "shared" / "data" / "eq5d_value_sets"
 SYSTEMS = {  # study: scenario and world, contract
@@ -46,7 +48,10 @@ SMALL = [
     "providers.effect_sd=6",
 ]  # fmt: skip
 """Hospitals of about 100 patients a year that differ by much."""
-LIGHT = ["follow_up.imputations=0", "profile.sensitivity={}"]
+LIGHT = [
+    "follow_up.imputations=0", "profile.sensitivity={}", "fairness.groups=[]",
+    "fairness.drift=false",
+]  # fmt: skip
 """Nothing is paid on these."""
 
 
@@ -86,9 +91,7 @@ def system_of(project):
         world = project / "worlds" / SYSTEMS[name][0]
         if not world.exists():
             make_world(SYSTEMS[name][0], project)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("riskadj.report.figures._draw", lambda *_: "<svg/>")
-            run = run_study(study_of(name, project, *LIGHT), project / "runs" / name)
+        run = run_study(study_of(name, project, *LIGHT), project / "runs" / name)
         settled = settle_run(contract_of(name, project), run.folder)
         write_settlement(settled, project / "settled" / name)
         return SimpleNamespace(
@@ -314,7 +317,6 @@ def test_from_scenario_to_statements_by_two_commands(riskadj, tmp_path, monkeypa
     for part in ("studies", "contracts"):
         shutil.copytree(CONFIGS / part, tmp_path / "configs" / part)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("riskadj.report.figures._draw", lambda *_: "<svg/>")
 
     smaller = [one for change in SMALL for one in ("--set", change)]
     scenario = CONFIGS / "scenarios" / "spine.yaml"

@@ -37,6 +37,8 @@ from riskadj.report.provenance import digest_of_study
 from riskadj.report.results import OutcomeResults
 from riskadj.study import Study
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SAME = 1e-9
 LOOSER = {"reliability.csv": 1e-3}
 """Its volumes come of a search for a variance, which ends within 1e-9 of where it looks."""
