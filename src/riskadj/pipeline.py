@@ -160,13 +160,16 @@ def _placed(
 
 @contextmanager
 def _not_kept_if_refused(stages: "Stages") -> Iterator[None]:
-    """Remove what is kept, unless the machine was at fault, or whoever ended the run."""
+    """Remove what is kept, unless the machine was at fault, or whoever ended the run.
+
+    Where nothing is kept, its empty place goes in any case.
+    """
     try:
         yield
-    except (OutputError, EngineError):
-        raise
-    except RiskadjError:
-        stages.remove_kept(every=False)
+    except BaseException as error:
+        is_of_machine = isinstance(error, (OutputError, EngineError))
+        if not stages.kept or (isinstance(error, RiskadjError) and not is_of_machine):
+            stages.remove_kept(every=False)
         raise
 
 
@@ -486,7 +489,6 @@ class Stages:
     def left(self) -> str:
         """Say what is left of a run that was ended."""
         if not self.kept:
-            self.remove_kept(every=False)
             return "No results were kept."
         return (
             f"No results were kept. What stages had finished is in {self.kept.folder}, from where "

@@ -11,6 +11,7 @@ from threading import Event, current_thread, main_thread
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], object] | int | None
+"""None: one that Python did not set."""
 
 _TOLD = Event()
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -44,12 +45,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _restore(handlers: list[Handler]) -> None:
     for one, handler in zip(_STOPS, handlers, strict=True):
-        signal.signal(one, handler)
+        if handler is not None:
+            signal.signal(one, handler)
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let what is done inside come to its end before this process is stopped.
+    """Let what is done inside come to its end before this process is stopped, unless told twice.
 
     Examples
     --------
@@ -67,13 +69,19 @@ def held_back() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = [signal.signal(one, lambda number, _: came.append(number)) for one in _STOPS]
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if came.count(number) > 1:
+            signal.default_int_handler(number, None)
+
+    before = [signal.signal(one, note) for one in _STOPS]
     try:
         yield
     finally:
         _restore(before)
-    for number in came[:1]:
-        signal.raise_signal(number)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
 
 
 def was_told() -> bool:

@@ -245,6 +245,8 @@ KEYS = [
      StudyError, "wanted a valid string; got 3"),
     ("an engine of another kind", key("engine", "spark"),
      StudyError, "engine.name: wanted local, dask or an address such as tls://host:8786; got"),
+    ("an engine with a line end", key("engine", "dask\n"),
+     StudyError, "engine.name: wanted local, dask or an address such as tls://host:8786; got"),
     ("no learners", key("learners", []), StudyError, "wanted one or more; got none"),
     ("a learner without a kind", key("learners", [{}]),
      StudyError, "wanted a `kind`; the key is missing"),

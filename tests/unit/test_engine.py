@@ -289,3 +289,28 @@ def test_blocks_know_their_engine_and_their_number():
     blocks = Local().place([1, 2])
     assert isinstance(blocks, Blocks)
     assert (len(blocks), blocks.engine) == (2, Local())
+
+
+# The workers of others ---------------------------------------------------------------------------
+
+
+def fail_in_one(item, _seat):
+    if item:
+        raise ValueError("an ordinary error")
+    return item
+
+
+@pytest.mark.slow
+def test_the_workers_of_others_outlive_an_error_of_ours():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as theirs,
+        Dask(theirs.scheduler_address) as engine,
+        distributed.Client(theirs, set_as_default=False) as client,
+    ):
+        before = client.run(os.getpid)
+        with pytest.raises(ValueError, match="an ordinary error"):
+            engine.together(fail_in_one, [0, 1])
+        assert client.run(os.getpid) == before

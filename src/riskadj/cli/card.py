@@ -58,10 +58,11 @@ def publish(
     """
     from riskadj.report.card.published import publish_card
 
+    left_to_write = len(_unwritten(folder).fields)
     place = publish_card(folder, to)
     typer.echo(f"published {place}")
-    if (found := _unwritten(place)).fields:
-        left = f"{len(found.fields)} of its texts are still to be written"
+    if left_to_write:
+        left = f"{left_to_write} of its texts are still to be written"
         typer.echo(f"{left}; riskadj card check {place} lists them")
 
 

@@ -11,7 +11,7 @@ What a worker held when it died is made again, of what is sent to the others onc
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from time import sleep
@@ -35,8 +35,6 @@ SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
-    # Ctrl-C is for the process that started them, which then ends them.
-    "distributed.worker.preload": ["riskadj.engine.worker"],
     # Dask has every array given back to the system at once, and asked for again a moment later.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
@@ -126,7 +124,7 @@ class Dask:
     ) -> None:
         self.address, self.workers, self.processes = address, workers, processes
         self.timeout = timeout
-        self._away = bool(address) or processes
+        self._away = processes if address is None else not address.startswith("inproc:")
         self._distributed = _distributed()
         self._cluster = None
         try:
@@ -134,6 +132,7 @@ class Dask:
                 if not address:
                     self._cluster = _started(self._distributed, workers, processes)
             self._client = self._connected(timeout)
+            self._wait_for_workers(timeout)
         except BaseException:
             self.close()
             raise
@@ -141,7 +140,7 @@ class Dask:
     def _connected(self, timeout: float) -> Any:
         where = self.address or self._cluster
         try:
-            client = self._distributed.Client(
+            return self._distributed.Client(
                 where,
                 timeout=timeout,
                 set_as_default=False,
@@ -152,15 +151,15 @@ class Dask:
                 f"engine: wanted a Dask scheduler at {self.address}; got no answer ({error}). "
                 "Start one there, or choose engine: local."
             ) from None
+
+    def _wait_for_workers(self, timeout: float) -> None:
         try:
-            client.wait_for_workers(1, timeout=timeout)
+            self._client.wait_for_workers(1, timeout=timeout)
         except TimeoutError:
-            client.close()
             raise EngineError(
                 f"engine: wanted workers of the scheduler at {self.address or 'this machine'}; got "
                 f"none within {timeout:g} s. Start some, or choose engine: local."
             ) from None
-        return client
 
     def place(self, parts: Iterable[Any]) -> Blocks:
         """Send blocks to the workers."""
@@ -290,7 +289,8 @@ class Dask:
             if not set(workers) <= set(self._client.nthreads()):
                 return False
             if any(one.status == "error" for one in futures):
-                self._start_again(workers)
+                if self.address is None:  # those of others hold what is others'; waiting has an end
+                    self._start_again(workers)
                 return True
         return all(one.status in ("finished", "error") for one in futures)
 
@@ -357,10 +357,11 @@ class Dask:
 
     def close(self) -> None:
         """Stop what was started here; of what is under way nobody waits for the answer."""
-        for one in (getattr(self, "_client", None), self._cluster):
-            if one is not None:
-                one.loop.asyncio_loop.set_exception_handler(lambda *_: None)
-                one.close()
+        with ExitStack() as left:
+            for one in (self._cluster, getattr(self, "_client", None)):
+                if one is not None:
+                    left.callback(one.close)
+                    one.loop.asyncio_loop.set_exception_handler(lambda *_: None)
 
     def __enter__(self) -> Self:
         return self
@@ -435,7 +436,7 @@ def _started(distributed: Any, workers: int, processes: bool) -> Any:
     import dask
 
     try:
-        with dask.config.set(SETTINGS):
+        with dask.config.set(SETTINGS | _ctrl_c_for_us(dask.config) if processes else SETTINGS):
             return distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -451,6 +452,12 @@ def _started(distributed: Any, workers: int, processes: bool) -> Any:
             f"engine: wanted workers on this machine, {workers}; they did not start ({error}). In "
             "a script, start them below `if __name__ == '__main__':`; or choose engine: local."
         ) from None
+
+
+def _ctrl_c_for_us(config: Any) -> dict[str, Any]:
+    """Return the setting by which Ctrl-C is for the process that started workers, and ends them."""
+    name = "distributed.worker.preload"
+    return {name: [*config.get(name, []), "riskadj.engine.worker"]}
 
 
 def _given_up(why: object) -> EngineError:

@@ -12,7 +12,7 @@ from riskadj.record import Record
 from riskadj.simulate.populations import ProcedureGroup
 from riskadj.study.load import build, read_yaml
 
-PERIOD = r"^\d{4}(/\d{2})?$"
+PERIOD = r"\d{4}(/\d{2})?"
 """A calendar year such as 2021, or a year from April such as 2021/22."""
 
 
@@ -247,7 +247,7 @@ class Scenario(Record):
     @field_validator("periods")
     @classmethod
     def _are_years(cls, periods: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [one for one in periods if not re.match(PERIOD, one)]
+        wrong = [one for one in periods if not re.fullmatch(PERIOD, one)]
         if wrong:
             raise ValueError(f"wanted periods such as 2021 or 2021/22; got {', '.join(wrong)}")
         if len(set(periods)) < len(periods):

@@ -1009,7 +1009,7 @@ class Compute(Record):
     threads: int = Field(2, ge=1)
 
 
-_ENGINE = r"^(local|dask|(tcp|tls|ucx|ws|wss)://[^\s/@]+)$"
+_ENGINE = r"local|dask|(tcp|tls|ucx|ws|wss)://[^\s/@]+"
 _ENCRYPTED = ("tls", "wss")
 _THIS_MACHINE = ("127.0.0.1:", "localhost:", "[::1]:")
 
@@ -1037,7 +1037,7 @@ class EngineRules(Record):
     @field_validator("name")
     @classmethod
     def _is_one(cls, name: str) -> str:
-        if not re.match(_ENGINE, name):
+        if not re.fullmatch(_ENGINE, name):
             raise ValueError("wanted local, dask or an address such as tls://host:8786")
         return name
 
