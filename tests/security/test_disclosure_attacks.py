@@ -28,6 +28,7 @@ from riskadj.fairness.drift import ACCESS
 from riskadj.pipeline import Run
 from riskadj.report.disclosure import (
     SUPPRESSED,
+    coarse_contributions,
     suppress_drift,
     suppress_flow,
     suppress_metrics,
@@ -452,20 +453,166 @@ def test_no_level_of_few_patients_follows_from_the_files_of_a_run(ran: Run) -> N
     assert not too_tight(known, {"c": truth["c"]}, 6)
 
 
+_COUNTS = """
+answered eligible episodes left linked n n_both n_cost n_from n_outcome n_to patients
+procedures q1 q2_returned q2_sent remaining
+"""
+COUNTS = frozenset(_COUNTS.split())
+"""Columns that count patients or their episodes."""
+SHARES = {
+    "drift.csv": {"before": "n_from", "after": "n_to"},
+    "groups.csv": {"at_better": "n", "at_worse": "n"},
+}
+"""By table: columns that are shares of patients, of how many."""
+ANSWERED = {
+    "follow_up.csv": {"response"},
+    "rates.csv": {"participation", "linkage", "issue", "response"},
+}
+"""Shares of two counts that stand beside them; what is left of one is not hidden (PRIVACY.md)."""
+_FIGURES = """
+adjusted adjusted_complete adjusted_imputed adjusted_weighted at_better_above_all
+at_worse_above_all baseline between between_lower95 between_upper95 brier c_statistic
+centre change ci_lower95 ci_upper95 columns come_out contribution corrected correlation
+counted currency decile df_imputed difference difference_weighted drift effective_n error
+error_complete error_imputed error_weighted everybody expected factor fell first
+flag_changes_at flag_moved_by flag_share flag_side_share from_period gain groups
+highest_of_folds icc inner intercept lambda largest lower95 lower998 lowest_of_folds
+mean_absolute mean_residual median_reliability middle missing_information money
+n_providers net_compensation note observed outer overlap p_best_fifth p_worst_fifth
+peer_group per_patient pooled pooled_lower95 pooled_upper95 predicted predicted_ratio
+predictive_ratio providers r2 rank ratio ratio_complete ratio_imputed ratio_weighted
+reliability response rose sd second share shift shrunken slope social stability
+stability_by_chance standard_error standardised strata tau tipping_down tipping_nearest
+tipping_up to_period upper95 upper998 volume_07 volume_09 weighted within within_providers
+worth z z_complete z_imputed z_weighted
+"""
+FIGURES = frozenset(_FIGURES.split())
+"""Columns of means, models, tests, money and names, none of which is a number of patients."""
+
+
+def test_somebody_has_thought_of_every_column_of_numbers(ran: Run) -> None:
+    """A column that is none of these has to be looked at, and put where it belongs."""
+    thought_of = COUNTS | FIGURES
+    for path in sorted(ran.folder.glob("*.csv")):
+        own = thought_of | {*SHARES.get(path.name, ()), *ANSWERED.get(path.name, ())}
+        numbers = {re.sub("_(lower|upper)95$", "", one) for one in numbers_of(path)}
+        assert numbers <= own | {"ci", ""}, path.name
+
+
+def numbers_of(path: Path) -> list[str]:
+    return [*pd.read_csv(path).select_dtypes("number")]
+
+
 def test_no_table_of_a_run_counts_few_patients(ran: Run) -> None:
-    """No bare count from 1 to 5 is in any column that counts patients."""
-    columns = {"n", "episodes", "eligible", "answered", "procedures", "q1", "q2_sent",
-               "q2_returned", "n_outcome", "n_cost", "n_both", "n_from", "n_to", "left",
-               "remaining", "fewest", "patients"}  # fmt: skip
+    """No bare count from 1 to 5 is in any column that counts patients, nor follows by a share."""
     found = []
     for path in sorted(ran.folder.glob("*.csv")):
         table = pd.read_csv(path)
-        for name in columns & set(table):
+        for name in COUNTS & set(table):
             few = table[name].between(1, 5)
             if name == "patients":  # done to one patient at a time
                 few &= table["done_to"] != "one patient"
             found += [(path.name, name)] if few.any() else []
+        for name, of in SHARES.get(path.name, {}).items():
+            told = table[table["part"] == ACCESS] if "part" in table else table
+            having = (told[name] * told[of]).round()
+            few = having.between(1, 5) | (told[of] - having).between(1, 5)
+            found += [(path.name, name)] if few.any() else []
     assert not found
+
+
+# --- numbers of patients by what they add to an expectation ---------------------------------------
+
+
+def groups_told(
+    shown: pd.DataFrame, exact: pd.DataFrame, steps: pd.DataFrame, below: int
+) -> pd.DataFrame:
+    """Return between which numbers of patients each shown contribution of a yes or no puts them.
+
+    The attacker knows what each value adds, and the rule: every number there can be is tried.
+    """
+    full = np.isclose(steps["step"], steps["far"] - steps["origin"])
+    two = steps[np.isclose(steps["near"], steps["origin"]) & full & (steps["step"] != 0)]
+    keys = ["outcome", "learner", "provider_id", "feature"]
+    rows = []
+    for one in shown.merge(two).merge(exact[[*keys, "contribution"]], on=keys).itertuples():
+        k = np.arange(one.n + 1)
+        names = [f"{x:06d}" for x in k]
+        tried = pd.DataFrame({
+            "outcome": one.outcome, "learner": one.learner, "provider_id": names,
+            "n": one.n, "feature": one.feature, "theme": "", "difference": 0.0,
+            "contribution": one.origin + k * one.step / one.n,
+        })  # fmt: skip
+        rule = tried[keys].assign(origin=one.origin, step=one.step, near=one.near, far=one.far)
+        told = coarse_contributions(tried, rule, below)
+        told = told[told["feature"] == one.feature]["contribution"].to_numpy()
+        fits = k[np.isclose(told, one.contribution_x, rtol=0, atol=1e-9)]
+        true = (one.contribution_y - one.origin) / one.step * one.n
+        rows.append((one.provider_id, one.n, one.feature, true, fits.min(), fits.max()))
+    names = ["provider_id", "n", "feature", "true", "least", "most"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def of_a_yes_or_no(ran: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    parts = [one.explanation for one in ran.results if one.explanation]
+    steps = pd.concat([one.steps for one in parts])
+    flags = {"sex", "comorb_heart", "comorb_depression", "living_arrangements"}
+    exact = pd.concat([one.providers for one in parts])
+    return exact[exact["feature"].isin(flags)], steps[steps["feature"].isin(flags)]
+
+
+def test_no_number_of_patients_follows_from_contributions(ran: Run) -> None:
+    exact, steps = of_a_yes_or_no(ran)
+    shown = pd.read_csv(ran.folder / "shap_providers.csv")
+    found = groups_told(shown, exact, steps, 6)
+    assert len(found) > 20
+    together = found.groupby(["provider_id", "n", "feature"]).agg(
+        true=("true", "first"), least=("least", "max"), most=("most", "min")
+    )
+    n = together.index.get_level_values("n")
+    few = together["true"].round().between(1, 5) | (n - together["true"]).round().between(1, 5)
+    assert few.any(), "the world has few patients with a condition"
+    assert (together["most"] - together["least"])[few].ge(5).all()
+
+
+def test_exact_contributions_would_tell_numbers_of_patients(ran: Run) -> None:
+    exact, steps = of_a_yes_or_no(ran)
+    known = exact[(exact["n"] >= 6) & exact["feature"].str.startswith("comorb")]
+    found = groups_told(known, exact, steps, 1)
+    assert len(found) > 10
+    assert (found["least"] == found["most"]).all()
+    assert found["true"].sub(found["true"].round()).abs().max() < 1e-6
+
+
+@few_examples
+@given(SEEDS, BELOW)
+def test_contributions_of_any_world_tell_no_few_patients(seed: int, below: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = rng.integers(below, 8 * below, 12)
+    having = rng.binomial(n, rng.choice([0.02, 0.1, 0.5, 0.95], 12))
+    share = having.sum() / n.sum()
+    of: dict[str, Any] = {"learner": "linear", "feature": "gout"}
+    worlds = []
+    for outcome, adds in zip("abc", rng.normal(0, 3, 3), strict=True):
+        rare = 1 if share <= 0.5 else 0
+        origin = adds * ((1 - rare) - share)
+        far = adds * (rare - share)
+        of |= {"outcome": outcome, "provider_id": [f"P{k}" for k in range(12)]}
+        steps = pd.DataFrame({**of, "origin": origin, "step": far - origin, "near": origin,
+                              "far": far})  # fmt: skip
+        exact = pd.DataFrame({**of, "n": n, "theme": "", "difference": 0.0,
+                              "contribution": adds * (having / n - share)})  # fmt: skip
+        shown = coarse_contributions(exact, steps, below)
+        worlds.append(groups_told(shown[shown["feature"] == "gout"], exact, steps, below))
+    found = (
+        pd.concat(worlds)
+        .groupby(["provider_id", "n"])
+        .agg(true=("true", "first"), least=("least", "max"), most=("most", "min"))
+    )
+    true = found["true"].round()
+    rest = found.index.get_level_values("n") - true
+    few = true.between(1, below - 1) | rest.between(1, below - 1)
+    assert (found["most"] - found["least"])[few].ge(below - 1).all()
 
 
 def test_capped_costs_of_few_patients_are_neither_counted_nor_told_in_words(ran: Run) -> None:

@@ -33,14 +33,21 @@ FOLD = "(fold)"
 """Stands for differences in base between the models of different folds."""
 START = "(score before)"
 """Stands for the gain that is left when patients start higher or lower."""
+COARSE = "(rounding)"
+"""Stands for what rounding contributions takes from their sum; see `report.disclosure`."""
 ADDITIVITY = 1e-6
 LARGEST = {"logit": 15.0}
 """By link: how far out numbers still tell chances from 0 and 1 to the last digits wanted."""
 ROUNDING = 1e-9
+_MANY = ("number", "whole")
+"""Kinds of columns that may have many values."""
+_FEW = 12
+"""Values, constants each perhaps, that are few."""
 AT_A_TIME = 8
 """Columns of all episodes that are looked at together."""
 KEYS = ["outcome", "learner"]
 ROLE_COLUMNS = [*KEYS, "role", "columns", "mean_absolute", "share"]
+STEP_COLUMNS = [*KEYS, "provider_id", "feature", "origin", "step", "near", "far"]
 PART_COLUMNS = [*KEYS, "part", "n", "feature", "mean_absolute", "share", "rank"]
 
 
@@ -81,6 +88,13 @@ class Explanation:
     interactions : DataFrame
         `outcome, learner, first, second, n, mean_absolute`: what two columns do together in
         boosted trees, in a random sample of `n` episodes; the largest. Empty unless asked for.
+    steps : DataFrame
+        `outcome, learner, provider_id, feature, origin, step, near, far`: how contributions of
+        single episodes lie, of those that the provider's model expects, on the scale of
+        `providers`: `origin` their median, `far` the end that is farther from it, `near` the other.
+        `step` goes from the origin towards the far end: as wide as all of them where they have few
+        values, else the root mean square distance of those who are not at the origin. It never
+        leaves.
     """
 
     episodes: pd.DataFrame
@@ -90,6 +104,7 @@ class Explanation:
     roles: pd.DataFrame = field(default_factory=partial(_nothing, ROLE_COLUMNS))
     folds: pd.DataFrame = field(default_factory=partial(_nothing, PART_COLUMNS))
     interactions: pd.DataFrame = field(default_factory=partial(_nothing, PAIR_COLUMNS))
+    steps: pd.DataFrame = field(default_factory=partial(_nothing, STEP_COLUMNS))
 
     def of(self, learner: str) -> pd.DataFrame:
         """Return the episodes of one learner, without columns that it does not ask for."""
@@ -177,7 +192,7 @@ def explain_expectations(
     return Explanation(**tables, digest=digest_of_frame(tables["episodes"], expectations.digest))
 
 
-_TABLES = ("episodes", "features", "providers", "roles", "folds", "interactions")
+_TABLES = ("episodes", "features", "providers", "roles", "folds", "interactions", "steps")
 
 
 def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -221,6 +236,7 @@ def _explain(
         _by_role(features),
         _by_part(episodes, rows["fold"].to_numpy(), len(model.members), seed),
         _pairs(expectations, model, rows, seed) if interactions else _nothing(PAIR_COLUMNS),
+        _steps(episodes, model, expectations.cohort, rows["fold"].to_numpy()),
     )
 
 
@@ -397,12 +413,55 @@ def _by_feature(episodes: pd.DataFrame, model: ExpectationModel) -> pd.DataFrame
     return _keyed(table, episodes, ["feature", "theme", "mean_absolute", "share", "role"])
 
 
+def _sign(cohort: Cohort) -> int:
+    """Return what makes a contribution positive when better, or of a cost when dearer."""
+    if cohort.outcome.compares.family == "gamma":
+        return 1
+    is_gain = cohort.outcome.kind == "gain"
+    return cohort.outcome.measured.direction if is_gain else cohort.outcome.better
+
+
+def _steps(
+    episodes: pd.DataFrame, model: ExpectationModel, cohort: Cohort, fold: np.ndarray
+) -> pd.DataFrame:
+    """Return how far apart what a column adds to single episodes is, from where and how far."""
+    own = pd.Series(fold).groupby(episodes["provider_id"].to_numpy()).agg(["min", "max"])
+    if not own["min"].equals(own["max"]):  # folds are within providers
+        fold = np.zeros_like(fold)
+    inside = {one: fold == one for one in np.unique(fold)}
+    rows, sign = [], _sign(cohort)
+    for one in model.columns:
+        adds = sign * episodes[one.name].to_numpy()
+        for part, which in inside.items():
+            found = _step_of(adds[which], one.kind in _MANY)
+            rows.append((part, one.name, found[0], *(place - adds.mean() for place in found[1:])))
+    by_part = pd.DataFrame(rows, columns=["part", "feature", "step", "origin", "near", "far"])
+    part = pd.DataFrame({"provider_id": episodes["provider_id"], "part": fold}).drop_duplicates()
+    return _keyed(part.merge(by_part, on="part"), episodes, STEP_COLUMNS[len(KEYS) :])
+
+
+def _step_of(adds: np.ndarray, many: bool) -> tuple[float, float, float, float]:
+    """Return by how much one episode moves a sum of many, from where, and the ends of what can be.
+
+    Counted from the median, which of a yes or no is the commoner.
+    """
+    origin = np.quantile(adds, 0.5, method="lower")
+    near, far = sorted((adds.min(), adds.max()), key=lambda end: abs(end - origin))
+    step = abs(far - near)
+    if many and not _are_few(adds):
+        away = adds[np.abs(adds - origin) > ROUNDING] - origin
+        step = np.sqrt(np.mean(away**2)) if away.size else 0.0
+    return float(np.copysign(step, far - origin)), float(origin), float(near), float(far)
+
+
+def _are_few(values: np.ndarray) -> bool:
+    return all(len(np.unique(some)) <= _FEW for some in (values[: 100 * _FEW], values))
+
+
 def _by_provider(episodes: pd.DataFrame, themes: dict[str, str], cohort: Cohort) -> pd.DataFrame:
-    sign = 1 if cohort.outcome.compares.family == "gamma" else cohort.outcome.better
-    start = None
+    sign, start = _sign(cohort), None
     if cohort.outcome.kind == "gain":
         start = pd.DataFrame({START: -cohort.test["baseline_score"].to_numpy()})
-        sign = cohort.outcome.measured.direction
     codes, labels = pd.factorize(episodes["provider_id"], sort=True)
 
     def gap_of(values: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
-from riskadj.explain.shap_values import FOLD, START
+from riskadj.explain.shap_values import START
 from riskadj.report.acts import note_done
 from riskadj.report.charts.drawing import to_svg
 from riskadj.report.charts.explained import Bar, Interval, draw_bars, draw_intervals
@@ -28,7 +28,7 @@ from riskadj.report.folder import (
 )
 from riskadj.report.provenance import FORMAT
 from riskadj.report.words import (
-    FOLD_TITLE,
+    PART_TITLES,
     called,
     counted,
     explained_decimals,
@@ -115,13 +115,11 @@ def _apart(answer: ProviderAnswer, value: float) -> str:
 
 
 def _label(feature: str, answer: Answer) -> str:
-    before = answer.outcome.measured.before
+    before, own = answer.outcome.measured.before, {}
     if isinstance(answer, ProviderAnswer) and START in answer.parts["feature"].to_numpy():
-        fixed = {FOLD: FOLD_TITLE, START: "score before: room to gain", before: SAID_BY_START}
-    else:
-        fixed = {FOLD: FOLD_TITLE}
+        own = {START: "score before: room to gain", before: SAID_BY_START}
     columns = {**COLUMNS, **{one.name: one for one in answer.study.data.columns}}
-    return fixed.get(feature) or feature_label(feature, columns)
+    return own.get(feature) or PART_TITLES.get(feature) or feature_label(feature, columns)
 
 
 # --- a provider -----------------------------------------------------------------------------------

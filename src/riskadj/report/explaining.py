@@ -11,7 +11,7 @@ import pandas as pd
 
 from riskadj.episodes.columns import COLUMNS
 from riskadj.errors import UnknownNameError, ValuesError, did_you_mean
-from riskadj.explain.shap_values import FOLD, KEYS, feature_columns
+from riskadj.explain.shap_values import COARSE, FOLD, KEYS, feature_columns
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import read_csv, read_json, read_provenance
 from riskadj.report.lookup import rows_of
@@ -293,7 +293,7 @@ def _analyses(ran: Ran, outcome: Outcome, learner: str, provider_id: str) -> pd.
 
 
 def _peers(providers: pd.DataFrame, parts: pd.DataFrame, provider_id: str) -> pd.DataFrame:
-    wide = parts[parts["feature"] != FOLD].pivot(
+    wide = parts[~parts["feature"].isin([FOLD, COARSE])].pivot(
         index="provider_id", columns="feature", values="contribution"
     )
     far = np.sqrt(((wide - wide.loc[provider_id]) ** 2).sum(axis=1)).rename("distance")

@@ -14,12 +14,14 @@ from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import Column
 from riskadj.expected import Evaluation, Expectations, save_model
 from riskadj.explain import Explanation, unexplained
+from riskadj.explain.shap_values import STEP_COLUMNS
 from riskadj.fairness import Fairness, shown_groups
 from riskadj.followup import FollowUp
 from riskadj.profile import Profiles, flag_labels
 from riskadj.profile.providers import told_once
 from riskadj.report.card.card import build_card
 from riskadj.report.disclosure import (
+    coarse_contributions,
     keep_rated,
     keep_shown,
     keep_shown_parts,
@@ -63,6 +65,7 @@ NO_FEATURES = _nothing("outcome", "learner", "feature", "theme", "mean_absolute"
 NO_PROVIDERS = _nothing(
     "outcome", "learner", "provider_id", "n", "feature", "theme", "contribution", "difference"
 )
+NO_STEPS = _nothing(*STEP_COLUMNS)
 NO_EPISODES = _nothing("outcome", "learner", "episode_id", "provider_id", "base", "expected_score")
 
 
@@ -127,9 +130,7 @@ def build_findings(
             {one.outcome.name: r.profiles.warnings for one, r in zip(cohorts, results, strict=True)}
         ),
         features=_stack([one.features for one in explained], NO_FEATURES),
-        provider_features=keep_shown(
-            _stack([one.providers for one in explained], NO_PROVIDERS), providers, below
-        ),
+        provider_features=_contributions(explained, providers, below),
         roles=_stack([one.roles for one in explained], no_roles()),
         feature_folds=keep_shown_parts(
             _stack([one.folds for one in explained], no_feature_folds()), below
@@ -147,6 +148,15 @@ def build_findings(
     )
     base = study.report.round_counts_to
     return found if base is None else rounded(found, base)
+
+
+def _contributions(
+    explained: Sequence[Explanation], providers: pd.DataFrame, below: int
+) -> pd.DataFrame:
+    """Return why expectations of providers differ, in steps of as many patients as are few."""
+    whole = _stack([one.providers for one in explained], NO_PROVIDERS)
+    steps = _stack([one.steps for one in explained], NO_STEPS)
+    return coarse_contributions(keep_shown(whole, providers, below), steps, below)
 
 
 def _unused(

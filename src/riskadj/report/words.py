@@ -6,7 +6,7 @@ from math import ceil, isfinite
 from types import MappingProxyType
 
 from riskadj.episodes.columns import Column
-from riskadj.explain.shap_values import FOLD
+from riskadj.explain.shap_values import COARSE, FOLD
 from riskadj.study import Outcome
 
 LEARNER_TITLES: Mapping[str, str] = MappingProxyType(
@@ -101,6 +101,9 @@ WAYS: Mapping[str, str] = MappingProxyType(
 """Ways to treat social factors."""
 
 FOLD_TITLE = "model of the fold"
+ROUNDING_TITLE = "rounding"
+PART_TITLES = {FOLD: FOLD_TITLE, COARSE: ROUNDING_TITLE}
+"""What parts of an expectation that are of no column are called."""
 LONGEST_NAME = 18
 """Letters of a provider's name in a figure with a row to each."""
 LONGEST_LABEL = 34
@@ -281,7 +284,7 @@ def population(outcome: Outcome) -> str:
 
 def theme_title(theme: str) -> str:
     """Return what a theme of contributions is called."""
-    return FOLD_TITLE if theme == FOLD else theme
+    return PART_TITLES.get(theme, theme)
 
 
 def feature_label(name: str, columns: Mapping[str, Column]) -> str:

@@ -9,6 +9,7 @@ Every table passes here on its way to a card, a page, a figure, a run folder or 
 hidden is the same in all of them.
 """
 
+from riskadj.report.disclosure.contributions import coarse_contributions
 from riskadj.report.disclosure.flow import suppress_flow
 from riskadj.report.disclosure.patients import (
     keep_shown_parts,
@@ -38,6 +39,7 @@ from riskadj.report.disclosure.rounding import rounded
 __all__ = [
     "NOT_ADJUSTED",
     "SUPPRESSED",
+    "coarse_contributions",
     "keep_rated",
     "keep_shown",
     "keep_shown_parts",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from riskadj.explain.shap_values import FOLD
+from riskadj.explain.shap_values import COARSE, FOLD
 from riskadj.report.blocks import Block, number, paragraph, percent, table, text
 from riskadj.report.figures import figure_blocks
 from riskadj.report.findings import Findings
@@ -45,6 +45,10 @@ _OF_THE_FOLD = (
     f"{FOLD_TITLE.capitalize()}: episodes are expected by the model of their fold, and the models "
     "of different folds do not start from quite the same expectation. That says nothing about "
     "patients."
+)
+_OF_ROUNDING = (
+    "Rounding: parts are told in whole groups of as many patients as are few, so that no number of "
+    "patients with a condition follows from them."
 )
 
 
@@ -234,6 +238,7 @@ def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.D
         ],
         _which_providers(findings, outcome, len(providers), parts["provider_id"].nunique()),
         _OF_THE_FOLD if FOLD in themes else "",
+        _OF_ROUNDING if COARSE in themes else "",
     )  # fmt: skip
 
 
@@ -300,7 +305,7 @@ def _themes_in_words(pull: "pd.Series[float]", decimals: int) -> str:
 
 
 def _theme_in_words(theme: str) -> str:
-    return f"the {theme_title(theme)}" if theme == FOLD else theme
+    return f"the {theme_title(theme)}" if theme == FOLD else theme_title(theme)
 
 
 def _is_seen(value: float, decimals: int) -> bool:
