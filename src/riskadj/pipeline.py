@@ -39,8 +39,9 @@ from riskadj.instruments import ValueSet, read_value_sets
 from riskadj.profile import profile_providers
 from riskadj.profile.windows import WindowVariation, vary_by_window
 from riskadj.report.acts import note_run
+from riskadj.report.differencing import told_by_both
 from riskadj.report.findings import Findings
-from riskadj.report.folder import run_folder, run_of_other_data
+from riskadj.report.folder import MARK, run_folder, run_of_other_data
 from riskadj.report.provenance import build_provenance, digest_of_study, is_made_again
 from riskadj.report.results import OutcomeResults, build_findings, write_results
 from riskadj.report.windows import write_windows
@@ -76,6 +77,9 @@ class Run:
         Where it was logged; None when tracking is off.
     replaced : str
         What an earlier run in the same folder was, where it was of other data; else empty.
+    told_with_replaced : int
+        How many numbers of this run and of the one that it replaced tell of few patients when they
+        are held against each other.
     """
 
     folder: Path
@@ -84,6 +88,7 @@ class Run:
     seconds: dict[str, float]
     logged: "LoggedRun | None" = None
     replaced: str = ""
+    told_with_replaced: int = 0
 
 
 def run_study(
@@ -133,10 +138,21 @@ def run_study(
             write_results(findings, results, staging)
             note_run(folder, staging)
         replaced = run_of_other_data(folder, provenance)
+        told = _told_with(folder, staging)
     said = f"The results are in {folder}; log them with: riskadj log {folder}"
     with _said_if_interrupted(lambda: said):
         logged = _log(study, folder, stages)
-    return Run(folder, findings, results, stages.totals(), logged, replaced)
+    return Run(folder, findings, results, stages.totals(), logged, replaced, told)
+
+
+def _told_with(folder: Path, staging: Path) -> int:
+    """Return how many numbers tell of few beside those of the run that is about to be replaced."""
+    if not (folder / MARK).is_file():
+        return 0
+    try:
+        return len(told_by_both(folder, staging))
+    except RiskadjError:  # it was changed, or is of another version: nobody can say
+        return 0
 
 
 @contextmanager

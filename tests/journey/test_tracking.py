@@ -387,3 +387,15 @@ def test_nothing_is_printed_and_no_setting_is_left_behind(finished, store, capfd
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
     assert dict(os.environ) == before | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def test_models_stay_where_a_study_says_so(tmp_path):
+    folder = made_up_run(tmp_path / "kept")
+    study = json.loads((folder / "study.json").read_text())
+    study["tracking"]["models"] = False
+    (folder / "study.json").write_text(json.dumps(study))
+    sealed(folder)
+    logged = log_run(folder, f"sqlite:///{tmp_path}/mlflow.db")
+    assert logged.models == ()
+    assert not list(tmp_path.glob("mlartifacts/**/MLmodel"))
+    assert list(tmp_path.glob("mlartifacts/**/providers.csv"))

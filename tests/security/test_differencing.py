@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_numbers import Hostile
+from worlds import LINEAR, episode_frame, study_content, write_study
 
 from riskadj.audit import diff_runs
 from riskadj.digest import digest_of_file
 from riskadj.errors import FileFormatError, FileMissingError
+from riskadj.pipeline import run_study
 from riskadj.report.differencing import BY_DIFFERENCE, BY_ONE, BY_TOTAL, told_by_both
+from riskadj.study import load_study
 
 KEYS = ["outcome", "learner", "provider_id", "n", "episodes", "suppression", "flag"]
 
@@ -152,6 +155,22 @@ def test_the_command_that_compares_runs_says_which_rows_and_not_how_many(tmp_pat
     assert not {"a", "b", "difference"} & set(found.together)
     assert "Do not publish both" in found.warning
     assert not diff_runs(a, a).warning
+
+
+def test_a_run_says_what_it_tells_beside_the_one_that_it_replaces(tmp_path: Path) -> None:
+    frame = episode_frame(400, providers=4)
+    content = study_content(learners=LINEAR)
+
+    def told(rows: pd.DataFrame) -> int:
+        rows.to_csv(tmp_path / "episodes.csv", index=False)
+        study = load_study(write_study(tmp_path, content))
+        return run_study(study, tmp_path / "run").told_with_replaced
+
+    last = frame["period"] == frame["period"].max()
+    three = frame.index[last & (frame["provider_id"] == "H01") & frame["q2_score_ohs"].notna()][:3]
+    assert told(frame) == 0
+    assert told(frame) == 0
+    assert told(frame.drop(three)) > 0
 
 
 def test_a_run_tells_nothing_together_with_itself(hostile: Hostile) -> None:

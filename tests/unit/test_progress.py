@@ -144,7 +144,7 @@ def test_the_flow_has_a_line_for_each_reason(capsys) -> None:
 
 def run_of(tmp_path, **given):
     (tmp_path / MARK).write_text('{"seal": "abc"}', encoding="utf-8")
-    more = {"replaced": "", "logged": None} | given
+    more = {"replaced": "", "told_with_replaced": 0, "logged": None} | given
     return SimpleNamespace(
         findings=example_findings(), seconds={"read": 1.0}, folder=tmp_path, **more
     )
@@ -157,12 +157,14 @@ def test_a_run_says_where_it_is_and_what_it_replaced_and_where_it_was_logged(
     alone = capsys.readouterr().out
     assert "seal      abc" in alone
     assert "replaced" not in alone
+    assert "warning" not in alone
     assert "MLflow" not in alone
     logged = SimpleNamespace(run_id="r1", uri="sqlite:///mlflow.db")
-    show_run(run_of(tmp_path, replaced="old.csv", logged=logged))
+    show_run(run_of(tmp_path, replaced="old.csv", told_with_replaced=3, logged=logged))
     out = capsys.readouterr().out
     assert "a run of other data: old.csv" in out
     assert "run r1 at sqlite:///mlflow.db" in out
+    assert "3 numbers tell of few patients beside those of the run that was here before" in out
 
 
 def test_answers_of_few_are_hidden_and_so_is_the_one_that_would_tell_them(capsys) -> None:

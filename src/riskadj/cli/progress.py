@@ -78,6 +78,13 @@ def show_run(run: "Run") -> None:
     if run.replaced:
         told = f"replaced  a run of other data: {run.replaced}"
         console.print(told, soft_wrap=True, highlight=False, markup=False)
+    if run.told_with_replaced:
+        told = (
+            f"warning   {run.told_with_replaced} numbers tell of few patients beside those of the "
+            "run that was here before: if that has left, keep this one, or set "
+            "report.round_counts_to"
+        )
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
     if run.logged:
         where = f"run {run.logged.run_id} at {run.logged.uri}"
         console.print(f"MLflow    {where}", soft_wrap=True, highlight=False)

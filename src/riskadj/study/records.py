@@ -1001,6 +1001,20 @@ class Tracking(Record):
         description="a name: each model is registered as <name>-<outcome>-<learner>, with the "
         "alias candidate; null: none is",
     )
+    models: bool = Field(
+        True,
+        description="whether models are logged; they hold how common each level of case mix was, "
+        "and the ends of what was learned",
+    )
+
+    @model_validator(mode="after")
+    def _registers_what_is_logged(self) -> "Tracking":
+        if self.registered_model and not self.models:
+            raise ValueError(
+                "wanted registered_model: null with models: false, as only what is logged can be "
+                f"registered; got {self.registered_model!r}. Take one of them out."
+            )
+        return self
 
 
 class Compute(Record):

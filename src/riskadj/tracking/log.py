@@ -289,10 +289,11 @@ def _log_files(client: "MlflowClient", run_id: str, finished: _Finished) -> None
 def _log_models(
     client: "MlflowClient", experiment_id: str, run_id: str, finished: _Finished
 ) -> dict[str, str]:
-    """Log every model of a run; return its MLflow id by its name, `outcome-learner`."""
+    """Log every model of a run that may leave; return its id by its name, `outcome-learner`."""
     from mlflow.entities import LoggedModelOutput
 
-    folders = sorted(finished.folder.glob("models/*"))
+    may_leave = finished.study["tracking"].get("models", True)
+    folders = sorted(finished.folder.glob("models/*")) if may_leave else []
     models = {
         folder.name: _log_model(client, experiment_id, run_id, folder, finished.provenance)
         for folder in folders
