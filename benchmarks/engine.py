@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pandas as pd
+from report import commit
 
 from riskadj.casemix import CaseMixEncoder
 from riskadj.engine import Blocks, Dask, Engine, Local, using
@@ -167,14 +168,18 @@ def row(
         "one": one,
         "many": many,
         "ratio": one / many,
+        "ratio_to_local": local / many,
         "apart": apart / largest,
         "load": [min(loads), max(loads)],
     }
 
 
+_FIGURES = ("local", "one", "many", "ratio", "ratio_to_local")
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     low, high = row["load"]
-    seconds = [f"{row[name]:.2f}" for name in ("local", "one", "many", "ratio")]
+    seconds = [f"{row[name]:.2f}" for name in _FIGURES]
     return [row["task"], *seconds, f"{row['apart']:.0e}", f"{low:.1f} to {high:.1f}"]
 
 
@@ -186,11 +191,14 @@ def table(rows: list[dict[str, Any]], args: argparse.Namespace, before: float) -
         else f"cores taken by others, so that ratios say nothing of the wanted {WANTED}"
     )
     head = ["", "local, s", "1 worker, s", f"{args.workers} workers, s", "times faster"]
-    head += ["largest difference", "load"]
+    head += ["than local", "largest difference", "load"]
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *(cells(one) for one in rows)]
     asked = f"{args.providers:,} providers, p = {args.covariates}, "
     return "\n".join(
         [
+            f"`python benchmarks/engine.py --repeat {args.repeat} --keep` at {commit()}, two workers "
+            "against one of them, and against no cluster (local: one process).",
+            "",
             f"{asked}{args.blocks} blocks; best of {args.repeat}; {platform.machine()}, {said}.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
@@ -214,7 +222,7 @@ def main() -> None:
     print("\n" + table(rows, args, before))
     if args.keep:
         (RESULTS / "engine.md").write_text(table(rows, args, before))
-        kept = {"asked": {**vars(args)}, "load_before": before, "rows": rows}
+        kept = {"source": commit(), "asked": {**vars(args)}, "load_before": before, "rows": rows}
         (RESULTS / "engine.json").write_text(json.dumps(kept, indent=2) + "\n")
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import machine
+from report import commit, machine
 
 from riskadj.stats import proportion_interval
 
@@ -136,7 +136,7 @@ def main() -> None:
         _prepare(folder)
         _mutmut(folder, asked.processes, SMALLEST)
         names = list(_found(folder))
-        source = _commit()
+        source = commit()
         drawn = sample(names, {one: getattr(asked, one) for one in PACKAGES}, asked.seed)
         _mutmut(folder, asked.processes, *([] if len(drawn) == len(names) else drawn))
         told = _told(folder, asked.seed, drawn) | {"source": source}
@@ -266,12 +266,6 @@ def _told(folder: Path, seed: int, drawn: list[str]) -> dict[str, Any]:
         "counts": {one: _counts(outcomes, one) for one in PACKAGES},
         "left": [_change(folder, name, found[name][0], outcomes[name]) for name in left],
     }
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    asked = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return asked.stdout.strip()
 
 
 def _counts(outcomes: dict[str, str], package: str) -> dict[str, int]:

@@ -7,6 +7,8 @@ import sys
 import venv
 from pathlib import Path
 
+from report import commit
+
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent / ".bench"
 # One thread each, whoever multiplies the matrices.
@@ -45,7 +47,7 @@ def start(command, entrant, *arguments, seconds):
 
 def versions(places):
     """Return the version of everything that takes part, by name."""
-    found = {"python": sys.version.split()[0], "commit": _commit()}
+    found = {"python": sys.version.split()[0], "commit": commit()}
     for place, code in _ASKED.items():
         if not isinstance(places[place], str):
             found |= _asked(places[place][0], code)
@@ -64,15 +66,6 @@ _ASKED = {
     "peers": ["-c", _FROM_PYTHON.format("gpboost glum")],
     "R": ["-e", _FROM_R],
 }
-
-
-def _commit():
-    described = ["git", "describe", "--always", "--dirty"]
-    try:
-        found = subprocess.run(described, cwd=HERE, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()
 
 
 def _asked(program, code):

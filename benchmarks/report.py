@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +28,17 @@ def machine():
         "cores": f"{os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def commit():
+    """Return the state of the source that is measured; `-dirty` where files were changed."""
+    described = ["git", "describe", "--always", "--dirty"]
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(described, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
 
 
 def as_markdown(findings):

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from report import machine
+from report import commit, machine
 
 RESULTS = Path(__file__).parent / "results"
 PROVIDERS, NUMBERS, FLAGS = 4_000, 20, 17  # 37 risks beside age, sex and the score before
@@ -50,7 +50,7 @@ EVERY = 0.02
 GIB = 2**30
 WHOLE = (
     "episodes", "memory limit GiB", "seconds", "CPU s", "CPU s per million", "resident GiB",
-    "its own GiB", "load before", "verdict", "date, machine",
+    "its own GiB", "load before", "verdict", "date, source, machine",
 )  # fmt: skip
 LITTLE = (
     "episodes", "table GiB", "limit GiB", "had GiB", "at the start GiB", "provider tables",
@@ -311,7 +311,7 @@ def keep(told: dict[str, Any]) -> None:
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     same = ("episodes", "memory_limit_gib")
     kept = [one for one in kept if any(one[key] != told[key] for key in same)]
-    kept.append({"date": date.today().isoformat(), "machine": machine()} | told)
+    kept.append({"date": date.today().isoformat(), "machine": machine(), "source": commit()} | told)
     kept.sort(key=lambda one: [one[key] for key in same])
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(as_markdown(kept), encoding="utf-8")
@@ -345,7 +345,7 @@ def _sums(one: dict[str, Any]) -> tuple[str, ...]:
         f"{one['own_gib']:.1f}",
         f"{one['load_before']:.1f}",
         _verdict(one),
-        ", ".join([one["date"], *one["machine"].values()]),
+        ", ".join([one["date"], one["source"], *one["machine"].values()]),
     )
 
 
