@@ -196,8 +196,8 @@ def table(rows: list[dict[str, Any]], args: argparse.Namespace, before: float) -
     asked = f"{args.providers:,} providers, p = {args.covariates}, "
     return "\n".join(
         [
-            f"`python benchmarks/engine.py --repeat {args.repeat} --keep` at {commit()}, two workers "
-            "against one of them, and against no cluster (local: one process).",
+            f"`python benchmarks/engine.py --repeat {args.repeat} --keep` at {commit()}: two "
+            "workers against one, and against one process without a cluster (local).",
             "",
             f"{asked}{args.blocks} blocks; best of {args.repeat}; {platform.machine()}, {said}.",
             "",

@@ -31,14 +31,18 @@ def machine():
 
 
 def commit():
-    """Return the state of the source that is measured; `-dirty` where files were changed."""
-    described = ["git", "describe", "--always", "--dirty"]
-    here = Path(__file__).parent
+    """Return the state of the source that is measured; `-dirty` where more than results changed."""
+    described = _git("describe", "--always")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results")
+    return f"{described}-dirty" if changed else described or "unknown"
+
+
+def _git(*words):
+    command = ["git", "-C", str(Path(__file__).parent), *words]
     try:
-        found = subprocess.run(described, cwd=here, capture_output=True, text=True, check=True)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()
+        return ""
 
 
 def as_markdown(findings):
