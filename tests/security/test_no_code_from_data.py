@@ -22,9 +22,16 @@ CALLS = {
     "os.spawnl", "os.spawnv", "tempfile.mktemp", "hashlib.md5", "hashlib.sha1", "builtins.eval",
     "builtins.exec", "ast.literal_eval", "pty.spawn", "runpy.run_path", "runpy.run_module",
     "pandas.eval", "numpy.fromstring", "shutil.unpack_archive",
-    "urllib.request.urlretrieve",
+    "urllib.request.urlretrieve", "importlib.__import__", "subprocess.getoutput",
+    "subprocess.getstatusoutput", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model",
 }  # fmt: skip
+PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib"}
+"""Modules that load code wherever they stand, in somebody's package too."""
 METHODS = {"to_pickle", "read_pickle", "extractall"}
+OF_CONSTANTS = {"eval", "query"}
+"""Methods that compute with a text: it has to stand there."""
+PLACED = {"numpy.load": 3}
+"""Calls one of whose arguments is unsafe by its place; fewer than so many are said by place."""
 KEYWORDS = {("allow_pickle", True), ("shell", True), ("typ", "unsafe"), ("verify", False)}
 """Arguments by name that no call may have, with the value that makes them unsafe."""
 CONSTANT = {"importlib.import_module"}
@@ -64,22 +71,28 @@ def _faults(node: ast.AST, full: dict[str, str], name: str) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (f"imports {one.name}" for one in node.names if _is_unsafe(one.name))
     elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-        if _is_unsafe(node.module):
+        if _is_unsafe(node.module) or PICKLES & {one.name for one in node.names}:
             yield f"imports {node.module}"
     elif isinstance(node, ast.Call):
         yield from _call_faults(node, full, name)
 
 
 def _is_unsafe(module: str) -> bool:
-    return module.split(".")[0] in MODULES
+    first, *others = module.split(".")
+    return first in MODULES or bool(PICKLES & {*others})
 
 
 def _call_faults(node: ast.Call, full: dict[str, str], name: str) -> Iterator[str]:
     called = _dotted(node.func, full)
     if called in CALLS or (called in CONSTANT and name not in IMPORTERS):
         yield f"calls {called}"
-    if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
-        yield f"calls {node.func.attr}"
+    last = called.rsplit(".", 1)[-1] if called else getattr(node.func, "attr", "")
+    if last in METHODS or len(node.args) >= PLACED.get(called, 1000):
+        yield f"calls {last}"
+    if isinstance(node.func, ast.Attribute) and last in OF_CONSTANTS and called not in CALLS:
+        texts = [*node.args[:1], *(one.value for one in node.keywords if one.arg == "expr")]
+        if not all(isinstance(one, ast.Constant) for one in texts):
+            yield f"calls {last} of what does not stand there"
     for one in node.keywords:
         value = one.value.value if isinstance(one.value, ast.Constant) else ...
         if (one.arg, value) in KEYWORDS or (one.arg == "allow_pickle" and value is not False):
@@ -129,6 +142,22 @@ def test_no_file_of_ours_makes_code_of_data():
         "from ruamel.yaml import YAML\nYAML(typ='unsafe')",
         "archive.extractall('/')",
         "from importlib import import_module\nimport_module(read)",
+        "import importlib\nimportlib.__import__(read)",
+        "from pandas import read_pickle\nread_pickle('a')",
+        "from pandas import read_pickle as r\nr('a')",
+        "tables[0].to_pickle('a')",
+        "import numpy as np\nnp.load('a', None, True)",
+        "frame.eval(read)",
+        "frame.query(f'a > {read}')",
+        "tables['a'].query(read)",
+        "frame.query(expr=read)",
+        "import subprocess\nsubprocess.getoutput('ls')",
+        "from subprocess import getstatusoutput as g\ng('ls')",
+        "import distributed.protocol.pickle",
+        "from distributed.protocol import pickle",
+        "from distributed.protocol.pickle import loads",
+        "import mlflow\nmlflow.sklearn.load_model('a')",
+        "from mlflow.pyfunc import load_model\nload_model('a')",
     ],
 )
 def test_each_way_to_make_code_of_data_is_found(text: str):
@@ -143,6 +172,8 @@ def test_each_way_to_make_code_of_data_is_found(text: str):
         "import re\nre.compile('a')",
         "import numpy as np\nnp.load('a', allow_pickle=False)",
         "frame.query('a > 1')",
+        "frame.eval('a + b')",
+        "import numpy as np\nnp.load('a', 'r')",
         "from riskadj.code import pickle_free",
     ],
 )
