@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,8 @@ from ended import Told, bytes_of, home_with
 from killed import hold, run_verb, run_within
 from killing import NURSERY, PATIENCE
 
-from riskadj import load_study, pipeline, run_study
+import riskadj
+from riskadj import journal, load_study, pipeline, run_study
 from riskadj.episodes import mapped
 from riskadj.errors import EmptyCohortError, EngineError, OutputError
 from riskadj.report import figures, provenance
@@ -27,6 +29,7 @@ from riskadj.report.folder import run_folder
 from riskadj.report.page.build import write_page
 from riskadj.stages.kept import is_whole
 from riskadj.study import Study
+from riskadj.study.records import Tracking
 
 QUICK: dict[str, Any] = {
     "outcomes": [{"name": "ohs", "instrument": "OHS", "kind": "gain"}],
@@ -257,17 +260,69 @@ def test_a_page_is_replaced_whole_or_stays(
 # The clock ---------------------------------------------------------------------------------------
 
 
-def test_a_clock_that_jumps_changes_times_only_and_none_is_negative(
-    undisturbed: Undisturbed, out: Path, monkeypatch: pytest.MonkeyPatch
+CLOCKS = {
+    "demo.py": {"perf_counter"},
+    "experiment/keep.py": {"time.monotonic"},
+    "experiment/run.py": {"perf_counter"},
+    "journal.py": {"datetime.now", "time.monotonic"},
+    "pipeline.py": {"perf_counter"},
+    "report/portal/export.py": {"datetime.now"},
+    "report/provenance.py": {"datetime.now"},
+    "tracking/log.py": {"time.time"},
+    "tracking/nested.py": {"time.time"},
+    "tracking/registry.py": {"datetime.now"},
+    "tracking/serve.py": {"time.monotonic"},
+    "trial/run.py": {"perf_counter"},
+}
+"""Who asks what clock. A run asks those of `pipeline`, `provenance`, `journal` and `tracking`."""
+ASKED = re.compile(
+    r"\b(?:time\.(?:time|monotonic|perf_counter|process_time|localtime|gmtime|strftime)(?:_ns)?"
+    r"|(?<!\.)(?:perf_counter|process_time|monotonic)(?:_ns)?"
+    r"|datetime\.(?:now|utcnow|today|fromtimestamp)|date\.(?:today|fromtimestamp)"
+    r"|Timestamp\.(?:now|today|utcnow)|st_[acm]time(?:_ns)?)(?=\(|\b$)"
+)
+
+
+def test_somebody_has_thought_of_every_clock() -> None:
+    """Who asks another has to say here what becomes of it when that jumps."""
+    home = Path(riskadj.__file__).parent
+    found = {
+        path.relative_to(home).as_posix(): {*ASKED.findall(path.read_text(encoding="utf-8"))}
+        for path in home.rglob("*.py")
+    }
+    assert {name: asked for name, asked in found.items() if asked} == CLOCKS
+
+
+class Jumping(datetime):
+    """Times of day that go forwards by centuries and back."""
+
+    years = cycle([2199, 1971, 2026, 1999])
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "Jumping":
+        return cls(next(cls.years), 2, 28, 23, 59, 59, tzinfo=tz)
+
+
+def test_clocks_that_jump_change_times_only_and_none_is_negative(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jumps = cycle([1e9, 5.0, -3600.0, 0.0, 86400.0])
+    jumps = cycle([1e9, 5.0, 3600.0, 0.0, 86400.0])
     monkeypatch.setattr(pipeline, "perf_counter", lambda: next(jumps))
     monkeypatch.setattr(time, "time", lambda: next(jumps))
-    run = run_study(undisturbed.study, out)
-    assert tables_of(out) == tables_of(undisturbed.out)
+    for asking in (provenance, journal):
+        monkeypatch.setattr(asking, "datetime", Jumping)
+    tracking = Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    run = run_study(undisturbed.study.model_copy(update={"tracking": tracking}), tmp_path / "out")
+    assert tables_of(run.folder) == tables_of(undisturbed.out)
     assert min(run.seconds.values()) >= 0
     spent = [one["seconds"] for one in run.findings.provenance["stages"]]
     assert all(one is None or one >= 0 for one in spent)
+    made = {run.findings.provenance["created"][:4]}
+    made |= {one.at[:4] for one in journal.read_journal(tmp_path).entries}
+    assert made <= {"2199", "1971", "2026", "1999"}
+    assert len(made) > 1
+    assert run.logged is not None
+    assert not journal.read_journal(tmp_path).faults
 
 
 # Two at once -------------------------------------------------------------------------------------
