@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from laid import FITS, apart, lay, make_episodes, outcome_of
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from riskadj.engine import Blocks, Dask, Local, start_engine
 from riskadj.engine.cluster import ATTEMPTS, LOOPBACK
@@ -314,3 +315,46 @@ def test_the_workers_of_others_outlive_an_error_of_ours():
         with pytest.raises(ValueError, match="an ordinary error"):
             engine.together(fail_in_one, [0, 1])
         assert client.run(os.getpid) == before
+
+
+def threads_of_blas(_=None):
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def two_threads():
+    threadpool_limits(2, user_api="blas")
+
+
+@pytest.mark.slow
+def test_the_workers_of_others_keep_their_threads():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as theirs,
+        distributed.Client(theirs, set_as_default=False) as client,
+    ):
+        client.submit(two_threads, pure=False).result()
+        with Dask(theirs.scheduler_address) as engine:
+            meanwhile = engine.map(threads_of_blas, engine.place([0, 1, 2, 3]))
+        assert {1} == set.union(*meanwhile)
+        assert client.submit(threads_of_blas, pure=False).result() == {2}
+
+
+def test_a_worker_that_dies_before_it_is_asked_is_done_without(monkeypatch):
+    pytest.importorskip("distributed")
+    with Dask(workers=2, processes=False) as engine:
+        asked = []
+
+        def run_once_in_vain(function, *args, **given):
+            asked.append(function)
+            return {} if len(asked) == 1 else again(function, *args, **given)
+
+        again = engine._client.run
+        monkeypatch.setattr(engine._client, "run", run_once_in_vain)
+        assert engine.together(seat_of, [0, 1]) == [0, 1]
+        assert len(asked) > 1
+
+
+def seat_of(item, _seat):
+    return item

@@ -11,13 +11,13 @@ What a worker held when it died is made again, of what is sent to the others onc
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from time import sleep
 from typing import Any, NamedTuple, Self
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from riskadj.engine.blocks import Blocks, in_turn
 from riskadj.engine.local import Local
@@ -231,7 +231,7 @@ class Dask:
             with self._answering():
                 try:
                     futures = self._seated(function, items, args, workers)
-                except OSError:  # a worker died while something was sent to it
+                except (OSError, KeyError):  # a worker died before it was asked, or while it was
                     continue
                 if self._all_stay(futures, workers):
                     return self._gathered(futures)
@@ -379,9 +379,9 @@ class _Sent(NamedTuple):
 
 
 def _run(call: _Call, *held: _Held) -> Any:
-    if call.away:
-        _one_thread_for_good()
-    with using(Local(), threads=1 if call.away else None):
+    # One thread each: sums then come in one order, and the workers of others stay as they were.
+    alone = _algebra().limit(limits=1, user_api="blas") if call.away else nullcontext()
+    with alone, using(Local(), threads=1 if call.away else None):
         return call.function(*(one.block for one in held), *call.args)
 
 
@@ -413,9 +413,9 @@ def _size(one: Any) -> int:
 
 
 @cache
-def _one_thread_for_good() -> Any:
-    """Keep linear algebra of a worker to one thread, so that its sums come in one order."""
-    return threadpool_limits(limits=1, user_api="blas")
+def _algebra() -> ThreadpoolController:
+    """Return what says how many threads linear algebra takes in this process."""
+    return ThreadpoolController()
 
 
 def _distributed() -> Any:

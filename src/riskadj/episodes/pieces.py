@@ -109,6 +109,14 @@ def _seal(path: Path) -> tuple[int, str]:
         return size, sha256(stream.read()).hexdigest()
 
 
+def holds_rows(path: Path) -> bool:
+    """Return whether a Parquet file has rows, or cannot say."""
+    try:
+        return bool(pq.read_metadata(path).num_rows)
+    except (ValueError, pa.ArrowException, OSError):
+        return True
+
+
 def parquet_pieces(path: Path) -> Pieces:
     """Open a Parquet file.
 

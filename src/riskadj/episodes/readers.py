@@ -17,7 +17,7 @@ from riskadj.episodes.files import check_there, read_text_table
 from riskadj.episodes.mapped import gathered
 from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
-from riskadj.episodes.pieces import Piece, Pieces, one_piece, parquet_pieces
+from riskadj.episodes.pieces import Piece, Pieces, holds_rows, one_piece, parquet_pieces
 from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.redcap_mapping import RedcapMapping
 from riskadj.episodes.scores import add_scores
@@ -142,7 +142,10 @@ def read_episodes(
 
 
 def _parts_of(path: Path, format: str) -> list[Path]:
-    """Return the files of a folder that holds one table, as Spark and Dask write it, by name."""
+    """Return the files of a folder that holds one table, as Spark and Dask write it, by name.
+
+    Partitions that hold nobody are written as files without rows.
+    """
     if format != "parquet" or not path.is_dir():
         return [path]
     parts = sorted(one for one in path.glob("*.parquet") if one.name[0] not in "._")
@@ -151,7 +154,7 @@ def _parts_of(path: Path, format: str) -> list[Path]:
             f"{path}: wanted a Parquet file, or a folder with some; got a folder without. Name the "
             "files, or write the table without folders in folders."
         )
-    return parts
+    return [one for one in parts if holds_rows(one)] or parts
 
 
 def join_episodes(parts: Iterable[Episodes]) -> Episodes:

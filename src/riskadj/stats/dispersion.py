@@ -314,14 +314,12 @@ def _reml(y: Floats, error: Floats) -> float:
     grid = longest * np.concatenate(([0.0], np.geomspace(1e-12, 1.0, 121)))
     lost = _restricted_loss(grid, y, error)
     best = int(lost.argmin())
-    bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-    found = optimize.minimize_scalar(
-        lambda t: float(_restricted_loss(np.array([t]), y, error)[0]),
-        bounds=bounds,
-        method="bounded",
-        options={"xatol": 1e-9 * bounds[1]},
-    )
-    return float(found.x) if found.fun < lost[0] else 0.0
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    ends = [_restricted_slope(t, y, error) for t in (low, high)]
+    if ends[0] >= 0 or ends[1] <= 0:
+        return float(grid[best])
+    found = optimize.brentq(_restricted_slope, low, high, (y, error), xtol=1e-15 * high)
+    return float(found) if _restricted_loss(np.array([found]), y, error)[0] < lost[0] else 0.0
 
 
 def _restricted_loss(tau2: Floats, y: Floats, error: Floats) -> Floats:
@@ -332,6 +330,14 @@ def _restricted_loss(tau2: Floats, y: Floats, error: Floats) -> Floats:
     mean = weight @ y / total
     squares = (weight * (y - mean[:, None]) ** 2).sum(axis=1)
     return np.asarray(np.log(variance).sum(axis=1) + np.log(total) + squares)
+
+
+def _restricted_slope(tau2: float, y: Floats, error: Floats) -> float:
+    """Return by how much the loss rises with tau2."""
+    weight = 1 / (error**2 + tau2)
+    total = weight.sum()
+    away = y - weight @ y / total
+    return float(total - weight @ weight / total - weight**2 @ away**2)
 
 
 def _with_mean(
