@@ -546,6 +546,35 @@ def test_ctrl_c_reaches_a_cluster_and_leaves_one_line(heard, study, tmp_path):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("heard", ["reading", "expect", "explain"])
+def test_a_killed_run_leaves_no_worker_and_the_next_one_the_same_bytes(heard, study, tmp_path):
+    pytest.importorskip("distributed")
+    command = [sys.executable, "-c", "from riskadj.cli import main; main()", "run", study,
+               "--set", "engine=dask", "--set", "tracking.uri=off", *quickly()]  # fmt: skip
+    subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    with subprocess.Popen(
+        [*command, "--out", tmp_path / "out"],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    ) as running:  # fmt: skip
+        while heard not in running.stderr.readline():
+            assert running.poll() is None
+        running.kill()
+        running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    until = time.monotonic() + 30
+    while left := alive_in_group(running.pid):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+    subprocess.run([*command, "--out", tmp_path / "out"], check=True, capture_output=True)
+    kept = [one for one in (tmp_path / "whole").rglob("*") if one.suffix in (".csv", ".parquet")]
+    assert len(kept) > 20
+    for path in kept:
+        again = tmp_path / "out" / path.relative_to(tmp_path / "whole")
+        assert path.read_bytes() == again.read_bytes(), path.name
+
+
 def alive_in_group(group):
     """Return the processes of a group that are no mere entry in the machine's table."""
     found = psutil.process_iter(["status"])
