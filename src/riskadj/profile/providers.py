@@ -9,6 +9,7 @@ import pandas as pd
 
 from riskadj.cohort import Cohort, response_by_provider
 from riskadj.digest import digest_of_frame
+from riskadj.engine import in_use
 from riskadj.errors import StudyError, TooFewProvidersError
 from riskadj.expected import Expectations
 from riskadj.expected.crossfit import never_in_sample
@@ -30,7 +31,7 @@ from riskadj.profile.sensitivity import (
     flags_of_all,
     sensitivity,
 )
-from riskadj.stats import Z95
+from riskadj.stats import Z95, Values, provider_sums
 from riskadj.study import Study
 from riskadj.study.kinds import Family
 from riskadj.study.records import ProfileRules, ReferencePopulation
@@ -400,17 +401,20 @@ def _spread(residual: "pd.Series[float]", family: Family) -> float:
 
 
 def _means(rows: pd.DataFrame, family: Family) -> pd.DataFrame:
-    residual = _residuals(rows, family)
-    return (
-        rows.assign(residual=residual)
-        .groupby("provider_id")
-        .agg(
-            n=("observed", "size"),
-            observed=("observed", "mean"),
-            expected=("expected", "mean"),
-            sd=("residual", "std"),
-        )
+    """Return means by provider, summed wherever the engine in use has the episodes."""
+    values = rows[["observed", "expected"]].assign(residual=_residuals(rows, family))
+    found = provider_sums(in_use().lay(_as_values, [rows["provider_id"], values], len(rows)))
+    observed, expected, residual = found.sums / found.n
+    spread = (found.squares[2] - found.n * residual**2).clip(0)
+    sd = np.sqrt(spread / np.where(found.n > 1, found.n - 1, np.nan))
+    return pd.DataFrame(
+        {"n": found.n, "observed": observed, "expected": expected, "sd": sd},
+        index=pd.Index(found.providers, name="provider_id"),
     )
+
+
+def _as_values(provider: "pd.Series[Any]", values: pd.DataFrame) -> Values:
+    return Values(provider.to_numpy(), values.to_numpy(dtype=float).T)
 
 
 def _with_ratio(table: pd.DataFrame, sd: float, family: Family) -> pd.DataFrame:
