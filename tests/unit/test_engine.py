@@ -301,16 +301,18 @@ def fail_in_one(item, _seat):
     return item
 
 
-@pytest.mark.slow
-def test_the_workers_of_others_outlive_an_error_of_ours():
+@pytest.fixture
+def theirs():
     distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-        ) as theirs,
-        Dask(theirs.scheduler_address) as engine,
-        distributed.Client(theirs, set_as_default=False) as client,
-    ):
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.mark.slow
+def test_the_workers_of_others_outlive_an_error_of_ours(theirs):
+    with Dask(theirs.scheduler_address) as engine, theirs.get_client() as client:
         before = client.run(os.getpid)
         with pytest.raises(ValueError, match="an ordinary error"):
             engine.together(fail_in_one, [0, 1])
@@ -326,19 +328,16 @@ def two_threads():
 
 
 @pytest.mark.slow
-def test_the_workers_of_others_keep_their_threads():
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-        ) as theirs,
-        distributed.Client(theirs, set_as_default=False) as client,
-    ):
-        client.submit(two_threads, pure=False).result()
+def test_the_workers_of_others_keep_their_threads(theirs):
+    with theirs.get_client() as client:
+        everywhere = sorted(client.nthreads())
+        for one in everywhere:
+            client.submit(two_threads, workers=[one], pure=False).result()
         with Dask(theirs.scheduler_address) as engine:
             meanwhile = engine.map(threads_of_blas, engine.place([0, 1, 2, 3]))
+        after = [client.submit(threads_of_blas, workers=[one], pure=False) for one in everywhere]
         assert {1} == set.union(*meanwhile)
-        assert client.submit(threads_of_blas, pure=False).result() == {2}
+        assert [one.result() for one in after] == [{2}, {2}]
 
 
 def test_a_worker_that_dies_before_it_is_asked_is_done_without(monkeypatch):
