@@ -11,7 +11,7 @@ import pandas as pd
 
 from riskadj.digest import digest_of_file
 from riskadj.episodes.columns import COLUMNS
-from riskadj.explain.shap_values import START
+from riskadj.explain.shap_values import COARSE, START
 from riskadj.report.acts import note_done
 from riskadj.report.charts.drawing import to_svg
 from riskadj.report.charts.explained import Bar, Interval, draw_bars, draw_intervals
@@ -28,6 +28,7 @@ from riskadj.report.folder import (
 )
 from riskadj.report.provenance import FORMAT
 from riskadj.report.words import (
+    OF_ROUNDING,
     PART_TITLES,
     called,
     counted,
@@ -134,11 +135,15 @@ def _say_provider(answer: ProviderAnswer) -> Said:
             ("Why this flag", _why_flagged(answer)),
             ("What would change it", _what_would_change(answer)),
             ("Compared with its peers", _against_peers(answer)),
-            ("To bear in mind", NOT_A_CAUSE),
+            ("To bear in mind", " ".join([NOT_A_CAUSE, *_of_rounding(answer)])),
         ),
         tuple(one for one in (_part_table(answer), _analysis_table(answer), _peer_table(answer))
               if one.rows),
     )  # fmt: skip
+
+
+def _of_rounding(answer: ProviderAnswer) -> list[str]:
+    return [OF_ROUNDING] if COARSE in answer.parts["feature"].to_numpy() else []
 
 
 _WAYS = {False: ("better", "worse"), True: ("dearer", "cheaper")}

@@ -104,6 +104,10 @@ FOLD_TITLE = "model of the fold"
 ROUNDING_TITLE = "rounding"
 PART_TITLES = {FOLD: FOLD_TITLE, COARSE: ROUNDING_TITLE}
 """What parts of an expectation that are of no column are called."""
+OF_ROUNDING = (
+    "Rounding: parts are told in whole groups of as many patients as are few, so that no number of "
+    "patients with a condition follows from them."
+)
 LONGEST_NAME = 18
 """Letters of a provider's name in a figure with a row to each."""
 LONGEST_LABEL = 34

@@ -11,6 +11,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, costs_of, learner_names, rows_of, told_of
 from riskadj.report.words import (
     FOLD_TITLE,
+    OF_ROUNDING,
     TOP_FEATURES,
     counted,
     explained_decimals,
@@ -45,10 +46,6 @@ _OF_THE_FOLD = (
     f"{FOLD_TITLE.capitalize()}: episodes are expected by the model of their fold, and the models "
     "of different folds do not start from quite the same expectation. That says nothing about "
     "patients."
-)
-_OF_ROUNDING = (
-    "Rounding: parts are told in whole groups of as many patients as are few, so that no number of "
-    "patients with a condition follows from them."
 )
 
 
@@ -238,7 +235,7 @@ def _theme_table(findings: Findings, outcome: Outcome, learner: str, parts: pd.D
         ],
         _which_providers(findings, outcome, len(providers), parts["provider_id"].nunique()),
         _OF_THE_FOLD if FOLD in themes else "",
-        _OF_ROUNDING if COARSE in themes else "",
+        OF_ROUNDING if COARSE in themes else "",
     )  # fmt: skip
 
 
