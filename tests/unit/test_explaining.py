@@ -190,6 +190,7 @@ def test_an_answer_says_why_what_would_change_it_and_against_whom(answer: Provid
     assert re.search(r"[0-9.]+ points (inside|beyond) the (lower|upper) 95 % limit",
                      words["Why this flag"])  # fmt: skip
     assert "of the run's 6 analyses" in words["What would change it"]
+    assert "Rounding: parts are told in whole groups" in words["To bear in mind"]
 
 
 def test_every_provider_shown_has_an_answer(ran: Ran) -> None:
