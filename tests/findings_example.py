@@ -17,7 +17,7 @@ from riskadj.profile.sensitivity import analysis_columns, declared, sensitivity
 from riskadj.report.findings import Findings
 from riskadj.report.results import TUNED_COLUMNS
 from riskadj.study import Study
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 N_PROVIDERS = 40
 OUTCOMES = {"ohs": ("OHS", 22.7, 7.7, 17.4), "eq5d": ("EQ5D3L_UK_TTO", 0.465, 0.216, 0.339)}

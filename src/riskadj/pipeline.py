@@ -48,8 +48,8 @@ from riskadj.report.windows import write_windows
 from riskadj.stages import NOTHING, KeptStages, of_run
 from riskadj.stopping import heed, was_told
 from riskadj.study import Outcome, Study, load_study, read_yaml
+from riskadj.study.data import Data
 from riskadj.study.load import anchor_paths, build
-from riskadj.study.records import Data
 from riskadj.value import Values, profile_value
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import riskadj as package
 from riskadj import pipeline, tracking
 from riskadj.digest import digest_of_json
 from riskadj.episodes import read_episodes
-from riskadj.study.records import Limits, Method, ProfileRules
+from riskadj.study.profile import Limits, Method, ProfileRules
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -9,7 +9,7 @@ from worlds import episode_frame, study_content, write_study
 
 from riskadj import load_study, run_study
 from riskadj.experiment import run_experiment
-from riskadj.study.records import CardText
+from riskadj.study.report import CardText
 from riskadj.tracking.registry import APPROVED, CANDIDATE
 
 pytestmark = pytest.mark.usefixtures("undrawn")

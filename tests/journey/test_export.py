@@ -16,7 +16,7 @@ from riskadj.report.portal.export import export_skde
 from riskadj.report.portal.skde import COLUMNS as SIX
 from riskadj.report.portal.skde import TYPES, Indicator, is_organisation_number
 from riskadj.study import load_study
-from riskadj.study.records import SkdeRules
+from riskadj.study.report import SkdeRules
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

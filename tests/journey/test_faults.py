@@ -29,7 +29,7 @@ from riskadj.report.folder import run_folder
 from riskadj.report.page.build import write_page
 from riskadj.stages.kept import is_whole
 from riskadj.study import Study
-from riskadj.study.records import Tracking
+from riskadj.study.report import Tracking
 
 QUICK: dict[str, Any] = {
     "outcomes": [{"name": "ohs", "instrument": "OHS", "kind": "gain"}],

@@ -21,7 +21,7 @@ from riskadj.digest import digest_of_file
 from riskadj.report.disclosure import SUPPRESSED
 from riskadj.report.folder import MARK, files_in, write_json
 from riskadj.report.provenance import run_digest, sealed
-from riskadj.study.records import CardText
+from riskadj.study.report import CardText
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DATA = CONFIGS.parents[1] / "shared" / "data" / "nhs_proms"

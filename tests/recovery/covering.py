@@ -26,7 +26,7 @@ from riskadj.stats import (
     ratio_interval,
     shrink,
 )
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 BOOTSTRAPPED = {"gaussian": 250, "binomial": 500}
 """Worlds; each costs some two hundred fits."""

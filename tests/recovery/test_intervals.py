@@ -6,7 +6,7 @@ import pytest
 from recovery.covering import GAIN, adjusted_gains, bootstrapped, ranked, shrunken
 from riskadj.profile.analysis import analyse
 from riskadj.profile.estimates import Sample
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 LOWEST, HIGHEST = 0.935, 0.965
 

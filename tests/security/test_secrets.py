@@ -15,7 +15,7 @@ from riskadj.errors import RiskadjError, StudyError
 from riskadj.masking import fit_to_show, is_masked, without_password
 from riskadj.report.provenance import portable_study
 from riskadj.study.load import build
-from riskadj.study.records import Study
+from riskadj.study.study import Study
 from riskadj.tracking.store import first_words
 
 SIGNS = st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="*\x7f")

@@ -34,15 +34,9 @@ from riskadj.report.figures import draw_figures
 from riskadj.report.render import format_value, render_html, render_markdown
 from riskadj.report.words import REACHED, measure
 from riskadj.study import Outcome
-from riskadj.study.records import (
-    SHRUNKEN_METHODS,
-    Between,
-    CardText,
-    Learner,
-    Limits,
-    Method,
-    ProfileRules,
-)
+from riskadj.study.learners import Learner
+from riskadj.study.profile import SHRUNKEN_METHODS, Between, Limits, Method, ProfileRules
+from riskadj.study.report import CardText
 
 HOSTILE = "<script>alert('x')</script> | [a](javascript:b) `c`"
 SECTIONS = [

@@ -26,7 +26,7 @@ from riskadj.report.card.published import (
 from riskadj.report.folder import MARK, files_in, read_json, write_json, write_text
 from riskadj.report.provenance import FORMAT, sealed
 from riskadj.report.render import render_html, render_markdown
-from riskadj.study.records import CardText
+from riskadj.study.report import CardText
 
 SEVERAL = ("limitations", "change_log")
 WRITTEN = {one: ["One."] if one in SEVERAL else "Somebody wrote it." for one in ASKED}

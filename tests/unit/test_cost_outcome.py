@@ -29,7 +29,7 @@ from riskadj.profile import profile_providers
 from riskadj.report.places import Places
 from riskadj.report.words import measure, named, table_decimals
 from riskadj.study import load_study
-from riskadj.study.records import Outcome
+from riskadj.study.outcomes import Outcome
 
 METHODS = (
     "nhs_england",

@@ -31,7 +31,7 @@ from riskadj.report.figures import draw_figures
 from riskadj.report.findings import Findings
 from riskadj.report.results import OutcomeResults, build_findings
 from riskadj.study import Study
-from riskadj.study.records import Report
+from riskadj.study.report import Report
 
 KEYS = ["outcome", "learner", "provider_id", "flag", "suppression", "note"]
 

@@ -34,7 +34,8 @@ from riskadj.stats.imputation import impute
 from riskadj.stats.pooling import student_cut
 from riskadj.stats.provider_draws import pool_differences, pool_ratios
 from riskadj.study import Study
-from riskadj.study.records import FollowUpRules, Outcome, ProfileRules
+from riskadj.study.outcomes import Outcome
+from riskadj.study.profile import FollowUpRules, ProfileRules
 
 KEYS = ["outcome", "learner", "provider_id"]
 OHS = {"name": "ohs", "instrument": "OHS"}

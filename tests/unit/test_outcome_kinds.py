@@ -11,7 +11,7 @@ from riskadj.errors import StudyError
 from riskadj.expected import evaluate, load_model, save_model
 from riskadj.explain import explain_expectations
 from riskadj.profile import profile_providers
-from riskadj.study.records import Outcome
+from riskadj.study.outcomes import Outcome
 
 OWN = {"kind": "change", "value": 8, "source": "a paper"}
 FAILED = {"kind": "failure", "value": 8, "source": "a paper"}

@@ -13,7 +13,10 @@ from riskadj.instruments.value_set_terms import checked_values
 from riskadj.payment.steps import ExcessMeasure, QualityMeasure, Scale
 from riskadj.payment.terms import Target
 from riskadj.simulate.scenario import Scenario
-from riskadj.study.records import Data, Outcome, SocialRules, Split
+from riskadj.study.data import Data
+from riskadj.study.fairness import SocialRules
+from riskadj.study.learners import Split
+from riskadj.study.outcomes import Outcome
 
 EXCESS = {"name": "Readmissions", "ratio_column": "ratio", "n_column": "n", "weight": 0.1}
 COST = {"name": "cost", "kind": "cost", "column": "cost", "currency": "EUR", "price_year": 2024}

@@ -52,7 +52,7 @@ from riskadj.stats import (
     reliability,
     two_sided_p,
 )
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 CUTS = (1.96, 3.0902)
 LEARNS = ("multiplicative", "additive", "winsorised", "trimmed", "empirical_null")

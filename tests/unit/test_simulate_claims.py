@@ -20,8 +20,9 @@ from riskadj.simulate.claim_lines import join_lines
 from riskadj.simulate.claim_tables import BUNDLES, CONDITION_CODES, PARTS, SETTINGS, WINDOWS
 from riskadj.simulate.populations import SPINE
 from riskadj.study import load_study
+from riskadj.study.data import Data
 from riskadj.study.load import read_yaml
-from riskadj.study.records import Data, Study
+from riskadj.study.study import Study
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "configs" / "scenarios"
 OF_CLAIMS = sorted(path.stem for path in SCENARIOS.glob("*.yaml") if "claims:" in path.read_text())

@@ -8,7 +8,7 @@ from riskadj.casemix.roles import refusal, refusal_by
 from riskadj.episodes import COLUMNS, read_episodes
 from riskadj.episodes.sparcs import HEADERS, TWICE, WITHHELD
 from riskadj.errors import ColumnError, FileFormatError, ValuesError
-from riskadj.study.records import CaseMixRules
+from riskadj.study.cohort import CaseMixRules
 
 ROW = {
     "Permanent Facility Id": "1454", "Discharge Year": "2022", "Age Group": "18 to 29",

@@ -16,7 +16,7 @@ from riskadj.errors import (
     raise_all,
 )
 from riskadj.study import Study
-from riskadj.study.records import CaseMixRules
+from riskadj.study.cohort import CaseMixRules
 
 _REFUSED_ROLES = {
     "identifier": "it says who was treated or by whom, so adjusting for it would adjust the "

@@ -49,7 +49,7 @@ def _tracking(source: str | None) -> tuple[str, str]:
     from riskadj.errors import FileFormatError
     from riskadj.report.folder import check_there, read_json, read_provenance
     from riskadj.study import load_study
-    from riskadj.study.records import Tracking
+    from riskadj.study.report import Tracking
 
     if source is None:
         return Tracking().uri, Tracking().experiment

@@ -6,7 +6,7 @@ import pandas as pd
 
 from riskadj.episodes import Column
 from riskadj.errors import ColumnError, RiskadjError, StudyError, did_you_mean
-from riskadj.study.records import Exclusion
+from riskadj.study.cohort import Exclusion
 
 _MEASURED = ("number", "whole", "flag")
 

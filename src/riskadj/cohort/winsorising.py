@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskadj.study import Outcome
-from riskadj.study.records import Split, Winsorise
+from riskadj.study.learners import Split
+from riskadj.study.outcomes import Winsorise
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,15 @@ from riskadj.episodes.shown import shown_cell
 from riskadj.errors import ColumnError, FileFormatError, FileMissingError
 
 MOST_COLUMNS = 10_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that episodes came from: its name, the SHA-256 of its bytes, and its rows."""
+
+    name: str
+    digest: str
+    rows: int
 
 
 def read_text_table(path: Path, encoding: str = "utf-8") -> pd.DataFrame:

@@ -14,8 +14,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from riskadj.digest import digest_of_file
-from riskadj.episodes.files import read_text_table
-from riskadj.episodes.readers import Source
+from riskadj.episodes.files import Source, read_text_table
 from riskadj.errors import ColumnError, ValuesError, did_you_mean
 
 NATION = "England"

@@ -17,7 +17,8 @@ import pandas as pd
 
 from riskadj.digest import digest_of_json
 from riskadj.episodes.columns import COLUMNS, Column
-from riskadj.episodes.readers import Episodes, Source
+from riskadj.episodes.files import Source
+from riskadj.episodes.readers import Episodes
 from riskadj.errors import FileMissingError, StudyError, did_you_mean
 
 FEWEST_BYTES: Final = 32

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,10 +12,11 @@ from riskadj.engine import Local, in_use
 from riskadj.episodes.columns import Column, declared_columns
 from riskadj.episodes.fhir import read_fhir
 from riskadj.episodes.fhir_mapping import FhirMapping
-from riskadj.episodes.files import check_there, read_text_table
+from riskadj.episodes.files import Source, check_there, read_text_table
 from riskadj.episodes.mapped import gathered
 from riskadj.episodes.mapping import LEFT_OUT, check_mapped_columns, read_mapping
 from riskadj.episodes.nhs import read_nhs_file
+from riskadj.episodes.participation import Participation
 from riskadj.episodes.pieces import Piece, Pieces, holds_rows, one_piece, parquet_pieces
 from riskadj.episodes.redcap import read_redcap
 from riskadj.episodes.redcap_mapping import RedcapMapping
@@ -33,18 +33,6 @@ from riskadj.episodes.validation import (
 )
 from riskadj.errors import ColumnError, FileFormatError, StudyError, did_you_mean
 from riskadj.instruments import ValueSet
-
-if TYPE_CHECKING:
-    from riskadj.episodes.participation import Participation
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that episodes came from: its name, the SHA-256 of its bytes, and its rows."""
-
-    name: str
-    digest: str
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ class Episodes:
     sources: tuple[Source, ...]
     digest: str
     left_out: dict[str, int] = field(default_factory=dict)
-    participation: "Participation | None" = None
+    participation: Participation | None = None
 
 
 _FORMATS: dict[str, Callable[[Path], Pieces]] = {

@@ -21,7 +21,7 @@ from riskadj.expected.recalibrate import recalibration
 from riskadj.expected.tuning import Tuning
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF, shown
-from riskadj.study.records import Learner, Split
+from riskadj.study.learners import Learner, Split
 
 SUPPLIED = "reference"
 """The one learner whose expectations come from outside, so that nobody here knows from whom."""

@@ -36,7 +36,7 @@ from riskadj.expected.tuning import (
     tune,
 )
 from riskadj.study import Outcome, Study
-from riskadj.study.records import (
+from riskadj.study.learners import (
     CeilingLearner,
     Learner,
     LightGBMLearner,

@@ -37,7 +37,7 @@ from riskadj.stats import (
 )
 from riskadj.study import Study
 from riskadj.study.kinds import Family
-from riskadj.study.records import Learner
+from riskadj.study.learners import Learner
 
 Floats = NDArray[np.float64]
 CLUSTERS: Mapping[str, str] = MappingProxyType(

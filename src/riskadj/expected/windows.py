@@ -24,7 +24,7 @@ from riskadj.errors import ColumnError, EmptyCohortError, StudyError, ValuesErro
 from riskadj.expected.crossfit import SUPPLIED, cross_fit
 from riskadj.stats.cost_parts import rake
 from riskadj.study import Outcome, Study
-from riskadj.study.records import Learner, TwoPartLearner
+from riskadj.study.learners import Learner, TwoPartLearner
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from riskadj.payment.money import Currency, from_minor
 from riskadj.report.folder import json_text, read_provenance
 from riskadj.report.reading import as_a_run_writes_it, check_table
 from riskadj.study.load import build
-from riskadj.study.records import Study
+from riskadj.study.study import Study
 
 EPISODES = "expectations.parquet"
 _KEYS = ["outcome", "learner", "episode_id", "provider_id", "observed_score", "expected_score"]

@@ -14,7 +14,8 @@ from riskadj.experiment.figures import FIGURES, NEEDS_TRUTH
 from riskadj.record import Record
 from riskadj.study import read_yaml
 from riskadj.study.load import build
-from riskadj.study.records import FEWEST_REPLICATES, Tracking
+from riskadj.study.profile import FEWEST_REPLICATES
+from riskadj.study.report import Tracking
 
 FILE = "experiment.yaml"
 MOST_CELLS = 10_000

@@ -24,7 +24,7 @@ from riskadj.expected import ExpectationModel, Expectations, LightGBMExpectation
 from riskadj.explain.additive import Asked, Taught, contributions_of, why_not
 from riskadj.explain.pairs import PAIR_COLUMNS, pairs_of, sampled
 from riskadj.stats.links import link_named
-from riskadj.study.records import CaseMixRules
+from riskadj.study.cohort import CaseMixRules
 
 if TYPE_CHECKING:
     import shap

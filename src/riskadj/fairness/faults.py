@@ -19,7 +19,7 @@ from riskadj.fairness.graded import social_coding
 from riskadj.fairness.groupings import BASELINE, as_text, made_by
 from riskadj.fairness.social import strata_of
 from riskadj.study import Study
-from riskadj.study.records import GroupRule
+from riskadj.study.fairness import GroupRule
 
 _NUMBERS = ("number", "whole", "flag")
 

@@ -26,7 +26,7 @@ from riskadj.stats.clusters import FEWEST, jackknife_groups
 from riskadj.stats.lowest import expected_lowest
 from riskadj.study import Outcome, Study
 from riskadj.study.kinds import shown
-from riskadj.study.records import SHRUNKEN_METHODS
+from riskadj.study.profile import SHRUNKEN_METHODS
 
 EVERY, ONE = "every patient it can be done to", "one patient"
 COUNTS = ("charlson_index", "elixhauser_count", "cms_hcc_count")

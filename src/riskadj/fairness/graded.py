@@ -40,7 +40,7 @@ from riskadj.stats.graded import (
 from riskadj.stats.links import link_named
 from riskadj.study import Study
 from riskadj.study.kinds import LINK_OF, shown
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 FEWEST_OF_LEVEL = 30
 """Episodes without which a level of a social factor counts with the commonest one."""

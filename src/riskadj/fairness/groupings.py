@@ -13,7 +13,7 @@ from riskadj.casemix import CaseMix
 from riskadj.cohort import Cohort
 from riskadj.expected.evaluate import NOT_RECORDED, VOLUME, levels_of, volume_thirds
 from riskadj.study import Study
-from riskadj.study.records import GroupRule
+from riskadj.study.fairness import GroupRule
 
 BASELINE = "baseline_score"
 """Stands for the score before of each outcome, as a column to group by."""

@@ -20,7 +20,7 @@ from riskadj.expected.folds import Fold
 from riskadj.stats.arrays import Floats
 from riskadj.study import Study
 from riskadj.study.kinds import Family
-from riskadj.study.records import Learner
+from riskadj.study.learners import Learner
 
 INNER_FOLDS = 2
 """Of the episodes that teach, where others are compared: half of them expects the other half."""

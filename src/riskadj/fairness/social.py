@@ -40,8 +40,8 @@ from riskadj.stats.graded import shift_to_total
 from riskadj.stats.groups import group_rows
 from riskadj.stats.links import link_named
 from riskadj.study import Study
+from riskadj.study.fairness import SocialRules
 from riskadj.study.kinds import LINK_OF
-from riskadj.study.records import SocialRules
 
 MODES = ("none", "adjust", "stratify", "peer_group", "study")
 """`study`: as the study has it, with social factors in its case mix; no rows where it has none."""

@@ -31,7 +31,7 @@ from riskadj.stats import (
 )
 from riskadj.stats.arrays import Floats
 from riskadj.study import Outcome
-from riskadj.study.records import FollowUpRules, ProfileRules
+from riskadj.study.profile import FollowUpRules, ProfileRules
 
 ANALYSES = ("complete", "weighted", "imputed")
 RATIO_COLUMNS = ("ratio_{}", "ratio_{}_lower95", "ratio_{}_upper95")

@@ -12,7 +12,7 @@ from riskadj.profile.scale import Scale
 from riskadj.stats import Z95, FitWarning, reference_effect
 from riskadj.stats.arrays import Floats
 from riskadj.stats.links import link_named
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 
 @dataclass(frozen=True)

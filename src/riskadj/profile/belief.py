@@ -22,7 +22,7 @@ from riskadj.stats import (
 )
 from riskadj.stats.links import link_named
 from riskadj.study.kinds import Family
-from riskadj.study.records import Between, ProfileRules
+from riskadj.study.profile import Between, ProfileRules
 
 RELIABILITY_COLUMNS = [
     "estimator", "used", "n_providers", "tau", "icc", "median_reliability", "volume_07",

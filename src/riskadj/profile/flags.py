@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from riskadj.stats import Z95, Z998
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 PLACES = (2, 1, 0, -1, -2)
 """From best to worst."""

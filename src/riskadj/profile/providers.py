@@ -34,7 +34,8 @@ from riskadj.profile.sensitivity import (
 from riskadj.stats import Z95, Values, provider_sums
 from riskadj.study import Study
 from riskadj.study.kinds import Family
-from riskadj.study.records import ProfileRules, ReferencePopulation
+from riskadj.study.outcomes import ReferencePopulation
+from riskadj.study.profile import ProfileRules
 
 RATIO_WITHHELD = "ratio withheld: the expected gain is within sampling error of 0"
 

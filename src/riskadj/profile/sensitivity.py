@@ -15,7 +15,7 @@ from riskadj.errors import ArrayError, TooFewProvidersError
 from riskadj.profile.analysis import Analysis, analyse
 from riskadj.profile.estimates import Sample
 from riskadj.profile.flags import flag_labels, level_names
-from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
+from riskadj.study.profile import SHRUNKEN_METHODS, ProfileRules
 
 CHOICES = ("learner", "method", "limits")
 SENSITIVITY_COLUMNS = ["flag_share", "flag_side_share", "flag_moved_by", "flag_holds_under"]

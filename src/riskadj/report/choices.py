@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from riskadj.profile.flags import cut_of
 from riskadj.report.places import Places
-from riskadj.study.records import SHRUNKEN_METHODS, ProfileRules
+from riskadj.study.profile import SHRUNKEN_METHODS, ProfileRules
 
 
 class Choice(NamedTuple):

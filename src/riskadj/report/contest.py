@@ -11,7 +11,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.lookup import called, learner_names, once, rows_of
 from riskadj.report.subject import WithPlaces
 from riskadj.study import Outcome
-from riskadj.study.records import Limits, Method, ProfileRules
+from riskadj.study.profile import Limits, Method, ProfileRules
 
 MOST_SHOWN = 40
 """Providers in one figure."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from riskadj.profile.flags import PLACES, FlagLabels, flag_labels, level_names, per_cent
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 SIDES = ("better", "worse")
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from riskadj.report.places import Places
 from riskadj.report.words import learner_title
 from riskadj.study import Outcome
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 
 class OfLearner:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from riskadj.errors import did_you_mean
+
 _CODES = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
 CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF
@@ -22,3 +24,22 @@ CURRENCIES: Mapping[str, int] = MappingProxyType(
     | {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
 )
 """Decimals of an amount, by code."""
+
+
+def known_currency(code: str) -> str:
+    """Return the code of a currency as it is.
+
+    Raises
+    ------
+    ValueError
+        When ISO 4217 has no such code.
+
+    Examples
+    --------
+    >>> known_currency("SEK")
+    'SEK'
+    """
+    if code not in CURRENCIES:
+        known = did_you_mean(code.upper(), CURRENCIES)
+        raise ValueError(f"wanted the ISO 4217 code of a currency; got {code!r}.{known}")
+    return code

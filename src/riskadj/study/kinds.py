@@ -20,7 +20,7 @@ from riskadj.instruments.thresholds import KINDS as THRESHOLD_KINDS
 from riskadj.instruments.thresholds import responds
 
 if TYPE_CHECKING:
-    from riskadj.study.records import Outcome
+    from riskadj.study.outcomes import Outcome
 
 Floats = NDArray[np.float64]
 Family = Literal["gaussian", "binomial", "gamma"]
@@ -240,7 +240,7 @@ def shown(outcome: "Outcome", target: Floats, before: Floats) -> Floats:
 
     Examples
     --------
-    >>> from riskadj.study.records import Outcome
+    >>> from riskadj.study.outcomes import Outcome
     >>> ohs = Outcome(name="ohs", instrument="OHS", kind="gain")
     >>> shown(ohs, np.array([40.0]), np.array([18.0]))
     array([22.])

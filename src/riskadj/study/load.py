@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from riskadj.errors import FileMissingError, RiskadjError, StudyError, did_you_mean
 from riskadj.record import in_our_words
-from riskadj.study.records import Study
+from riskadj.study.study import Study
 from riskadj.yaml_text import MOST_BYTES, parse_yaml, plain
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)

@@ -31,7 +31,7 @@ from riskadj.simulate.questionnaires import QUESTIONNAIRES, score_answers
 from riskadj.stats.arrays import Floats
 from riskadj.study import Outcome, Study
 from riskadj.study.kinds import shown
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 from riskadj.trial.worlds import Journey
 
 Rows = NDArray[np.intp]

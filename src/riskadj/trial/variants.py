@@ -7,7 +7,7 @@ from riskadj.errors import StudyError, UnknownNameError
 from riskadj.payment.contract import Contract, outcomes_wanted
 from riskadj.payment.steps import Gate, NotNegativeOutlier, OutcomePayment, Penalty, Uplift
 from riskadj.payment.terms import HistoricalBaseline, PriceBaseline
-from riskadj.study.records import OF_COSTS
+from riskadj.study.learners import OF_COSTS
 
 SUPPLIED = "reference"
 """The learner whose expectations somebody else made; nobody made any of a simulated world."""

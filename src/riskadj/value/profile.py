@@ -20,7 +20,7 @@ from riskadj.profile.providers import held_back, told_once
 from riskadj.stats import Z95
 from riskadj.stats.joint import JointProfile, joint_profile
 from riskadj.study import Study
-from riskadj.study.records import ValueRules
+from riskadj.study.profile import ValueRules
 from riskadj.value.classes import NOT_COMPARED, QUARTERS, SIDES, chances_of_sides, classify
 
 _TEXTS = ("outcome", "cost_outcome", "learner", "cost_learner", "provider_id", "class")

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from riskadj.report.blocks import TODO_MARK
-from riskadj.study.records import TODO, CardText
+from riskadj.study.report import TODO, CardText
 
 
 class Asked(NamedTuple):

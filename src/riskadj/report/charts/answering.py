@@ -15,7 +15,7 @@ from riskadj.report.places import Places
 from riskadj.report.subject import OfLearner
 from riskadj.report.words import shortened
 from riskadj.study import Outcome
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 MOST_SHOWN = 30
 """Providers in one figure."""

@@ -22,7 +22,7 @@ from riskadj.report.words import (
     unit_phrase,
 )
 from riskadj.study import Outcome
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 POPULATION = ("gain", "sd", "centre", "inner", "outer", "shift", "factor", "tau")
 """What is taken from the reference table: the population, and what its limits learned."""

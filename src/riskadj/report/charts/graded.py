@@ -28,7 +28,7 @@ from riskadj.report.places import Places
 from riskadj.report.subject import OfLearner
 from riskadj.report.words import counted
 from riskadj.study import Outcome
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 MOST_NAMES = 16
 """Names at the end of curves; of the providers that move furthest."""

@@ -9,7 +9,7 @@ next smallest reason of its part or how many were read, and so is how many remai
 import pandas as pd
 
 from riskadj.report.disclosure.hiding import complete, is_small
-from riskadj.study.records import CohortRules
+from riskadj.study.cohort import CohortRules
 
 READ, READING, TRAIN = "episodes", "reading", "train"
 """Stations: of the episodes read, of what else the files hold, and of those who teach."""

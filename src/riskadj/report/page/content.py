@@ -36,7 +36,7 @@ from riskadj.report.words import (
 )
 from riskadj.study import Outcome, Study
 from riskadj.study.load import build
-from riskadj.study.records import ValueRules
+from riskadj.study.profile import ValueRules
 from riskadj.value import CLASSES
 from riskadj.value.classes import QUARTERS
 

@@ -31,7 +31,7 @@ from riskadj.report.portal.skde import (
 )
 from riskadj.study import Study
 from riskadj.study.load import build
-from riskadj.study.records import SkdeRules
+from riskadj.study.report import SkdeRules
 
 _READ = ("study.json", "providers.csv")
 _MAPPING = ("provider_id", "orgnr")

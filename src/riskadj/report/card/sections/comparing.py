@@ -25,7 +25,7 @@ from riskadj.report.words import (
     unit_phrase,
 )
 from riskadj.study import Outcome
-from riskadj.study.records import ProfileRules
+from riskadj.study.profile import ProfileRules
 
 _ALL_WELL = "All fits behind the comparison converged, and none of its analyses was left out."
 _GIVEN = (

@@ -16,7 +16,7 @@ from riskadj.report.lookup import (
     places_of,
 )
 from riskadj.report.words import format_number, noun_of
-from riskadj.study.records import SHRUNKEN_METHODS
+from riskadj.study.profile import SHRUNKEN_METHODS
 
 
 def limitations(findings: Findings) -> Iterable[Block]:

@@ -22,7 +22,7 @@ from riskadj.report.findings import Findings
 from riskadj.report.words import counted, kept_in, listed, measure, table_decimals
 from riskadj.stats import Z95
 from riskadj.study import Outcome
-from riskadj.study.records import ValueRules
+from riskadj.study.profile import ValueRules
 from riskadj.value import CLASSES, NOT_COMPARED
 from riskadj.value.classes import QUARTERS
 from riskadj.value.profile import CHANCE_COLUMNS
